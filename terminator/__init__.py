@@ -1,0 +1,1 @@
+"""Terminator (arXiv 2401.17948) and the suite that ablates it."""

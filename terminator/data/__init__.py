@@ -1,0 +1,1 @@
+"""Images as tensors: loading, fixed splits, whole-batch augmentation."""

@@ -1,0 +1,1 @@
+"""The networks. Imports torch alone, so it runs anywhere torch does."""

@@ -1,0 +1,1 @@
+"""Training: objective, optimizers, schedule, checkpoints and the loop."""
