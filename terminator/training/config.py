@@ -41,19 +41,19 @@ class ObjectiveConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """The update rule and its schedule: linear warm-up, then cosine to 0, per step."""
+    """The update rule."""
 
     name: OptimizerName = OptimizerName.kar3
     lr: float = 1.215e-3
     betas: list[float] = field(default_factory=lambda: [0.5, 0.95])
     weight_decay: float = 0.0
-    warmup_epochs: float = 8.0
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How long, in what batches, and which split chooses the epoch."""
+    """How long, in what batches, and which split chooses the epoch. The rate warms up linearly, then falls as a cosine."""
 
     epochs: int = 100
+    warmup_epochs: float = 8.0
     batch_size: int = 64
     protocol: Protocol = Protocol.holdout
