@@ -1,0 +1,1 @@
+"""Reading results, statistics, tables, figures and the report. Imports no torch."""
