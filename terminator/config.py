@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from terminator.data.config import DataConfig
 from terminator.model.config import ModelConfig, TerminatorConfig
@@ -59,8 +59,22 @@ def to_plain(value: Any, *, key_only: bool = False) -> Any:
     return value
 
 
+def schema(kind: type[Any]) -> DictConfig:
+    """A configuration class as OmegaConf's typed node. It can be merged into, though the class is frozen."""
+    node = OmegaConf.structured(kind)
+    _unlock(node)
+    return node
+
+
+def _unlock(node: DictConfig | ListConfig) -> None:
+    OmegaConf.set_readonly(node, None)
+    for child in node.values() if isinstance(node, DictConfig) else node:
+        if isinstance(child, (DictConfig, ListConfig)):
+            _unlock(child)
+
+
 def from_plain(plain: dict[str, Any]) -> RunConfig:
     """The inverse of `to_plain`. Raises omegaconf's errors, naming the key, where `plain` is no run configuration."""
-    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(RunConfig), plain))
+    config = OmegaConf.to_object(OmegaConf.merge(schema(RunConfig), plain))
     assert isinstance(config, RunConfig)
     return config

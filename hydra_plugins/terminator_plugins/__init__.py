@@ -1,0 +1,1 @@
+"""Thin plugin classes; Hydra instantiates them only from this namespace."""

@@ -1,0 +1,1 @@
+"""From an ablation file to a plan, and from a plan to finished runs."""

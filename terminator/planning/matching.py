@@ -1,0 +1,46 @@
+"""Fair controls: a variant's twin, widened or narrowed to the baseline's budget."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from terminator.config import RunConfig
+from terminator.errors import UserError
+from terminator.model.config import TerminatorConfig
+from terminator.planning.cost import Cost, cost
+from terminator.settings import Match
+
+NARROWEST, WIDEST, STEPS = 1 / 16, 16.0, 12
+
+
+def twin(config: RunConfig, budget: Cost, match: Match) -> tuple[float, RunConfig, Cost]:
+    """The `model.width` whose network comes closest to the budget, its configuration and cost.
+
+    Widths are rounded to whole groups of channels, so the budget is met only as nearly as the channels allow.
+    Raises UserError for a network without a width.
+    """
+    if not isinstance(config.model, TerminatorConfig):
+        raise UserError(f"ablation.match={match.value}: {config.model.architecture.value} has no width to change")
+
+    def distance(width: float) -> float:
+        return abs(math.log(getattr(cost(_widened(config, width)), match.value) / getattr(budget, match.value)))
+
+    low, high = math.log(NARROWEST), math.log(WIDEST)
+    tried = {config.model.width}
+    for _ in range(STEPS):  # cost grows with width: halve the interval towards the budget
+        middle = (low + high) / 2
+        width = round(math.exp(middle), 3)
+        tried.add(width)
+        if getattr(cost(_widened(config, width)), match.value) < getattr(budget, match.value):
+            low = middle
+        else:
+            high = middle
+    best = min(sorted(tried), key=distance)
+    widened = _widened(config, best)
+    return best, widened, cost(widened)
+
+
+def _widened(config: RunConfig, width: float) -> RunConfig:
+    assert isinstance(config.model, TerminatorConfig)
+    return replace(config, model=replace(config.model, width=width))

@@ -1,0 +1,106 @@
+"""Runs side by side on one machine: each in a process of its own, so that one's failure is its own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkServerProcess
+from typing import Any
+
+from terminator.ledger import Outcome, Reason, Run, RunState
+
+
+class Pool:
+    """Keeps up to `workers` jobs going until `runs` is empty; SIGINT and SIGTERM end it at the jobs' next steps.
+
+    Jobs come from a fork server that has imported torch already: a new process costs milliseconds, not seconds.
+    `on_change` is called after every start and end, and about twice a second.
+    """
+
+    def __init__(self, runs: Iterable[Run], workers: int, on_change: Callable[[Pool], None]) -> None:
+        self.waiting = deque(runs)
+        self.running: dict[int, tuple[Run, ForkServerProcess, float]] = {}  # by process sentinel
+        self.ended: list[tuple[Run, float]] = []  # with the seconds each took
+        self.interrupted = False
+        self._workers = workers
+        self._on_change = on_change
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["terminator.job"])
+
+    def run(self) -> None:
+        """Returns when every run has ended, or, after an interruption, when those under way have stopped."""
+        before = {number: signal.signal(number, self._interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            while self.running or (self.waiting and not self.interrupted):
+                self._fill()
+                for sentinel in wait(list(self.running), timeout=0.5) if self.running else _pause():
+                    assert isinstance(sentinel, int)
+                    self._end(sentinel)
+                self._on_change(self)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _fill(self) -> None:
+        """Start waiting runs on the free workers; one that another sweep has under way goes to the back."""
+        for _ in range(len(self.waiting)):
+            if len(self.running) == self._workers or self.interrupted:
+                return
+            run = self.waiting.popleft()
+            state = run.state().state
+            if state is RunState.running:
+                self.waiting.append(run)
+            elif state is RunState.done:
+                self.ended.append((run, 0.0))
+            else:
+                self._start(run)
+
+    def _start(self, run: Run) -> None:
+        process = self._context.Process(target=_job, args=(run,), name=f"terminator-{run.key}")
+        process.start()
+        self.running[process.sentinel] = (run, process, time.monotonic())
+
+    def _end(self, sentinel: int) -> None:
+        run, process, started = self.running.pop(sentinel)
+        process.join()
+        self.ended.append((run, time.monotonic() - started))
+        status = run.state()
+        if status.state is RunState.done:
+            return
+        code = process.exitcode or 0
+        if code < 0 and (attempts := run.attempts()):
+            message = f"the process was killed by {signal.Signals(-code).name}"
+            run.close(attempts[-1].number, Outcome.failed, Reason.killed, message)
+
+    def _interrupt(self, number: int, frame: Any) -> None:
+        first = not self.interrupted
+        self.interrupted = True
+        for _, process, _ in self.running.values():
+            if process.pid is not None and process.is_alive():
+                os.kill(process.pid, signal.SIGINT if first else signal.SIGKILL)
+
+
+def _pause() -> list[int]:
+    time.sleep(0.5)
+    return []
+
+
+def _job(run: Run) -> None:
+    os.setsid()  # a terminal's Ctrl-C reaches the pool alone, which passes it on once
+    threading.Thread(target=_stop_with_parent, daemon=True).start()
+    from terminator.job import execute
+
+    raise SystemExit(execute(run).exit_code)
+
+
+def _stop_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,37 @@
+"""The plan as a table: what would run, and what it costs."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from terminator.ledger import Ledger, RunState, Sweep
+from terminator.planning.plan import Plan
+from terminator.planning.variants import describe
+
+
+def show_plan(console: Console, plan: Plan, sweep: Sweep, ledger: Ledger) -> None:
+    """One table an ablation, then the number of runs: in all, done already, shared between ablations."""
+    for planned, frozen in zip(plan.ablations, sweep.ablations, strict=True):
+        title = f"{planned.name}: {planned.settings.question}" if planned.settings.question else planned.name
+        table = Table(title=title, title_justify="left", caption_justify="left")
+        for column in ("variant", "overrides"):
+            table.add_column(column, overflow="fold")
+        for column in ("parameters", "MFLOPs", "runs", "done"):
+            table.add_column(column, justify="right")
+        for each, variant in zip(planned.variants, frozen.variants, strict=True):
+            done = sum(ledger.run(key).state().state is RunState.done for key in variant.runs.values())
+            table.add_row(
+                each.variant.name,
+                describe(each.variant.overrides),
+                f"{each.cost.parameters:,}",
+                f"{each.cost.flops / 1e6:,.2f}",
+                str(len(variant.runs)),
+                str(done),
+            )
+        console.print(table)
+    keys = sweep.keys()
+    done = sum(ledger.run(key).state().state is RunState.done for key in keys)
+    shared = sum(1 for _ in sweep.cells()) - len(keys)
+    also = f", {shared} shared between ablations" if shared else ""
+    console.print(f"{len(keys)} runs{also}; {done} done, {len(keys) - done} to run")

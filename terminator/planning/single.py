@@ -1,0 +1,40 @@
+"""What the command does without `-m`: one run, on this machine, in this process."""
+
+from __future__ import annotations
+
+import sys
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from terminator.errors import UserError
+from terminator.ledger import Ledger, provenance
+from terminator.planning.compose import typed
+from terminator.planning.local import cores
+from terminator.planning.plan import plan_single
+
+
+def run_one(config: DictConfig) -> float:
+    """Train, unless the run has its result already. Returns the test accuracy. Exits as the job does if it fails."""
+    from terminator.job import execute
+
+    hydra = HydraConfig.get()
+    words = list(hydra.overrides.task)
+    settings = typed(config)
+    if ablation := hydra.runtime.choices.get("ablation"):
+        raise UserError(f"ablation={ablation}: an ablation is a sweep; add -m")
+    plan = plan_single(settings, words)
+    origin = provenance()
+    sweep = plan.sweep(origin, ["python", "-m", "terminator.run", *words])
+    ledger = Ledger(settings.root_folder())
+    if hydra.mode is RunMode.RUN:
+        plan.freeze(ledger, sweep, origin, cores())
+    run = ledger.run(sweep.keys()[0])
+    if run.result() is None:
+        outcome = execute(run)
+        if outcome.exit_code:
+            sys.exit(outcome.exit_code)
+    result = run.result()
+    assert result is not None
+    return float(result.metrics["test_accuracy"])

@@ -1,0 +1,90 @@
+"""What `-m` does: plan, then run here, on a cluster, or through another of Hydra's launchers; then the table."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+from rich.console import Console
+
+from terminator.ledger import Ledger, Provenance, RunState, Sweep, provenance
+from terminator.planning.compose import CommandLine, Composer, read_command_line
+from terminator.planning.local import cores, default_workers, run_here
+from terminator.planning.plan import Plan, plan, plan_choices
+from terminator.planning.show import show_plan
+from terminator.planning.variants import to_words
+from terminator.settings import Settings
+
+BASIC = "basic"  # Hydra's default launcher; in its place each run gets a process of its own
+
+
+def run_sweep(hydra_context: HydraContext, task: TaskFunction, master: DictConfig, arguments: Sequence[str]) -> None:
+    """Carry the command out. Exits with 1 if a run has no result at the end, 130 after an interruption."""
+    line = read_command_line(hydra_context, arguments)
+    composer = Composer(hydra_context, master)
+    settings = composer.settings(line.base)
+    plans = _plans(composer, line)
+    origin = provenance()
+    sweeps = [each.sweep(origin, ["python", "-m", "terminator.run", "-m", *arguments]) for each in plans]
+    ledger = Ledger(settings.root_folder())
+    launcher = str(master.hydra.runtime.choices["hydra/launcher"])
+    if settings.sweep.plan:
+        for each, sweep in zip(plans, sweeps, strict=True):
+            show_plan(Console(), each, sweep, ledger)
+    elif launcher == BASIC:
+        _run_here(settings, ledger, plans, sweeps, origin)
+    else:
+        _freeze(ledger, plans, sweeps, origin, cores())
+        _launch(hydra_context, task, master, plans)
+        report(ledger, sweeps)
+
+
+def report(ledger: Ledger, sweeps: Sequence[Sweep]) -> None:
+    """Print and write the tables and figures; exit with 1 if a run has no result."""
+    from analysis.report import write_report
+
+    for sweep in sweeps:
+        write_report(ledger.root, sweep=sweep.id)
+    missing = [key for sweep in sweeps for key in sweep.keys() if ledger.run(key).state().state is not RunState.done]
+    if missing:
+        print(f"terminator: {len(missing)} runs have no result; the same command runs them again", file=sys.stderr)
+        sys.exit(1)
+
+
+def _plans(composer: Composer, line: CommandLine) -> list[Plan]:
+    if not line.ablations:
+        return [plan_choices(composer, list(line.contexts()), line.base, line.seeds)]
+    return [plan(composer, line.ablations, [*line.base, *words], line.seeds) for words in line.contexts()]
+
+
+def _run_here(
+    settings: Settings, ledger: Ledger, plans: Sequence[Plan], sweeps: Sequence[Sweep], origin: Provenance
+) -> None:
+    workers = settings.sweep.workers or default_workers(settings.machine.device)
+    _freeze(ledger, plans, sweeps, origin, max(1, cores() // workers))
+    if run_here(Console(stderr=True), ledger, sweeps, workers, settings.tracking):
+        print("terminator: interrupted; the same command goes on where it was", file=sys.stderr)
+        sys.exit(130)
+    report(ledger, sweeps)
+
+
+def _freeze(ledger: Ledger, plans: Sequence[Plan], sweeps: Sequence[Sweep], origin: Provenance, threads: int) -> None:
+    for each, sweep in zip(plans, sweeps, strict=True):
+        each.freeze(ledger, sweep, origin, threads)
+
+
+def _launch(hydra_context: HydraContext, task: TaskFunction, master: DictConfig, plans: Sequence[Plan]) -> None:
+    """Hand every run to the Hydra launcher that was chosen, as override words."""
+    from hydra.core.plugins import Plugins
+
+    launcher = Plugins.instance().instantiate_launcher(hydra_context=hydra_context, task_function=task, config=master)
+    jobs = [
+        [*each.base, *to_words(variant.variant.overrides), f"seed={seed}"]
+        for each in plans
+        for ablation in each.ablations
+        for variant in ablation.variants
+        for seed in ablation.settings.seeds
+    ]
+    launcher.launch(list(map(list, dict.fromkeys(map(tuple, jobs)))), initial_job_idx=0)

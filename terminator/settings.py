@@ -1,0 +1,112 @@
+"""Everything the command line can say: a run's configuration, and what surrounds it without changing its result."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+
+from terminator.config import RunConfig, schema
+from terminator.data.config import DataConfig
+from terminator.errors import UserError
+from terminator.model.config import TerminatorConfig
+from terminator.training.config import OptimizerConfig
+
+
+class Match(Enum):
+    """The budget to which each variant gets a twin, widened or narrowed to the baseline's."""
+
+    parameters = "parameters"
+    flops = "flops"
+
+
+@dataclass(frozen=True)
+class AblationConfig:
+    """One ablation file (sweeps/ablation/*.yaml): a question, a baseline, and variants as named sets of overrides.
+
+    Generators add variants to the listed ones. `leave_one_out` and `add_one_in` map a key to the value that switches
+    it off; the others map a key to the values it takes. A variant is a mapping from configuration keys to values.
+    """
+
+    question: str = ""
+    baseline: str = "full"
+    seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
+    metric: str = "test_accuracy"
+    higher_is_better: bool = True
+    smallest_effect: float = 0.005
+    match: Match | None = None
+    variants: dict[str, Any] = field(default_factory=dict)
+    leave_one_out: dict[str, Any] = field(default_factory=dict)
+    add_one_in: dict[str, Any] = field(default_factory=dict)
+    one_at_a_time: dict[str, Any] = field(default_factory=dict)
+    grid: dict[str, Any] = field(default_factory=dict)
+    zip: dict[str, Any] = field(default_factory=dict)
+    resources: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.seeds:
+            raise UserError("ablation.seeds=[]: give at least one seed, for instance seed=0,1,2")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise UserError(f"ablation.seeds={self.seeds}: a seed may stand there once")
+        if not self.smallest_effect > 0:
+            raise UserError(f"ablation.smallest_effect={self.smallest_effect}: must be positive")
+        if not self.baseline:
+            raise UserError("ablation.baseline='': name the variant that the others are compared with")
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """How a sweep is carried out. `workers`: processes side by side, None for what the machine has."""
+
+    plan: bool = False
+    workers: int | None = None
+    wait: bool = False
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise UserError(f"sweep.workers={self.workers}: must be at least 1")
+
+
+@dataclass(frozen=True)
+class TrackingConfig:
+    """Where MLflow is: a tracking URI, or None for a sqlite file under the root."""
+
+    enabled: bool = True
+    uri: str | None = None
+
+
+@dataclass(frozen=True)
+class Settings(RunConfig):
+    """The root of the configuration tree."""
+
+    root: str = ""
+    sweep: SweepConfig = field(default_factory=SweepConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    ablation: AblationConfig = field(default_factory=AblationConfig)
+    cluster: Any = None
+
+    def run_config(self) -> RunConfig:
+        """The part that makes a run."""
+        return RunConfig(**{f.name: getattr(self, f.name) for f in fields(RunConfig)})
+
+    def root_folder(self) -> Path:
+        """The output root: `root=`, else TERMINATOR_ROOT, else ./outputs. Absolute."""
+        return default_root(self.root)
+
+
+def default_root(given: str | None = None) -> Path:
+    """The output root: what was given, else TERMINATOR_ROOT, else ./outputs. Absolute."""
+    return Path(given or os.environ.get("TERMINATOR_ROOT") or "outputs").expanduser().absolute()
+
+
+def register_schemas() -> None:
+    """Make the typed configuration known to Hydra, so that every YAML file is checked against it."""
+    store = ConfigStore.instance()
+    store.store(name="settings_schema", node=schema(Settings), provider="terminator")
+    store.store(group="model", name="terminator_schema", node=schema(TerminatorConfig), provider="terminator")
+    store.store(group="data", name="data_schema", node=schema(DataConfig), provider="terminator")
+    store.store(group="optimizer", name="optimizer_schema", node=schema(OptimizerConfig), provider="terminator")
