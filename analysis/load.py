@@ -1,0 +1,31 @@
+"""`load`: results from a ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from analysis.load_ledger import load_ledger
+from analysis.results import Results, Words, words
+from terminator.settings import default_root
+
+
+def load(
+    root: Path | str | None = None,
+    ablations: Words | None = None,
+    *,
+    sweep: str | None = None,
+    variant: Words | None = None,
+    dataset: Words | None = None,
+    state: Words | None = None,
+    commit: Words | None = None,
+) -> Results:
+    """The results of `ablations` (default: all there are), a sweep each: `sweep` (its id or how it begins), else the
+    newest one that holds the ablation; with `dataset`, the newest one on each of these data sets.
+
+    `root`: the output root; default: $TERMINATOR_ROOT, else ./outputs. Raises UserError, listing what there is, where
+    an ablation or sweep has no results.
+    """
+    wanted = None if ablations is None else words(ablations)
+    datasets = None if dataset is None else words(dataset)
+    results = load_ledger(Path(root) if root is not None else default_root(), wanted, sweep, datasets)
+    return results.only(variant=variant, dataset=dataset, state=state, commit=commit)

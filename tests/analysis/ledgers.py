@@ -1,0 +1,138 @@
+"""Ledgers with invented results, written through the ledger's own interface: seeded, and none of them measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from terminator.config import RunConfig, to_plain
+from terminator.ledger import Ablation, Code, Job, Ledger, Provenance, Reason, Run, Sweep, Variant, run_key, sweep_id
+
+BRANCHES = ("gated", "si_glu", "global_gated", "global_mixed", "global_channel", "local", "interaction", "previous")
+EFFECTS = dict(zip(BRANCHES, (-0.011, 0.0004, -0.004, -0.006, 0.001, -0.016, -0.002, 0.003), strict=True))
+COMMITTED = Code("c0de" * 16, "1f2e3d4c" * 5, False)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A variant with the difference it is to have."""
+
+    name: str
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    effect: float = 0.0
+    factors: Mapping[str, Any] = field(default_factory=dict)
+    twin_of: str | None = None
+
+
+@dataclass(frozen=True)
+class Invented:
+    """One ablation's invented results. `failed`: (variant, seed) → why; `pending`: (variant, seed) never begun."""
+
+    rows: Sequence[Row]
+    name: str = "branches"
+    question: str = "Which branches of an SFNE block earn their keep?"
+    seeds: Sequence[int] = (0, 1, 2)
+    dataset: str = "digits"
+    accuracy: float = 0.975
+    spread: float = 0.0015
+    epochs: int = 6
+    failed: Mapping[tuple[str, int], tuple[Reason, str]] = field(default_factory=dict)
+    pending: Iterable[tuple[str, int]] = ()
+    code: Code = COMMITTED
+    log: str = "epoch 1: as invented\n"
+    created: float = 1_790_000_000.0
+
+    def write(self, root: Path) -> Ledger:
+        """Write runs and sweep under `root`."""
+        ledger = Ledger(root)
+        provenance = Provenance(self.code, "", {"python": "3.11"})
+        keyed = []
+        for number, row in enumerate(self.rows):
+            runs = {}
+            for seed in self.seeds:
+                config = overridden(to_plain(RunConfig(seed=seed)), {"data.name": self.dataset, **row.overrides})
+                run = ledger.freeze(config, key_config=config, provenance=provenance)
+                runs[seed] = run_key(config, self.code.hash)
+                if run.result() is None:
+                    self._fill(run, row, number, seed)
+            keyed.append(Variant(row.name, dict(row.overrides), dict(row.factors), row.twin_of, {}, runs))
+        ablation = Ablation(
+            self.name, self.question, self.rows[0].name, "test_accuracy", True, 0.005, list(self.seeds), keyed
+        )
+        command = ["python", "-m", "terminator.run", "-m", f"ablation={self.name}", f"data={self.dataset}"]
+        base = [f"data={self.dataset}"]
+        ledger.write_sweep(Sweep(sweep_id([ablation]), self.created, command, base, self.code, [ablation]))
+        return ledger
+
+    def _fill(self, run: Run, row: Row, number: int, seed: int) -> None:
+        if (row.name, seed) in set(self.pending):
+            return
+        random = np.random.default_rng([number, seed])
+        accuracy = self.accuracy + 0.002 * np.sin(seed) + row.effect + random.normal(0, self.spread)
+        attempt = run.begin(Job("slurm", f"77_{number}", "n1"))
+        (attempt.folder / "log.txt").write_text(self.log, "utf-8")
+        why = self.failed.get((row.name, seed))
+        for epoch in range(1, self.epochs + 1 if why is None else 2):
+            share = 1 - 0.7 * float(np.exp(-4 * epoch / self.epochs))
+            attempt.log_epoch(epoch_row(epoch, share, accuracy, random.normal(0, 0.002)))
+        attempt.progress(epoch=epoch, epochs=self.epochs, step=20, steps_per_epoch=20)
+        if why is not None:
+            attempt.fail(*why)
+            return
+        parameters = 100_000 + 9_000 * number if row.effect >= 0 else 100_000 - 8_000 * number
+        attempt.finish(
+            {
+                "test_accuracy": accuracy,
+                "test_loss": 1 - accuracy,
+                "validation_accuracy": accuracy + 0.004,
+                "validation_loss": 0.9 - accuracy,
+                "best_epoch": self.epochs,
+                "epochs": self.epochs,
+                "parameters": parameters,
+                "flops": 40 * parameters,
+                "train_seconds": 11.0 + random.uniform(),
+                "images_per_second": 2_000.0 + 10 * random.uniform(),
+                "peak_memory_bytes": 3.1e8,
+            }
+        )
+
+
+def branches(**changes: Any) -> Invented:
+    """The full model and one variant without each branch."""
+    without = [Row(f"no_{name}", {f"model.branches.{name}": False}, effect) for name, effect in EFFECTS.items()]
+    return replace(Invented([Row("full"), *without]), **changes)
+
+
+def overridden(config: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """`config` with dotted keys set."""
+    for key, value in overrides.items():
+        *path, last = key.split(".")
+        place = config
+        for part in path:
+            place = place[part]
+        place[last] = value
+    return config
+
+
+def epoch_row(epoch: int, share: float, accuracy: float, noise: float) -> dict[str, Any]:
+    """A line of metrics.jsonl."""
+    reached = share * (accuracy + noise)
+    return {
+        "epoch": epoch,
+        "step": 20 * epoch,
+        "time": time.time(),
+        "lr": 1e-3,
+        "train_loss": 1.2 - reached,
+        "train_cross_entropy": 1.1 - reached,
+        "train_slow_loss": 0.05,
+        "train_penalty": 0.01,
+        "train_accuracy": reached,
+        "validation_loss": 1.15 - reached,
+        "validation_accuracy": reached,
+        "epoch_seconds": 1.0,
+    }

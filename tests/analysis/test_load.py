@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import analysis
+from terminator.errors import UserError
+from terminator.ledger import Reason
+from tests.analysis.ledgers import branches
+
+FAILED = {("no_local", 1): (Reason.out_of_memory, "no room for 3 GiB")}
+
+
+def test_one_row_a_run_and_one_a_run_and_epoch(tmp_path: Path) -> None:
+    branches(failed=FAILED, pending=[("no_gated", 2)]).write(tmp_path)
+    results = analysis.load(tmp_path, "branches")
+    assert len(results.runs) == 27
+    assert results.runs["state"].value_counts().to_dict() == {"done": 25, "failed": 1, "pending": 1}
+    assert len(results.epochs) == 25 * 6 + 1
+
+    full = results.runs.iloc[0]
+    assert (full.variant, full.is_baseline, full.seed, full.dataset) == ("full", True, 0, "digits")
+    assert (full.model, full.commit[:8], full.attempts, full.job) == ("terminator", "1f2e3d4c", 1, "slurm 77_0")
+    assert full.parameters == 100_000
+    assert 0.9 < full.test_accuracy < 1
+    assert Path(full.log_path).read_text("utf-8") == "epoch 1: as invented\n"
+    lost = results.runs.query("variant == 'no_local' and seed == 1").iloc[0]
+    assert (lost.reason, lost.message) == ("out_of_memory", "no room for 3 GiB")
+    assert lost.overrides == {"model.branches.local": False}
+    assert lost.isna().test_accuracy
+
+    (question,) = results.questions
+    assert (question.baseline, question.metric, question.smallest_effect) == ("full", "test_accuracy", 0.005)
+    assert question.variants[:2] == ("full", "no_gated")
+
+
+def test_filters(tmp_path: Path) -> None:
+    branches(failed=FAILED).write(tmp_path)
+    results = analysis.load(tmp_path, variant=["full", "no_local"], state="done", commit="1f2e")
+    assert len(results.runs) == 5
+    assert set(results.epochs["variant"]) == {"full", "no_local"}
+    assert analysis.load(tmp_path, commit="2f").runs.empty
+
+
+def test_the_newest_sweep_is_read_unless_another_is_named(tmp_path: Path) -> None:
+    branches(created=1.0).write(tmp_path)
+    branches(created=2.0, seeds=(5, 6)).write(tmp_path)
+    newest = analysis.load(tmp_path, "branches")
+    assert sorted(newest.runs["seed"].unique()) == [5, 6]
+    older = min(folder.name for folder in (tmp_path / "sweeps").iterdir() if folder.name != newest.questions[0].sweep)
+    assert sorted(analysis.load(tmp_path, sweep=older).runs["seed"].unique()) == [0, 1, 2]
+
+
+def test_one_sweep_a_data_set(tmp_path: Path) -> None:
+    branches(created=1.0, dataset="mnist").write(tmp_path)
+    branches(created=2.0).write(tmp_path)
+    assert set(analysis.load(tmp_path).runs["dataset"]) == {"digits"}
+    both = analysis.load(tmp_path, dataset=["mnist", "digits"])
+    assert both.runs["dataset"].value_counts().to_dict() == {"mnist": 27, "digits": 27}
+    with pytest.raises(UserError, match=r"dataset=cifar10: branches has no results on it; there are: digits, mnist"):
+        analysis.load(tmp_path, dataset="cifar10")
+
+
+def test_a_run_that_two_ablations_share_is_in_both(tmp_path: Path) -> None:
+    branches().write(tmp_path)
+    short = replace(branches(), rows=branches().rows[:2], name="gating")
+    short.write(tmp_path)
+    runs = analysis.load(tmp_path, ["branches", "gating"]).runs
+    baselines = [set(keys) for _, keys in runs.query("is_baseline").groupby("ablation")["key"]]
+    assert len(baselines) == 2
+    assert baselines[0] == baselines[1]
+
+
+def test_a_deleted_run_is_pending(tmp_path: Path) -> None:
+    ledger = branches().write(tmp_path)
+    shutil.rmtree(ledger.run(str(analysis.load(tmp_path).runs.key[3])).folder)
+    assert analysis.load(tmp_path).runs.state[3] == "pending"
+
+
+def test_an_ablation_without_results(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"ablation=branches: no results in .*; there are: none"):
+        analysis.load(tmp_path, "branches")
+    branches().write(tmp_path)
+    with pytest.raises(UserError, match=r"ablation=brunches: no results in .*; there are: branches"):
+        analysis.load(tmp_path, "brunches")
+    with pytest.raises(UserError, match="sweep=gating: no such sweep"):
+        analysis.load(tmp_path, sweep="gating")
