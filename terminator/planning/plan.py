@@ -1,4 +1,4 @@
-"""A plan: every variant and seed as a typed configuration, composed, checked, costed and frozen before anything runs."""
+"""A plan: every variant and seed as a typed configuration, composed, checked and costed before anything runs."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Sequence
 
@@ -47,7 +48,8 @@ def report(ledger: Ledger, sweeps: Sequence[Sweep]) -> None:
 
     for sweep in sweeps:
         write_report(ledger.root, sweep=sweep.id)
-    missing = [key for sweep in sweeps for key in sweep.keys() if ledger.run(key).state().state is not RunState.done]
+    keys = itertools.chain.from_iterable(sweep.keys() for sweep in sweeps)
+    missing = [key for key in dict.fromkeys(keys) if ledger.run(key).state().state is not RunState.done]
     if missing:
         print(f"terminator: {len(missing)} runs have no result; the same command runs them again", file=sys.stderr)
         sys.exit(1)
