@@ -12,7 +12,7 @@ from typing import Any
 from terminator.errors import UserError
 from terminator.ledger import files
 from terminator.ledger.key import run_key
-from terminator.ledger.provenance import Provenance
+from terminator.ledger.origin import Provenance
 from terminator.ledger.run import Run
 from terminator.ledger.sweep import Sweep
 

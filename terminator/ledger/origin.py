@@ -35,12 +35,12 @@ class Provenance:
     diff: str
     environment: dict[str, Any]
 
-    @staticmethod
-    def collect(package: Path = PACKAGE) -> Provenance:
-        """The provenance of runs of the code in `package`, on this machine. An installed copy has no commit."""
-        commit, diff = _working_tree(package)
-        code = Code(hash=code_hash(package), commit=commit, dirty=bool(diff))
-        return Provenance(code=code, diff=diff, environment=_environment())
+
+def provenance(package: Path = PACKAGE) -> Provenance:
+    """The provenance of runs of the code in `package`, on this machine. An installed copy has no commit."""
+    commit, diff = _working_tree(package)
+    code = Code(hash=code_hash(package), commit=commit, dirty=bool(diff))
+    return Provenance(code=code, diff=diff, environment=_environment())
 
 
 def _working_tree(package: Path) -> tuple[str | None, str]:
