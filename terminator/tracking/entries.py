@@ -1,0 +1,142 @@
+"""What MLflow shall say about a run, worked out from the ledger alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from terminator.ledger import Ledger, Reason, Result, Run, RunState, Spec, Status, Sweep
+
+LONGEST_PARAMETER = 6000  # MLflow's limit; the artifact spec.json holds the whole value
+SINGLE = "single"  # the experiment of runs that belong to no sweep
+STOPPED = (Reason.killed, Reason.cancelled, Reason.interrupted)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One MLflow run: a run of the ledger in its place in an ablation. One shared by two ablations has two entries."""
+
+    experiment: str
+    question: str
+    variant: str
+    seed: int
+    key: str
+    sweep: str | None
+
+    @property
+    def name(self) -> str:
+        """`variant/seed`."""
+        return f"{self.variant}/{self.seed}"
+
+
+class Point(NamedTuple):
+    """A metric's value at the end of an epoch. `time` in milliseconds since 1970."""
+
+    name: str
+    value: float
+    time: int
+    epoch: int
+
+
+def entries(ledger: Ledger, sweeps: Iterable[Sweep] | None) -> Iterator[Entry]:
+    """The entries of the runs of `sweeps`, None for everything in the ledger. The newest sweep of a place counts."""
+    every = ledger.sweeps()
+    wanted = None if sweeps is None else {cell.key for sweep in sweeps for cell in sweep.cells()}
+    seen = set()
+    planned = set()
+    for sweep in every:
+        for ablation, variant, seed, key in sweep.cells():
+            planned.add(key)
+            place = (ablation.name, variant.name, seed, key)
+            if place not in seen and (wanted is None or key in wanted):
+                seen.add(place)
+                yield Entry(ablation.name, ablation.question, variant.name, seed, key, sweep.id)
+    if wanted is None:
+        for run in ledger.runs():
+            if run.key not in planned and run.frozen():
+                seed = int(run.spec().config.get("seed", 0))
+                yield Entry(SINGLE, "", run.key, seed, run.key, None)
+
+
+def mlflow_status(status: Status) -> str:
+    """The state in MLflow's words. A preempted run waits for its next start."""
+    if status.state is RunState.failed:
+        return "KILLED" if status.reason in STOPPED else "FAILED"
+    return {
+        RunState.pending: "SCHEDULED",
+        RunState.running: "RUNNING",
+        RunState.done: "FINISHED",
+        RunState.preempted: "SCHEDULED",
+        RunState.interrupted: "KILLED",
+    }[status.state]
+
+
+def identity(entry: Entry) -> dict[str, str]:
+    """The tags that tell an entry from the others of its experiment."""
+    return {"run_key": entry.key, "variant": entry.variant, "seed": str(entry.seed)}
+
+
+def tags(entry: Entry, spec: Spec, status: Status) -> dict[str, str]:
+    """All tags but `epoch`, the last epoch whose metrics MLflow has."""
+    commit = spec.code.commit or "none"
+    return {
+        **identity(entry),
+        "state": status.state.value,
+        "reason": status.reason.value if status.reason else "",
+        "attempt": str(status.attempt),
+        "sweep": entry.sweep or "",
+        "dataset": str(spec.config.get("data", {}).get("name", "")),
+        "code": spec.code.hash,
+        "commit": f"{commit}+changes" if spec.code.dirty else commit,
+    }
+
+
+def parameters(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """The configuration, flat: `model.gate` → `rgu`. Lists as JSON; a value beyond MLflow's limit is cut."""
+    flat: dict[str, str] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= parameters(value, f"{prefix}{name}.")
+        else:
+            text = value if isinstance(value, str) else json.dumps(value)
+            flat[f"{prefix}{name}"] = (
+                text if len(text) <= LONGEST_PARAMETER else f"{text[: LONGEST_PARAMETER - 6]} (cut)"
+            )
+    return flat
+
+
+def curve(row: Mapping[str, Any]) -> list[Point]:
+    """The points of one epoch. They carry the row's own time, so that MLflow knows a repeated point for the same."""
+    return [
+        Point(name, float(value), int(row["time"] * 1000), row["epoch"])
+        for name, value in row.items()
+        if name not in ("epoch", "step", "time") and _is_number(value)
+    ]
+
+
+def final(result: Result, rows: list[dict[str, Any]]) -> list[Point]:
+    """The final metrics. One that is also a curve is that of the best epoch, and is named so: the curve stays whole."""
+    curves = {point.name for row in rows for point in curve(row)}
+    last = rows[-1]["epoch"] if rows else 0
+    return [
+        Point(f"best_{name}" if name in curves else name, float(value), int(result.finished * 1000), last)
+        for name, value in result.metrics.items()
+        if _is_number(value)
+    ]
+
+
+def times(run: Run, status: Status) -> tuple[int | None, int | None]:
+    """When the run began and, unless it is under way, ended: milliseconds since 1970."""
+    began = next((attempt.started for attempt in run.attempts() if attempt.started is not None), None)
+    ended = None if status.state is RunState.running else status.updated
+    return _milliseconds(began), _milliseconds(ended)
+
+
+def _milliseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else int(seconds * 1000)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

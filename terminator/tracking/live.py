@@ -1,0 +1,57 @@
+"""Tracking beside a local sweep, in a process of its own: what trains never imports mlflow and never waits for it."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+import time
+from typing import IO
+
+from terminator.ledger import Ledger, Sweep
+from terminator.ledger.key import PACKAGE
+from terminator.tracking.sync import SyncReport, sync
+
+SECONDS_BETWEEN = 10.0
+SHARE = 0.1  # of its time that a follower spends syncing, at the most
+LAST_WORDS = 60.0
+
+
+def follow(ledger: Ledger, sweeps: list[Sweep] | None, uri: str | None, until: IO[str]) -> SyncReport:
+    """Sync again and again until `until` (standard input, say) is at its end, then once more: that one's report."""
+    while True:
+        began = time.monotonic()
+        sync(ledger, sweeps, uri)
+        pause = max(SECONDS_BETWEEN, (time.monotonic() - began) / SHARE)
+        readable, _, _ = select.select([until], [], [], pause)
+        if readable and not until.readline():
+            return sync(ledger, sweeps, uri)
+
+
+class LiveSync:
+    """A child process that follows a sweep until `close`, or until this process ends, however that happens."""
+
+    def __init__(self, ledger: Ledger, sweep: Sweep, uri: str | None) -> None:
+        command = [sys.executable, "-m", "terminator.sweeps", "--root", str(ledger.root), "sync", sweep.id, "--follow"]
+        self._process = subprocess.Popen(
+            [*command, *(["--uri", uri] if uri else [])],
+            stdin=subprocess.PIPE,  # its end tells the child that this process is done, or gone
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,  # a terminal's Ctrl-C is not for the child: the last sync is still to come
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), *_python_path()])},
+        )
+
+    def close(self, timeout: float = LAST_WORDS) -> str:
+        """Ask for the last sync and wait for it: its report, in a line. It goes on alone if it takes longer."""
+        try:
+            said, _ = self._process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            return "mlflow: still being brought up to date"
+        return said.strip().splitlines()[-1] if said.strip() else "mlflow: the sync ended without a word"
+
+
+def _python_path() -> list[str]:
+    return list(filter(None, [os.environ.get("PYTHONPATH")]))

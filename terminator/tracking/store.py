@@ -1,0 +1,112 @@
+"""An MLflow store: the one module that imports mlflow."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+# Set before mlflow is imported, which reads them; what the user has set stays.
+for _name, _value in {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the default waits minutes for a server that is not there
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+}.items():
+    os.environ.setdefault(_name, _value)
+
+from mlflow import MlflowClient  # noqa: E402
+from mlflow.entities import Metric, Param, Run, RunTag  # noqa: E402
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: E402
+
+from terminator.tracking.entries import Point  # noqa: E402
+
+POINTS_PER_BATCH = 1000  # MLflow's limits
+PARAMETERS_PER_BATCH = 100
+RUNS_PER_PAGE = 1000
+OVER = ("FINISHED", "FAILED", "KILLED")
+
+for _noisy in ("mlflow", "alembic"):  # their tracebacks come as exceptions too
+    logging.getLogger(_noisy).setLevel(logging.CRITICAL)
+
+
+class Store:
+    """The store at `uri`; None for a sqlite file under `root`, which is made if it isn't there."""
+
+    def __init__(self, root: Path, uri: str | None) -> None:
+        self._artifacts = None if uri else (root / "mlflow-artifacts").as_uri()
+        self.uri = uri or _sqlite(root)
+        self._client = MlflowClient(self.uri, registry_uri=self.uri)
+
+    def experiment(self, name: str, question: str) -> str:
+        """The id of the experiment of that name, made or brought back if need be."""
+        experiment = self._client.get_experiment_by_name(name)
+        if experiment is None:
+            location = f"{self._artifacts}/{name}" if self._artifacts else None
+            note = {"mlflow.note.content": question} if question else {}
+            return str(self._client.create_experiment(name, location, note))
+        if experiment.lifecycle_stage != "active":
+            self._client.restore_experiment(experiment.experiment_id)
+        return str(experiment.experiment_id)
+
+    def runs(self, experiment: str) -> Iterator[Run]:
+        """Every run of an experiment, oldest first."""
+        token = None
+        while True:
+            page = self._client.search_runs(
+                [experiment], max_results=RUNS_PER_PAGE, order_by=["attributes.start_time ASC"], page_token=token
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def create(self, experiment: str, name: str, start: int | None, tags: Mapping[str, str]) -> str:
+        """A new run's id."""
+        run = self._client.create_run(experiment, start_time=start, tags=dict(tags), run_name=name)
+        return str(run.info.run_id)
+
+    def set_up(self, run_id: str, parameters: Mapping[str, str], artifacts: Iterable[Path]) -> None:
+        """Write what doesn't change any more: parameters (those it has can't be changed) and files."""
+        known: Mapping[str, str] = self._client.get_run(run_id).data.params
+        new = [Param(name, value) for name, value in parameters.items() if name not in known]
+        for start in range(0, len(new), PARAMETERS_PER_BATCH):
+            self._client.log_batch(run_id, params=new[start : start + PARAMETERS_PER_BATCH])
+        for path in artifacts:
+            self._client.log_artifact(run_id, str(path))
+
+    def log(self, run_id: str, points: Sequence[Point], tags: Mapping[str, str]) -> None:
+        """Write points in as few requests as MLflow allows, and the tags in the last: they say that all is there."""
+        metrics = [Metric(point.name, point.value, point.time, point.epoch) for point in points]
+        last = max(len(metrics) - 1, 0) // POINTS_PER_BATCH * POINTS_PER_BATCH
+        for start in range(0, last, POINTS_PER_BATCH):
+            self._client.log_batch(run_id, metrics[start : start + POINTS_PER_BATCH])
+        self._client.log_batch(run_id, metrics[last:], tags=[RunTag(name, value) for name, value in tags.items()])
+
+    def set_status(self, run_id: str, status: str, ended: int | None) -> None:
+        """Set a run's status, and when it ended where it is over."""
+        if status in OVER:
+            self._client.set_terminated(run_id, status, ended)
+        else:
+            self._client.update_run(run_id, status)
+
+
+def _sqlite(root: Path) -> str:
+    """The URI of ROOT/mlflow.db, which is made if it isn't there.
+
+    mlflow migrates a new database in place, which breaks it when several processes do so at once. So it is made under
+    another name and then linked: whoever comes second finds it whole.
+    """
+    path = root / "mlflow.db"
+    if not path.exists():
+        draft = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
+        try:
+            store = SqlAlchemyStore(f"sqlite:///{draft}", (root / "mlflow-artifacts").as_uri())  # type: ignore[no-untyped-call]
+            store.engine.dispose()
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink(missing_ok=True)
+    return f"sqlite:///{path}"

@@ -1,0 +1,139 @@
+"""One idempotent sync from the ledger to MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from terminator.errors import UserError
+from terminator.ledger import Alive, Ledger, Result, Run, RunState, Status, Sweep, alive_here
+from terminator.tracking import entries
+from terminator.tracking.entries import Entry, Point
+from terminator.tracking.lock import only_one
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run as Known
+
+    from terminator.tracking.store import Store
+
+SECONDS_FOR_LOCK = 30.0
+# MLflow's words for a request that is at fault itself: the next run's may be in order.
+BAD_REQUESTS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "INVALID_STATE", "RESOURCE_DOES_NOT_EXIST")
+
+
+@dataclass(frozen=True)
+class SyncReport:
+    """What a sync did: MLflow runs and metric points written, runs that needed nothing; what went wrong, if at all."""
+
+    runs: int = 0
+    points: int = 0
+    unchanged: int = 0
+    problem: str | None = None
+
+    def __str__(self) -> str:
+        done = f"{self.runs} runs and {self.points} points written, {self.unchanged} runs up to date"
+        return done if self.problem is None else f"{done}; {self.problem}; the next sync brings in the rest"
+
+
+def sync(
+    ledger: Ledger,
+    sweeps: Iterable[Sweep] | None,
+    uri: str | None,
+    *,
+    alive: Alive = alive_here,
+    patience: float = SECONDS_FOR_LOCK,
+) -> SyncReport:
+    """Bring MLflow at `uri` (None: ROOT/mlflow.db) up to date with the runs of `sweeps` (None: with all).
+
+    Raises nothing on MLflow's account: a store that is slow, locked or not there is the report's problem.
+    """
+    todo = sorted(entries.entries(ledger, sweeps), key=lambda entry: entry.experiment)
+    if not todo:
+        return SyncReport()
+    runs = points = unchanged = 0
+    problem = None
+    try:
+        ledger.root.mkdir(parents=True, exist_ok=True)
+        with only_one(ledger.root / ".sync.lock", patience):
+            from terminator.tracking.store import Store
+
+            store = Store(ledger.root, uri)
+            for name, group in groupby(todo, key=lambda entry: entry.experiment):
+                of_experiment = list(group)
+                experiment = store.experiment(name, of_experiment[0].question)
+                known = _known(store, experiment)
+                for entry in of_experiment:
+                    try:
+                        written = _write(store, experiment, entry, ledger.run(entry.key), known, alive)
+                    except Exception as error:
+                        if not isinstance(error, UserError) and getattr(error, "error_code", "") not in BAD_REQUESTS:
+                            raise
+                        problem = f"{entry.name}: {_first_line(error)}"
+                        continue
+                    runs += written is not None
+                    points += written or 0
+                    unchanged += written is None
+    except Exception as error:  # whatever it is, it must not take down what is being tracked
+        problem = f"mlflow at {uri or ledger.root / 'mlflow.db'}: {_first_line(error)}"
+    return SyncReport(runs, points, unchanged, problem)
+
+
+Identity = tuple[tuple[str, str], ...]
+
+
+def _known(store: Store, experiment: str) -> dict[Identity, Known]:
+    """MLflow's runs by who they are; of several, the oldest."""
+    known: dict[Identity, Known] = {}
+    for run in store.runs(experiment):
+        tags = run.data.tags
+        known.setdefault(tuple((name, tags.get(name, "")) for name in ("run_key", "variant", "seed")), run)
+    return known
+
+
+def _write(
+    store: Store, experiment: str, entry: Entry, run: Run, known: dict[Identity, Known], alive: Alive
+) -> int | None:
+    """Bring one MLflow run up to date: the number of points written, None if there was nothing to write."""
+    status = run.state(alive)
+    if status.state is RunState.pending:
+        return None
+    spec = run.spec()
+    tags = entries.tags(entry, spec, status)
+    mlflow_status = entries.mlflow_status(status)
+    mine = known.get(tuple(entries.identity(entry).items()))
+    had: dict[str, str] = mine.data.tags if mine else {}
+    same = mine is not None and mine.info.status == mlflow_status and tags.items() <= had.items() and "epoch" in had
+    if same and status.state is not RunState.running:
+        return None
+    rows = run.metrics()
+    points, epoch = _new_points(rows, run.result(), status, had)
+    if same and not points:
+        return None
+    began, ended = entries.times(run, status)
+    run_id = mine.info.run_id if mine else store.create(experiment, entry.name, began, entries.identity(entry))
+    if "epoch" not in had:
+        store.set_up(run_id, entries.parameters(spec.config), [run.folder / "spec.json"])
+    store.log(run_id, points, {**tags, "epoch": str(epoch)})
+    if mine is None or mine.info.status != mlflow_status:
+        store.set_status(run_id, mlflow_status, ended)
+    return len(points)
+
+
+def _new_points(
+    rows: list[dict[str, Any]], result: Result | None, status: Status, had: dict[str, str]
+) -> tuple[list[Point], int]:
+    """The points that MLflow lacks, and the last epoch it then has.
+
+    A run that began anew repeats epochs with the same values at other times: MLflow keeps the points it has.
+    """
+    seen = int(had.get("epoch", 0))
+    points = [point for row in rows if row["epoch"] > seen for point in entries.curve(row)]
+    if result is not None and (had.get("state"), had.get("attempt")) != (status.state.value, str(status.attempt)):
+        points += entries.final(result, rows)
+    return points, max([seen, *(row["epoch"] for row in rows)])
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
