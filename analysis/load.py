@@ -6,7 +6,7 @@ from pathlib import Path
 
 from analysis.load_ledger import load_ledger
 from analysis.results import Results, Words, words
-from terminator.settings import default_root
+from terminator.ledger import default_root
 
 
 def load(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from pathlib import Path
@@ -13,6 +12,7 @@ from hydra.core.config_store import ConfigStore
 from terminator.config import RunConfig, schema
 from terminator.data.config import DataConfig
 from terminator.errors import UserError
+from terminator.ledger import default_root
 from terminator.model.config import TerminatorConfig
 from terminator.training.config import OptimizerConfig
 
@@ -96,11 +96,6 @@ class Settings(RunConfig):
     def root_folder(self) -> Path:
         """The output root: `root=`, else TERMINATOR_ROOT, else ./outputs. Absolute."""
         return default_root(self.root)
-
-
-def default_root(given: str | None = None) -> Path:
-    """The output root: what was given, else TERMINATOR_ROOT, else ./outputs. Absolute."""
-    return Path(given or os.environ.get("TERMINATOR_ROOT") or "outputs").expanduser().absolute()
 
 
 def register_schemas() -> None:

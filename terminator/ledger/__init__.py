@@ -2,7 +2,7 @@
 
 from terminator.ledger.attempt import Attempt, Superseded
 from terminator.ledger.key import code_hash, run_key
-from terminator.ledger.ledger import Ledger
+from terminator.ledger.ledger import Ledger, default_root
 from terminator.ledger.origin import Provenance, provenance
 from terminator.ledger.records import (
     Alive,
@@ -48,6 +48,7 @@ __all__ = [
     "Variant",
     "alive_here",
     "code_hash",
+    "default_root",
     "provenance",
     "run_key",
     "sweep_id",

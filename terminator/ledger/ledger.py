@@ -17,6 +17,11 @@ from terminator.ledger.run import Run
 from terminator.ledger.sweep import Sweep
 
 
+def default_root(given: str | None = None) -> Path:
+    """The output root: what was given, else $TERMINATOR_ROOT, else ./outputs. Absolute."""
+    return Path(given or os.environ.get("TERMINATOR_ROOT") or "outputs").expanduser().absolute()
+
+
 class Ledger:
     """The runs and sweeps under `root`. Folders are made when something is written."""
 
