@@ -1,1 +1,22 @@
 """The networks. Imports torch alone, so it runs anywhere torch does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from terminator.model.config import ModelConfig, TerminatorConfig
+from terminator.model.network import Output, Terminator
+
+__all__ = ["Output", "Terminator", "build"]
+
+
+def build(
+    config: ModelConfig, *, image_shape: Sequence[int], classes: int, generator: torch.Generator | None = None
+) -> nn.Module:
+    """The network of `config` for images of (C, H, W), or sequences of (C, L). Its weights are drawn from `generator`
+    (None: PyTorch's own). Raises UserError where the configuration does not fit the images."""
+    assert isinstance(config, TerminatorConfig)
+    return Terminator(config, image_shape=image_shape, classes=classes, generator=generator or torch.default_generator)

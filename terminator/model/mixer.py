@@ -1,0 +1,55 @@
+"""The 1×1 convolution over channels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from enum import Enum
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Init(Enum):
+    """How a mixer's weight starts."""
+
+    kaiming_normal = "kaiming_normal"
+    kaiming_uniform_linear = "kaiming_uniform_linear"
+    default = "default"  # PyTorch's own for linear and convolution layers, the bias included
+
+
+class Mixer(nn.Module):
+    """A 1×1 convolution over channels, with bias (spec, head). (B, C, *pixels) → (B, out, *pixels).
+
+    Its weight has convolution shape, (out, C, 1, …, 1), one 1 an axis of the pixels.
+    """
+
+    def __init__(
+        self, channels: int, out: int, axes: int, *, init: Init, generator: torch.Generator, bias: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(out, channels, *[1] * axes))
+        self.bias = nn.Parameter(torch.full((out,), bias))
+        if init is Init.kaiming_normal:
+            nn.init.kaiming_normal_(self.weight, generator=generator)
+        elif init is Init.kaiming_uniform_linear:
+            nn.init.kaiming_uniform_(self.weight, nonlinearity="linear", generator=generator)
+        else:
+            bound = 1 / math.sqrt(channels)
+            nn.init.uniform_(self.weight, -bound, bound, generator=generator)
+            nn.init.uniform_(self.bias, -bound, bound, generator=generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.rows(x.movedim(1, -1)).movedim(-1, 1)
+
+    def rows(self, x: Tensor) -> Tensor:
+        """The same with channels last: (…, C) → (…, out)."""
+        return F.linear(x, self.weight.flatten(1), self.bias)
+
+
+class Mixers(nn.ModuleList):
+    """A list of mixers."""
+
+    def __iter__(self) -> Iterator[Mixer]:
+        return super().__iter__()  # type: ignore[return-value]

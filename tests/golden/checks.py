@@ -1,0 +1,92 @@
+"""Checking one golden file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from terminator.model.slow_loss import channel_sum_loss, tile_loss
+from terminator.training.objective import label_smoothed_cross_entropy
+from terminator.training.optimizer import Kar2, Kar3
+from tests.golden.comparison import Deviation, largest_deviation
+from tests.golden.components import COMPONENTS, Component, release_network
+from tests.golden.golden_file import GoldenFile, read_golden_file
+
+OUTPUTS, GRADIENTS, TRAJECTORY = 1e-9, 1e-8, 1e-7  # largest relative deviations
+OPTIMIZERS = {"kar2": Kar2, "kar3": Kar3}
+SLOW_LOSSES = {"channel_sum": channel_sum_loss, "tile": tile_loss}
+
+
+def check_file(path: Path) -> list[Deviation]:
+    """The deviations of one file, by what it is named after. Raises ValueError for a name that stands for nothing."""
+    file = read_golden_file(path)
+    if path.stem in COMPONENTS:
+        return check_component(file, COMPONENTS[path.stem](file))
+    if path.stem in OPTIMIZERS:
+        return [check_updates(file, OPTIMIZERS[path.stem])]
+    if path.stem == "trajectory":
+        return [check_trajectory(file)]
+    names = ", ".join(sorted({*COMPONENTS, *OPTIMIZERS, "trajectory"}))
+    raise ValueError(f"no check of this name (there are {names})")
+
+
+def check_component(file: GoldenFile, component: Component) -> list[Deviation]:
+    """Outputs, then the gradients of Σ (out ⊙ probe) in inputs and parameters."""
+    module, run = component
+    file.load_into(module)
+    inputs = {name: x.requires_grad_(x.is_floating_point()) for name, x in file.inputs.items()}
+    outputs = run(inputs)
+    torch.stack([(outputs[name] * probe).sum() for name, probe in file.probes.items()]).sum().backward()
+    gradients: dict[str, Tensor | None] = {f"in.{name}": x.grad for name, x in inputs.items()}
+    gradients |= {f"param.{name}": parameter.grad for name, parameter in module.named_parameters()}
+    return [
+        largest_deviation(outputs, file.outputs, OUTPUTS),
+        largest_deviation(gradients, file.gradients, GRADIENTS),
+    ]
+
+
+def check_updates(file: GoldenFile, optimizer: type[Kar2] | type[Kar3]) -> Deviation:
+    """The update rule from param.0 on, over all the file's gradients."""
+    parameters, gradients = _in_order(file.parameters), _in_order(file.gradients)
+    moving = torch.nn.Parameter(parameters[0].clone())
+    rule = _optimizer(file, optimizer, [moving])
+    updated = {}
+    for step, gradient in enumerate(gradients, start=1):
+        moving.grad = gradient
+        rule.step()
+        updated[str(step)] = moving.detach().clone()
+    golden = {str(step): parameter for step, parameter in enumerate(parameters) if step > 0}
+    return largest_deviation(updated, golden, OUTPUTS)
+
+
+def check_trajectory(file: GoldenFile) -> Deviation:
+    """The losses before each training step of a network."""
+    network = release_network(file, tuple(file.inputs["images"].shape[2:]))
+    file.load_into(network)
+    rule = _optimizer(file, OPTIMIZERS[file.metadata["optimizer"]], list(network.parameters()))
+    epsilon, weight = float(file.metadata["label_smoothing"]), float(file.metadata["slow_loss_weight"])
+    losses, slow_losses = [], []
+    for images, targets in zip(file.inputs["images"], file.inputs["targets"], strict=True):
+        logits, kernels = network(images)
+        slow = SLOW_LOSSES[file.metadata["slow_loss"]](kernels)
+        loss = label_smoothed_cross_entropy(logits, targets, epsilon) + weight * slow
+        losses.append(loss.detach())
+        slow_losses.append(slow.detach())
+        rule.zero_grad()
+        loss.backward()
+        rule.step()
+    outputs = {"loss": torch.stack(losses), "slow_loss": torch.stack(slow_losses)}
+    return largest_deviation(outputs, file.outputs, TRAJECTORY)
+
+
+def _in_order(numbered: dict[str, Tensor]) -> list[Tensor]:
+    return [numbered[str(step)] for step in range(len(numbered))]
+
+
+def _optimizer(
+    file: GoldenFile, rule: type[Kar2] | type[Kar3], parameters: list[torch.nn.Parameter]
+) -> torch.optim.Optimizer:
+    betas = tuple(float(beta) for beta in file.metadata["betas"].split(","))
+    return rule(parameters, lr=float(file.metadata["lr"]), betas=betas)  # type: ignore[arg-type]

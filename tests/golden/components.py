@@ -1,0 +1,161 @@
+"""What each golden file holds our model to: parameters and inputs → outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from terminator.model import build
+from terminator.model.block import SFNEBlock
+from terminator.model.config import SlowNetworkKind
+from terminator.model.gating import RecursiveGatedUnit
+from terminator.model.interaction import HyperChannelInteraction, HyperInteraction
+from terminator.model.local_branch import LocalBranch
+from terminator.model.local_slow_network import LocalSlowNetwork
+from terminator.model.slow_loss import channel_sum_loss, tile_loss
+from terminator.model.slow_network import SlowNetwork, SlowRecipe
+from terminator.model.standardisation import GroupedStandardise
+from terminator.training.objective import label_smoothed_cross_entropy
+from tests.golden.golden_file import GoldenFile
+from tests.golden.sizes import block_sizes, network_config, slow_sizes, under
+
+Outputs = dict[str, Tensor]
+Component = tuple[nn.Module, Callable[[Outputs], Outputs]]  # a module, and what it makes of a file's inputs
+
+GENERATOR = torch.Generator()
+RECIPE = SlowRecipe(SlowNetworkKind.sine_mfn, omega_0=2000.0, generator=GENERATOR)  # weights come from the files
+
+
+def slow_kernel(file: GoldenFile) -> Component:
+    """slow_global and slow_channel."""
+    sizes = slow_sizes(file.parameters)
+    slow = SlowNetwork(sizes.grid, sizes.out, hidden=sizes.hidden, layers=sizes.layers, recipe=RECIPE)
+    return slow, lambda inputs: {"kernel": slow()}
+
+
+def slow_local(file: GoldenFile) -> Component:
+    sizes = slow_sizes(file.parameters)
+    slow = LocalSlowNetwork(
+        sizes.grid,
+        sizes.out,
+        hidden=sizes.hidden,
+        layers=sizes.layers,
+        recipe=RECIPE,
+        context_channels=file.inputs["x"].shape[1],
+        learn_renormalisation=False,
+    )
+    return slow, lambda inputs: {"kernel": slow(inputs["x"].mean(0, keepdim=True))}
+
+
+def rgu(file: GoldenFile) -> Component:
+    _, channels, *pixels = file.inputs["x"].shape
+    unit = RecursiveGatedUnit(channels, pixels, generator=GENERATOR)
+    return unit, lambda inputs: {"y": unit(inputs["x"])}
+
+
+def gibs(file: GoldenFile) -> Component:
+    standardise = GroupedStandardise()
+    return standardise, lambda inputs: {"y": standardise(inputs["x"])}
+
+
+def hyper_channel_interaction(file: GoldenFile) -> Component:
+    sizes = slow_sizes(under(file.parameters, "slow."))
+    interaction = HyperChannelInteraction(sizes.grid[0], hidden=sizes.hidden, layers=sizes.layers, recipe=RECIPE)
+    return interaction, lambda inputs: {"y": interaction(inputs["x"])}
+
+
+def hyper_interaction(file: GoldenFile) -> Component:
+    channel = slow_sizes(under(file.parameters, "channel_slow."))
+    spatial = slow_sizes(under(file.parameters, "spatial_slow."))
+    interaction = HyperInteraction(
+        channel.grid[0],
+        spatial.grid,
+        channel_hidden=channel.hidden,
+        spatial_hidden=spatial.hidden,
+        layers=spatial.layers,
+        recipe=RECIPE,
+    )
+    return interaction, lambda inputs: {"y": interaction(inputs["score_source"], inputs["x"])}
+
+
+def local_conv(file: GoldenFile) -> Component:
+    channels, _, *grid = file.inputs["kernel"].shape
+    branch = LocalBranch(
+        channels, grid, hidden=1, layers=1, recipe=RECIPE, has_context=False, learn_renormalisation=False
+    )
+    part = nn.ModuleDict({"mixer": branch.mixer})  # the file's kernel stands in for the slow network
+    return part, lambda inputs: {"y": branch.convolve(inputs["kernel"], inputs["x"])}
+
+
+def sfne_block(file: GoldenFile) -> Component:
+    _, channels, *pixels = file.inputs["x"].shape
+    sizes = block_sizes(file.parameters, channels)
+    block = SFNEBlock(
+        sizes.config,
+        channels=channels,
+        out=sizes.out,
+        pixels=pixels,
+        previous=sizes.previous,
+        global_layers=sizes.global_layers,
+        dropout=0.0,
+        generator=GENERATOR,
+    )
+
+    def run(inputs: Outputs) -> Outputs:
+        y, kernel = block(inputs["x"])
+        return {"y": y, "global_kernel": kernel}
+
+    return block, run
+
+
+def network_release(file: GoldenFile) -> Component:
+    network = release_network(file, tuple(file.inputs["image"].shape[1:]))
+
+    def run(inputs: Outputs) -> Outputs:
+        logits, kernels = network(inputs["image"])
+        return {"logits": logits, "slow_loss": channel_sum_loss(kernels)}
+
+    return network, run
+
+
+def release_network(file: GoldenFile, image_shape: tuple[int, ...]) -> nn.Module:
+    """A network of the file's sizes, its weights still random."""
+    config = network_config(file.parameters, image_shape[0])
+    classes = file.parameters["head.bias"].shape[0]
+    return build(config, image_shape=image_shape, classes=classes, generator=GENERATOR)
+
+
+def slow_loss(file: GoldenFile) -> Component:
+    def run(inputs: Outputs) -> Outputs:
+        kernels = [inputs[f"kernel.{i}"] for i in range(len(inputs))]
+        return {"channel_sum": channel_sum_loss(kernels), "tile": tile_loss(kernels)}
+
+    return nn.Identity(), run
+
+
+def label_smoothing(file: GoldenFile) -> Component:
+    def run(inputs: Outputs) -> Outputs:
+        return {
+            name: label_smoothed_cross_entropy(inputs["logits"], inputs["target"], float(name.removeprefix("eps_")))
+            for name in file.outputs
+        }
+
+    return nn.Identity(), run
+
+
+COMPONENTS: dict[str, Callable[[GoldenFile], Component]] = {
+    "slow_global": slow_kernel,
+    "slow_channel": slow_kernel,
+    "slow_local": slow_local,
+    "rgu": rgu,
+    "gibs": gibs,
+    "hyper_channel_interaction": hyper_channel_interaction,
+    "hyper_interaction": hyper_interaction,
+    "local_conv": local_conv,
+    "sfne_block": sfne_block,
+    "network_release": network_release,
+    "slow_loss": slow_loss,
+    "label_smoothing": label_smoothing,
+}
