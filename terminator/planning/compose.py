@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from terminator.complaint import INPUT_ERRORS, complaint
@@ -32,9 +32,9 @@ class CommandLine:
             yield list(words)
 
 
-def read_command_line(hydra_context: HydraContext, arguments: Sequence[str]) -> CommandLine:
+def read_command_line(loader: ConfigLoader, arguments: Sequence[str]) -> CommandLine:
     """Raises UserError for an interval or another sweep that has no finite list of values."""
-    parser = OverridesParser.create(config_loader=hydra_context.config_loader)
+    parser = OverridesParser.create(config_loader=loader)
     ablations: list[str] = []
     seeds: list[int] | None = None
     base: list[str] = []
@@ -71,8 +71,8 @@ def _seeds(values: list[str]) -> list[int]:
 class Composer:
     """Composes settings for one set of overrides after another, on top of the master configuration."""
 
-    def __init__(self, hydra_context: HydraContext, master: DictConfig) -> None:
-        self._loader = hydra_context.config_loader
+    def __init__(self, loader: ConfigLoader, master: DictConfig) -> None:
+        self._loader = loader
         self._master = master
 
     def settings(self, words: Sequence[str], *, of: str = "") -> Settings:

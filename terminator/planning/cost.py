@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import torch
 
 from terminator.config import RunConfig, from_plain, to_plain
-from terminator.data import describe
 from terminator.model import build
 from terminator.model.flops import forward_flops
 
@@ -31,9 +30,9 @@ def cost(config: RunConfig) -> Cost:
 @functools.lru_cache(maxsize=4096)
 def _cost(model_and_data: str) -> Cost:
     config = from_plain(json.loads(model_and_data))
-    shape = describe(config.data)
+    facts = config.data.facts
     network = build(
-        config.model, image_shape=shape.image_shape, classes=shape.classes, generator=torch.Generator().manual_seed(0)
+        config.model, image_shape=facts.image_shape, classes=facts.classes, generator=torch.Generator().manual_seed(0)
     )
     parameters = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
-    return Cost(parameters, forward_flops(network, shape.image_shape))
+    return Cost(parameters, forward_flops(network, facts.image_shape))

@@ -12,7 +12,7 @@ from terminator.ledger import Ledger, RunState, Sweep
 from terminator.planning.pool import Pool
 from terminator.planning.progress import SweepProgress
 from terminator.settings import TrackingConfig
-from terminator.tracking.follow import Following
+from terminator.tracking.live import LiveSync
 
 
 def default_workers(device: Device) -> int:
@@ -43,10 +43,10 @@ def run_here(console: Console, ledger: Ledger, sweeps: Sequence[Sweep], workers:
     console.print(f"{len(runs)} runs: {skipped} done already, {len(todo)} to run on {workers} workers → {ledger.root}")
     if not todo:
         return False
-    with (
-        Following(ledger.root, sweeps, tracking.uri if tracking.enabled else None),
-        SweepProgress(console, len(runs), skipped, workers, names) as progress,
-    ):
+    followers = [LiveSync(ledger, sweep, tracking.uri) for sweep in sweeps] if tracking.enabled else []
+    with SweepProgress(console, len(runs), skipped, workers, names) as progress:
         pool = Pool(todo, workers, progress.update)
         pool.run()
+    for follower in followers:
+        console.print(follower.close())
     return pool.interrupted

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from terminator.ledger import Ledger, RunState, Sweep
 from terminator.planning.plan import Plan
-from terminator.planning.variants import describe
+from terminator.planning.variants import to_words
 
 
 def show_plan(console: Console, plan: Plan, sweep: Sweep, ledger: Ledger) -> None:
@@ -23,7 +23,7 @@ def show_plan(console: Console, plan: Plan, sweep: Sweep, ledger: Ledger) -> Non
             done = sum(ledger.run(key).state().state is RunState.done for key in variant.runs.values())
             table.add_row(
                 each.variant.name,
-                describe(each.variant.overrides),
+                "\n".join(to_words(each.variant.overrides)),
                 f"{each.cost.parameters:,}",
                 f"{each.cost.flops / 1e6:,.2f}",
                 str(len(variant.runs)),

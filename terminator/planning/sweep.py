@@ -23,8 +23,8 @@ BASIC = "basic"  # Hydra's default launcher; in its place each run gets a proces
 
 def run_sweep(hydra_context: HydraContext, task: TaskFunction, master: DictConfig, arguments: Sequence[str]) -> None:
     """Carry the command out. Exits with 1 if a run has no result at the end, 130 after an interruption."""
-    line = read_command_line(hydra_context, arguments)
-    composer = Composer(hydra_context, master)
+    line = read_command_line(hydra_context.config_loader, arguments)
+    composer = Composer(hydra_context.config_loader, master)
     settings = composer.settings(line.base)
     plans = _plans(composer, line)
     origin = provenance()

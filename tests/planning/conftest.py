@@ -1,0 +1,27 @@
+"""Hydra, set up as the command line sets it up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+
+from terminator.planning.compose import Composer
+from terminator.settings import register_schemas
+from terminator.shipped import shipped
+
+
+@pytest.fixture
+def loader() -> Iterator[ConfigLoader]:
+    GlobalHydra.instance().clear()
+    register_schemas()
+    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
+        yield GlobalHydra.instance().config_loader()
+
+
+@pytest.fixture
+def composer(loader: ConfigLoader) -> Composer:
+    return Composer(loader, compose("config", return_hydra_config=True))
