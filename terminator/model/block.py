@@ -109,6 +109,12 @@ class SFNEBlock(nn.Module):
             y = y + tile_channels(z, y.shape[1])
         return BlockOutput(y, kernel)
 
+    def slow_networks_and_gates(self) -> list[nn.Module]:
+        """The parts that the penalty all but spares (spec §8)."""
+        parts = ("global_slow", "rgu_slow", "rgu_fast", "hyper_channel_interaction", "hyper_interaction")
+        units = [getattr(self, part) for part in parts if hasattr(self, part)]
+        return units + [branch.slow for branch in self.local]
+
     def branches(self, z: Tensor, kernel: Tensor | None, previous: Sequence[Tensor]) -> dict[str, Tensor]:
         """The value of every branch that is on, by its name; each (B, C, *pixels)."""
         needs, features = self.needs, {}

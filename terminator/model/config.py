@@ -14,6 +14,9 @@ class Architecture(Enum):
     """The network family; the word that selects it in a record."""
 
     terminator = "terminator"
+    resnet = "resnet"
+    large_kernel_cnn = "large_kernel_cnn"
+    ckcnn = "ckcnn"
 
 
 class Gate(Enum):
@@ -89,14 +92,15 @@ class Branches:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What every network family has."""
+    """What every network family has. `width` multiplies its channels."""
 
     architecture: Architecture = Architecture.terminator
+    width: float = 1.0
 
 
 @dataclass(frozen=True)
 class TerminatorConfig(ModelConfig):
-    """A Terminator (spec §6–7). The defaults are the release's.
+    """A Terminator (spec §6–7). The defaults are the release's. Widened channels are rounded to the 12 groups of G-IBS.
 
     Of a list with one entry a block, blocks past its end take the last entry (`previous_blocks`: read none).
     Raises UserError for a value outside its field's rule.
@@ -104,7 +108,6 @@ class TerminatorConfig(ModelConfig):
 
     depth: int = 5
     channels: list[int] = field(default_factory=lambda: [12, 36, 72, 144, 288])  # each block's output
-    width: float = 1.0  # multiplies `channels`, rounded to the 12 groups of G-IBS
     branches: Branches = field(default_factory=Branches)
     local_kernels: list[int] = field(default_factory=lambda: [3, 9, 5, 7])
     local_wiring: list[Wiring] = field(

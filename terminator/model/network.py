@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from terminator.model.block import SFNEBlock
 from terminator.model.config import TerminatorConfig
+from terminator.model.penalty import Penalty
 
 
 class Output(NamedTuple):
@@ -29,7 +30,7 @@ class Terminator(nn.Module):
         image_channels, *pixels = image_shape
         outs = config.block_channels()
         self.previous = [config.block_previous(block) for block in range(config.depth)]
-        self.blocks = nn.ModuleList(
+        blocks = [
             SFNEBlock(
                 config,
                 channels=channels,
@@ -41,10 +42,16 @@ class Terminator(nn.Module):
                 generator=generator,
             )
             for block, (channels, out) in enumerate(zip([image_channels, *outs], outs, strict=False))
-        )
+        ]
+        self.blocks = nn.ModuleList(blocks)
         self.head = nn.Linear(outs[-1], classes)
         nn.init.kaiming_normal_(self.head.weight, generator=generator)
         nn.init.zeros_(self.head.bias)
+        self._penalty = Penalty(blocks, axes=len(pixels))
+
+    def penalty(self) -> Tensor:
+        """The norms of spec §8, without their factor l2; scalar."""
+        return self._penalty()
 
     def forward(self, images: Tensor) -> Output:
         outputs: list[Tensor] = []

@@ -1,0 +1,85 @@
+"""The network families to compare with: their sizes. Imports nothing but the standard library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from terminator.errors import UserError
+from terminator.model.config import Architecture, ModelConfig
+
+
+@dataclass(frozen=True)
+class ResNetConfig(ModelConfig):
+    """A residual network for small images (He et al. 2016, 1512.03385, §4.2).
+
+    Three stages of `channels`, twice and four times as many. Raises UserError unless `depth` is 6n + 2.
+    """
+
+    architecture: Architecture = Architecture.resnet
+    depth: int = 20
+    channels: int = 16
+
+    def __post_init__(self) -> None:
+        _check_sizes(self, "channels")
+        if self.depth < 8 or self.depth % 6 != 2:
+            raise UserError(f"model.depth={self.depth}: a ResNet's must be 6n + 2: 8, 14, 20, 32, 44, 56, 110, …")
+
+    @property
+    def blocks(self) -> int:
+        """Residual blocks of a stage, two convolutions each."""
+        return (self.depth - 2) // 6
+
+    def stage_channels(self) -> list[int]:
+        """Each stage's channels, at this width."""
+        return [scaled(self.channels, self.width) * 2**stage for stage in range(3)]
+
+
+@dataclass(frozen=True)
+class LargeKernelConfig(ModelConfig):
+    """A ConvMixer without patches (Trockman and Kolter 2022, 2201.09792). Raises UserError for an even `kernel`."""
+
+    architecture: Architecture = Architecture.large_kernel_cnn
+    depth: int = 8
+    channels: int = 128
+    kernel: int = 9
+
+    def __post_init__(self) -> None:
+        _check_sizes(self, "depth", "channels", "kernel")
+        if self.kernel % 2 == 0:
+            raise UserError(f"model.kernel={self.kernel}: must be odd")
+
+
+@dataclass(frozen=True)
+class ContinuousKernelConfig(ModelConfig):
+    """A small CCNN (Knigge et al. 2023, 2206.03398) whose kernels are as large as the input.
+
+    `kernel_hidden`, `kernel_layers`, `omega_0`: the network that makes them, a SIREN as in CKConv (2102.02611).
+    """
+
+    architecture: Architecture = Architecture.ckcnn
+    depth: int = 4
+    channels: int = 110
+    kernel_hidden: int = 32
+    kernel_layers: int = 2
+    omega_0: float = 30.0
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        _check_sizes(self, "depth", "channels", "kernel_hidden", "kernel_layers")
+        if not 0 < self.omega_0 < float("inf"):
+            raise UserError(f"model.omega_0={self.omega_0}: must be positive and finite")
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"model.dropout={self.dropout}: must be at least 0, below 1")
+
+
+def scaled(channels: int, width: float) -> int:
+    """`channels` at this width, at least one."""
+    return max(round(channels * width), 1)
+
+
+def _check_sizes(config: ModelConfig, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) < 1:
+            raise UserError(f"model.{name}={getattr(config, name)}: must be at least 1")
+    if not 0 < config.width < float("inf"):
+        raise UserError(f"model.width={config.width}: must be positive and finite")

@@ -1,0 +1,43 @@
+"""A plain large-kernel CNN: ConvMixer, A. Trockman and J. Z. Kolter, "Patches Are All You Need?", TMLR 2023,
+arXiv 2201.09792, with patches of one pixel. On sequences the same with 1D convolutions: our adaptation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from terminator.model.classifier import Classifier
+from terminator.model.comparison_config import LargeKernelConfig, scaled
+from terminator.model.convolution import batch_norm, convolution
+
+
+class ConvMixerBlock(nn.Module):
+    """x ← x + BN(GELU(depth-wise x)), then BN(GELU(pointwise x)). (B, C, *pixels) → same."""
+
+    def __init__(self, channels: int, kernel: int, axes: int, generator: torch.Generator) -> None:
+        super().__init__()
+        depthwise = convolution(channels, channels, kernel, axes, groups=channels, generator=generator)
+        pointwise = convolution(channels, channels, 1, axes, generator=generator)
+        self.spatial = nn.Sequential(depthwise, nn.GELU(), batch_norm(channels, axes))
+        self.mixing = nn.Sequential(pointwise, nn.GELU(), batch_norm(channels, axes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.mixing(x + self.spatial(x))
+        return y
+
+
+def build_large_kernel_cnn(
+    config: LargeKernelConfig, *, image_shape: Sequence[int], classes: int, generator: torch.Generator
+) -> Classifier:
+    """A pointwise stem, `depth` blocks, head; resolution stays."""
+    axes = len(image_shape) - 1
+    channels = scaled(config.channels, config.width)
+    stem = [
+        convolution(image_shape[0], channels, 1, axes, generator=generator),
+        nn.GELU(),
+        batch_norm(channels, axes),
+    ]
+    blocks = [ConvMixerBlock(channels, config.kernel, axes, generator) for _ in range(config.depth)]
+    return Classifier(nn.Sequential(*stem, *blocks), channels, classes, generator=generator)

@@ -1,0 +1,58 @@
+"""ResNet for small images: K. He, X. Zhang, S. Ren, J. Sun, "Deep Residual Learning for Image Recognition",
+CVPR 2016, arXiv 1512.03385, §4.2. On sequences the same with 1D convolutions: our adaptation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from terminator.model.classifier import Classifier
+from terminator.model.comparison_config import ResNetConfig
+from terminator.model.convolution import batch_norm, convolution
+
+
+class ResidualBlock(nn.Module):
+    """ReLU(BN(conv(ReLU(BN(conv x)))) + shortcut x). (B, C, *pixels) → (B, out, *pixels / stride)."""
+
+    def __init__(self, channels: int, out: int, stride: int, axes: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.convolution_1 = convolution(channels, out, 3, axes, stride=stride, bias=False, generator=generator)
+        self.norm_1 = batch_norm(out, axes)
+        self.convolution_2 = convolution(out, out, 3, axes, bias=False, generator=generator)
+        self.norm_2 = batch_norm(out, axes)
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.norm_1(self.convolution_1(x)))
+        y = self.norm_2(self.convolution_2(y))
+        return F.relu(y + shortcut(x, y.shape[1], self.stride))
+
+
+def shortcut(x: Tensor, channels: int, stride: int) -> Tensor:
+    """Option A, without parameters: every `stride`-th pixel, the new channels zero. → (B, channels, *pixels / stride)."""
+    axes = x.dim() - 2
+    kept = x[(..., *[slice(None, None, stride)] * axes)]
+    return F.pad(kept, [0, 0] * axes + [0, channels - x.shape[1]])
+
+
+def build_resnet(
+    config: ResNetConfig, *, image_shape: Sequence[int], classes: int, generator: torch.Generator
+) -> Classifier:
+    """Convolution, three stages of `blocks` residual blocks, head. The second and third stage halve the pixels."""
+    channels, axes = image_shape[0], len(image_shape) - 1
+    first, *_ = outs = config.stage_channels()
+    layers: list[nn.Module] = [
+        convolution(channels, first, 3, axes, bias=False, generator=generator),
+        batch_norm(first, axes),
+        nn.ReLU(),
+    ]
+    channels = first
+    for stage, out in enumerate(outs):
+        for block in range(config.blocks):
+            stride = 2 if stage > 0 and block == 0 else 1
+            layers.append(ResidualBlock(channels, out, stride, axes, generator))
+            channels = out
+    return Classifier(nn.Sequential(*layers), channels, classes, generator=generator)
