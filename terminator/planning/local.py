@@ -12,6 +12,7 @@ from terminator.ledger import Ledger, RunState, Sweep
 from terminator.planning.pool import Pool
 from terminator.planning.progress import SweepProgress
 from terminator.settings import TrackingConfig
+from terminator.sweeps.driver import driving
 from terminator.tracking.live import LiveSync
 
 
@@ -43,10 +44,10 @@ def run_here(console: Console, ledger: Ledger, sweeps: Sequence[Sweep], workers:
     console.print(f"{len(runs)} runs: {skipped} done already, {len(todo)} to run on {workers} workers → {ledger.root}")
     if not todo:
         return False
-    followers = [LiveSync(ledger, sweep, tracking.uri) for sweep in sweeps] if tracking.enabled else []
-    with SweepProgress(console, len(runs), skipped, workers, names) as progress:
+    follower = LiveSync(ledger, sweeps, tracking.uri) if tracking.enabled else None
+    with driving(ledger, sweeps), SweepProgress(console, len(runs), skipped, workers, names) as progress:
         pool = Pool(todo, workers, progress.update)
         pool.run()
-    for follower in followers:
+    if follower:
         console.print(follower.close())
     return pool.interrupted

@@ -7,6 +7,7 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from typing import IO
 
 from terminator.ledger import Ledger, Sweep
@@ -30,12 +31,12 @@ def follow(ledger: Ledger, sweeps: list[Sweep] | None, uri: str | None, until: I
 
 
 class LiveSync:
-    """A child process that follows a sweep until `close`, or until this process ends, however that happens."""
+    """A child process that follows sweeps until `close`, or until this process ends, however that happens."""
 
-    def __init__(self, ledger: Ledger, sweep: Sweep, uri: str | None) -> None:
-        command = [sys.executable, "-m", "terminator.sweeps", "--root", str(ledger.root), "sync", sweep.id, "--follow"]
+    def __init__(self, ledger: Ledger, sweeps: Sequence[Sweep], uri: str | None) -> None:
+        command = [sys.executable, "-m", "terminator.sweeps", "sync", *(sweep.id for sweep in sweeps), "--follow"]
         self._process = subprocess.Popen(
-            [*command, *(["--uri", uri] if uri else [])],
+            [*command, "--root", str(ledger.root), *(["--uri", uri] if uri else [])],
             stdin=subprocess.PIPE,  # its end tells the child that this process is done, or gone
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

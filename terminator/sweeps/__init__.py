@@ -1,0 +1,1 @@
+"""Coming back to sweeps, from any shell: `python -m terminator.sweeps`."""

@@ -1,0 +1,142 @@
+"""`python -m terminator.sweeps`: list, status, watch, retry, cancel, sync, logs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from rich.console import Console
+
+from terminator.errors import UserError
+from terminator.ledger import Ledger, RunState, default_root
+from terminator.sweeps.find import find_run, find_sweep
+from terminator.sweeps.scheduler import scheduler_of
+from terminator.sweeps.show import counts, rows, run_table, sweep_table
+from terminator.sweeps.watch import watch
+
+WIDTH_OF_A_PIPE = 200  # where nobody's terminal says how wide a line may be
+AGAIN = (RunState.failed.value, RunState.preempted.value, RunState.interrupted.value, RunState.pending.value)
+
+
+def main() -> None:
+    """The entry point. Bad input ends with one line on stderr and exit code 2."""
+    arguments = _parser().parse_args()
+    command: Callable[[Ledger, argparse.Namespace], int] = arguments.command
+    try:
+        code = command(Ledger(default_root(getattr(arguments, "root", None))), arguments)
+    except UserError as error:
+        print(f"terminator: {error}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _parser() -> _Parser:
+    common = _Parser(add_help=False)
+    common.add_argument(
+        "--root", default=argparse.SUPPRESS, help="the output root; default $TERMINATOR_ROOT, else ./outputs"
+    )
+    parser = _Parser(prog="terminator sweeps", description="Come back to a sweep.", parents=[common])
+    words = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def add(name: str, command: Callable[[Ledger, argparse.Namespace], int], purpose: str) -> argparse.ArgumentParser:
+        sub = words.add_parser(name, help=purpose, description=purpose, parents=[common])
+        sub.set_defaults(command=command)
+        return sub
+
+    add("list", _list, "all sweeps, newest first")
+    for sub in (
+        add("status", _status, "every run of a sweep"),
+        add("watch", _watch, "show a sweep until it is over"),
+        add("retry", _retry, "run again what has no result"),
+        add("cancel", _cancel, "stop what runs or waits"),
+    ):
+        sub.add_argument("sweep", nargs="?", help="its id, how that begins, or an ablation; default: the newest")
+    syncing = add("sync", _sync, "bring MLflow up to date")
+    syncing.add_argument("sweep", nargs="*", help="sweeps; default: all")
+    syncing.add_argument("--uri", help="MLflow's tracking URI; default: ROOT/mlflow.db")
+    syncing.add_argument("--follow", action="store_true", help="again and again, until standard input ends")
+    logs = add("logs", _logs, "a run's log")
+    logs.add_argument("run", help="VARIANT/SEED, or how a run key begins")
+    logs.add_argument("--sweep", help="where to look for VARIANT/SEED; default: the newest sweep that has it")
+    logs.add_argument("--tail", type=int, metavar="N", help="the last N lines only")
+    return parser
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH_OF_A_PIPE)
+
+
+def _list(ledger: Ledger, arguments: argparse.Namespace) -> int:
+    _console().print(sweep_table(ledger))
+    return 0
+
+
+def _status(ledger: Ledger, arguments: argparse.Namespace) -> int:
+    sweep = find_sweep(ledger, arguments.sweep)
+    scheduler = scheduler_of(ledger, sweep)
+    scheduler.refresh()
+    _console().print(run_table(ledger, sweep, rows(ledger, sweep, scheduler)))
+    return 0
+
+
+def _watch(ledger: Ledger, arguments: argparse.Namespace) -> int:
+    sweep = find_sweep(ledger, arguments.sweep)
+    found = watch(_console(), ledger, sweep, scheduler_of(ledger, sweep))
+    _console().print(run_table(ledger, sweep, found))
+    return int(any(row.state != RunState.done.value for row in found))
+
+
+def _retry(ledger: Ledger, arguments: argparse.Namespace) -> int:
+    sweep = find_sweep(ledger, arguments.sweep)
+    scheduler = scheduler_of(ledger, sweep)
+    scheduler.refresh()
+    again = [row for row in rows(ledger, sweep, scheduler) if row.over and row.state != RunState.done.value]
+    print(f"{sweep.id}: {counts(row.state for row in again) or 'nothing'} to run again")
+    return scheduler.retry([row.run for row in again]) if again else 0
+
+
+def _cancel(ledger: Ledger, arguments: argparse.Namespace) -> int:
+    sweep = find_sweep(ledger, arguments.sweep)
+    scheduler = scheduler_of(ledger, sweep)
+    going = [row.run for row in rows(ledger, sweep, scheduler) if not row.over]
+    print(f"{sweep.id}: {scheduler.cancel(going)} runs stopped")
+    return 0
+
+
+def _sync(ledger: Ledger, arguments: argparse.Namespace) -> int:
+    from terminator.tracking import follow, sync
+
+    sweeps = [ledger.sweep(word) for word in arguments.sweep] or None
+    if arguments.follow:
+        report = follow(ledger, sweeps, arguments.uri, sys.stdin)
+    else:
+        report = sync(ledger, sweeps, arguments.uri)
+    print(f"mlflow: {report}")
+    return int(report.problem is not None)
+
+
+def _logs(ledger: Ledger, arguments: argparse.Namespace) -> int:
+    sweeps = ledger.sweeps() if arguments.sweep is None else [ledger.sweep(arguments.sweep)]
+    run = find_run(ledger, sweeps, arguments.run)
+    path = run.log_path()
+    if path is None:
+        raise UserError(f"run={arguments.run}: has no log yet: it is {run.state().state.value}")
+    print(path, file=sys.stderr)
+    lines = path.read_text("utf-8", errors="replace").splitlines()
+    print("\n".join(lines if arguments.tail is None else lines[-arguments.tail :]))
+    return 0
+
+
+if __name__ == "__main__":
+    main()

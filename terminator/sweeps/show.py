@@ -1,0 +1,121 @@
+"""Sweeps and runs as tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from rich.table import Table
+from rich.text import Text
+
+from terminator.ledger import Ledger, Run, RunState, Status, Sweep
+from terminator.sweeps.scheduler import Scheduler, scheduler_of
+
+QUEUED = "queued"
+STYLES = {"done": "green", "running": "cyan", "failed": "bold red", "preempted": "yellow", "interrupted": "yellow"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A run in its place, and where it stands. `state` is the ledger's word, or `queued`."""
+
+    name: str
+    run: Run
+    status: Status
+    state: str
+    job: str | None
+    seconds_left: float | None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will happen to it by itself."""
+        return self.state not in (RunState.running.value, QUEUED)
+
+
+def rows(ledger: Ledger, sweep: Sweep, scheduler: Scheduler) -> list[Row]:
+    """Every run of the sweep, once, in the plan's order."""
+    names: dict[str, str] = {}
+    for cell in sweep.cells():
+        names.setdefault(cell.key, f"{cell.variant.name}/{cell.seed}")
+    return [_row(name, ledger.run(key), scheduler) for key, name in names.items()]
+
+
+def _row(name: str, run: Run, scheduler: Scheduler) -> Row:
+    status = run.state(scheduler.alive)
+    running = status.state is RunState.running
+    queued = None if running or status.state is RunState.done else scheduler.queued(run)
+    return Row(
+        name=name,
+        run=run,
+        status=status,
+        state=QUEUED if queued else status.state.value,
+        job=queued or (status.job.id if status.job else None),
+        seconds_left=_seconds_left(run, scheduler.seconds_left(status)) if running else None,
+    )
+
+
+def _seconds_left(run: Run, limit: float | None) -> float | None:
+    """To the run's last epoch at its pace so far, or to its time limit if that comes first."""
+    attempt = run.attempts()[-1]
+    progress, origin = attempt.progress, attempt.resumed_from
+    if progress is None or attempt.started is None:
+        return limit
+    done = progress.epoch + progress.step / max(progress.steps_per_epoch, 1)
+    here = done - (origin.epoch if origin else 0)
+    if here <= 0:
+        return limit
+    left = (progress.updated - attempt.started) / here * (progress.epochs - done)
+    return left if limit is None else min(left, limit)
+
+
+def counts(states: Iterable[str]) -> str:
+    """`30 done, 2 running, 1 failed`."""
+    return ", ".join(f"{number} {state}" for state, number in Counter(states).most_common())
+
+
+def sweep_table(ledger: Ledger) -> Table:
+    """All sweeps, newest first."""
+    table = Table("sweep", "started", "runs", "states", title=str(ledger.root), title_justify="left")
+    for sweep in ledger.sweeps():
+        found = rows(ledger, sweep, scheduler_of(ledger, sweep))
+        started = datetime.fromtimestamp(sweep.created).strftime("%Y-%m-%d %H:%M")
+        table.add_row(Text(sweep.id), started, str(len(found)), counts(row.state for row in found))
+    return table
+
+
+def run_table(ledger: Ledger, sweep: Sweep, found: list[Row]) -> Table:
+    """The runs of a sweep: state, progress, where, why, log."""
+    with_jobs = any(row.job for row in found)
+    columns = ["run", "state", "epoch", "left", "attempts", "host", *(["job"] if with_jobs else []), "why", "log"]
+    caption = counts(row.state for row in found)
+    table = Table(
+        *columns, title=f"{sweep.id} in {ledger.root}", caption=caption, title_justify="left", caption_justify="left"
+    )
+    for row in found:
+        status = row.status
+        why = ": ".join(filter(None, [status.reason.value if status.reason else "", status.message]))
+        log = row.run.log_path()
+        table.add_row(
+            Text(row.name),
+            Text(row.state, STYLES.get(row.state, "")),
+            f"{status.epoch}/{status.epochs}" if status.epochs else "",
+            duration(row.seconds_left),
+            str(status.attempts),
+            status.host or "",
+            *([row.job or ""] if with_jobs else []),
+            Text(why, overflow="fold"),
+            Text(str(log.relative_to(ledger.root)) if log else "", overflow="fold"),
+        )
+    return table
+
+
+def duration(seconds: float | None) -> str:
+    """`45 s`, `12 min`, `3 h 20 min`."""
+    if seconds is None:
+        return ""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
