@@ -49,7 +49,10 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Sweep:
-    """What one command planned. `base`: the overrides that all runs have in common. `created`: seconds since 1970."""
+    """What one command planned. `base`: the overrides that all runs have in common. `created`: seconds since 1970.
+
+    `tracking_uri`: where MLflow is; None for ROOT/mlflow.db.
+    """
 
     id: str
     created: float
@@ -57,6 +60,7 @@ class Sweep:
     base: Sequence[str]
     code: Code
     ablations: Sequence[Ablation]
+    tracking_uri: str | None = None
 
     def cells(self) -> Iterator[Cell]:
         """Every place of the plan, in its order."""
@@ -83,6 +87,7 @@ class Sweep:
             base=list(plain["base"]),
             code=Code(**plain["code"]),
             ablations=[_ablation(each) for each in plain["ablations"]],
+            tracking_uri=plain.get("tracking_uri"),
         )
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from terminator.ledger import Ledger, Reason, Result, Run, RunState, Spec, Status, Sweep
 
 LONGEST_PARAMETER = 6000  # MLflow's limit; the artifact spec.json holds the whole value
-SINGLE = "single"  # the experiment of runs that belong to no sweep
 STOPPED = (Reason.killed, Reason.cancelled, Reason.interrupted)
 
 
@@ -18,12 +17,13 @@ STOPPED = (Reason.killed, Reason.cancelled, Reason.interrupted)
 class Entry:
     """One MLflow run: a run of the ledger in its place in an ablation. One shared by two ablations has two entries."""
 
+    store: str | None  # its URI; None for ROOT/mlflow.db
     experiment: str
-    question: str
     variant: str
     seed: int
     key: str
-    sweep: str | None
+    question: str
+    sweep: str
 
     @property
     def name(self) -> str:
@@ -40,24 +40,20 @@ class Point(NamedTuple):
     epoch: int
 
 
-def entries(ledger: Ledger, sweeps: Iterable[Sweep] | None) -> Iterator[Entry]:
-    """The entries of the runs of `sweeps`, None for everything in the ledger. The newest sweep of a place counts."""
-    every = ledger.sweeps()
+def entries(ledger: Ledger, sweeps: Sequence[Sweep] | None, uri: str | None) -> list[Entry]:
+    """The entries of the runs of `sweeps`, None for all there are. Of a place's sweeps the newest counts.
+
+    `uri`: a store other than the sweeps' own.
+    """
     wanted = None if sweeps is None else {cell.key for sweep in sweeps for cell in sweep.cells()}
-    seen = set()
-    planned = set()
-    for sweep in every:
+    found: dict[tuple[str | None, str, str, int, str], Entry] = {}
+    for sweep in ledger.sweeps():
+        store = uri or sweep.tracking_uri
         for ablation, variant, seed, key in sweep.cells():
-            planned.add(key)
-            place = (ablation.name, variant.name, seed, key)
-            if place not in seen and (wanted is None or key in wanted):
-                seen.add(place)
-                yield Entry(ablation.name, ablation.question, variant.name, seed, key, sweep.id)
-    if wanted is None:
-        for run in ledger.runs():
-            if run.key not in planned and run.frozen():
-                seed = int(run.spec().config.get("seed", 0))
-                yield Entry(SINGLE, "", run.key, seed, run.key, None)
+            if wanted is None or key in wanted:
+                place = (store, ablation.name, variant.name, seed, key)
+                found.setdefault(place, Entry(*place, question=ablation.question, sweep=sweep.id))
+    return list(found.values())
 
 
 def mlflow_status(status: Status) -> str:
@@ -86,7 +82,7 @@ def tags(entry: Entry, spec: Spec, status: Status) -> dict[str, str]:
         "state": status.state.value,
         "reason": status.reason.value if status.reason else "",
         "attempt": str(status.attempt),
-        "sweep": entry.sweep or "",
+        "sweep": entry.sweep,
         "dataset": str(spec.config.get("data", {}).get("name", "")),
         "code": spec.code.hash,
         "commit": f"{commit}+changes" if spec.code.dirty else commit,

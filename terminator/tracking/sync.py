@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from terminator.errors import UserError
@@ -32,6 +31,11 @@ class SyncReport:
     unchanged: int = 0
     problem: str | None = None
 
+    def __add__(self, other: SyncReport) -> SyncReport:
+        problems = dict.fromkeys(filter(None, (self.problem, other.problem)))
+        runs, points = self.runs + other.runs, self.points + other.points
+        return SyncReport(runs, points, self.unchanged + other.unchanged, "; ".join(problems) or None)
+
     def __str__(self) -> str:
         done = f"{self.runs} runs and {self.points} points written, {self.unchanged} runs up to date"
         return done if self.problem is None else f"{done}; {self.problem}; the next sync brings in the rest"
@@ -39,45 +43,44 @@ class SyncReport:
 
 def sync(
     ledger: Ledger,
-    sweeps: Iterable[Sweep] | None,
-    uri: str | None,
+    sweeps: Sequence[Sweep] | None,
+    uri: str | None = None,
     *,
     alive: Alive = alive_here,
     patience: float = SECONDS_FOR_LOCK,
 ) -> SyncReport:
-    """Bring MLflow at `uri` (None: ROOT/mlflow.db) up to date with the runs of `sweeps` (None: with all).
+    """Bring MLflow up to date with the runs of `sweeps` (None: with all), at `uri` (None: each sweep's own store).
 
-    Raises nothing on MLflow's account: a store that is slow, locked or not there is the report's problem.
+    Waits up to `patience` seconds for another syncer. Raises nothing on MLflow's account: a store that is slow, locked
+    or not there is the report's problem.
     """
-    todo = sorted(entries.entries(ledger, sweeps), key=lambda entry: entry.experiment)
-    if not todo:
-        return SyncReport()
-    runs = points = unchanged = 0
-    problem = None
-    try:
-        ledger.root.mkdir(parents=True, exist_ok=True)
-        with only_one(ledger.root / ".sync.lock", patience):
-            from terminator.tracking.store import Store
+    report = SyncReport()
+    todo = entries.entries(ledger, sweeps, uri)
+    for store in dict.fromkeys(entry.store for entry in todo):
+        try:
+            with only_one(ledger.root / ".sync.lock", patience):
+                for written in _sync_store(ledger, store, [entry for entry in todo if entry.store == store], alive):
+                    report += written
+        except Exception as error:  # whatever it is, it must not take down what is being tracked
+            report += SyncReport(problem=f"{store or ledger.root / 'mlflow.db'}: {_first_line(error)}")
+    return report
 
-            store = Store(ledger.root, uri)
-            for name, group in groupby(todo, key=lambda entry: entry.experiment):
-                of_experiment = list(group)
-                experiment = store.experiment(name, of_experiment[0].question)
-                known = _known(store, experiment)
-                for entry in of_experiment:
-                    try:
-                        written = _write(store, experiment, entry, ledger.run(entry.key), known, alive)
-                    except Exception as error:
-                        if not isinstance(error, UserError) and getattr(error, "error_code", "") not in BAD_REQUESTS:
-                            raise
-                        problem = f"{entry.name}: {_first_line(error)}"
-                        continue
-                    runs += written is not None
-                    points += written or 0
-                    unchanged += written is None
-    except Exception as error:  # whatever it is, it must not take down what is being tracked
-        problem = f"mlflow at {uri or ledger.root / 'mlflow.db'}: {_first_line(error)}"
-    return SyncReport(runs, points, unchanged, problem)
+
+def _sync_store(ledger: Ledger, uri: str | None, todo: list[Entry], alive: Alive) -> Iterator[SyncReport]:
+    from terminator.tracking.store import Store
+
+    store = Store(ledger.root, uri)
+    for name in dict.fromkeys(entry.experiment for entry in todo):
+        of_experiment = [entry for entry in todo if entry.experiment == name]
+        experiment = store.experiment(name, of_experiment[0].question)
+        known = _known(store, experiment)
+        for entry in of_experiment:
+            try:
+                yield _sync_run(store, experiment, entry, ledger.run(entry.key), known, alive)
+            except Exception as error:
+                if not isinstance(error, UserError) and getattr(error, "error_code", "") not in BAD_REQUESTS:
+                    raise
+                yield SyncReport(problem=f"{entry.name}: {_first_line(error)}")
 
 
 Identity = tuple[tuple[str, str], ...]
@@ -92,13 +95,13 @@ def _known(store: Store, experiment: str) -> dict[Identity, Known]:
     return known
 
 
-def _write(
+def _sync_run(
     store: Store, experiment: str, entry: Entry, run: Run, known: dict[Identity, Known], alive: Alive
-) -> int | None:
-    """Bring one MLflow run up to date: the number of points written, None if there was nothing to write."""
+) -> SyncReport:
+    """Bring one MLflow run up to date. A run that has not begun has nothing to say."""
     status = run.state(alive)
     if status.state is RunState.pending:
-        return None
+        return SyncReport()
     spec = run.spec()
     tags = entries.tags(entry, spec, status)
     mlflow_status = entries.mlflow_status(status)
@@ -106,11 +109,11 @@ def _write(
     had: dict[str, str] = mine.data.tags if mine else {}
     same = mine is not None and mine.info.status == mlflow_status and tags.items() <= had.items() and "epoch" in had
     if same and status.state is not RunState.running:
-        return None
+        return SyncReport(unchanged=1)
     rows = run.metrics()
     points, epoch = _new_points(rows, run.result(), status, had)
     if same and not points:
-        return None
+        return SyncReport(unchanged=1)
     began, ended = entries.times(run, status)
     run_id = mine.info.run_id if mine else store.create(experiment, entry.name, began, entries.identity(entry))
     if "epoch" not in had:
@@ -118,7 +121,7 @@ def _write(
     store.log(run_id, points, {**tags, "epoch": str(epoch)})
     if mine is None or mine.info.status != mlflow_status:
         store.set_status(run_id, mlflow_status, ended)
-    return len(points)
+    return SyncReport(runs=1, points=len(points))
 
 
 def _new_points(
