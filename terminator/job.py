@@ -1,0 +1,136 @@
+"""One attempt at one run, from its frozen specification to its result: `python -m terminator.job RUN_FOLDER`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Any, TextIO
+
+from terminator.errors import UserError
+from terminator.ledger import Attempt, Job, Outcome, Reason, Run, Superseded
+from terminator.training.failure import Diverged, is_out_of_memory
+from terminator.training.stop import Cause, Stopped, StopRequest
+
+
+class Ending(Enum):
+    """How an attempt ended; the value is the process's exit code."""
+
+    done = 0
+    failed = 1
+    diverged = 3
+    preempted = 75
+    superseded = 76
+    interrupted = 130
+
+    @property
+    def exit_code(self) -> int:
+        """0 if the run is done, else why it is not."""
+        return self.value
+
+
+def execute(run: Run, job: Job | None = None, *, watched: bool = False) -> Ending:
+    """Make one attempt at `run` in this process, and record in the ledger how it ended.
+
+    What it says goes to the attempt's log.txt; `watched`: progress and failure go to standard error as well.
+    SIGTERM and SIGUSR2 preempt it and SIGINT interrupts it at the next step; a second SIGINT stops it at once.
+    """
+    with StopRequest() as stop:
+        try:
+            attempt = run.begin(job)
+            with _output_to(attempt.folder / "log.txt") as outside:
+                return _try(attempt, stop, outside if watched else None)
+        except Superseded as superseded:
+            print(superseded, file=sys.stderr)
+            return Ending.superseded
+
+
+def _try(attempt: Attempt, stop: StopRequest, watcher: TextIO | None) -> Ending:
+    try:
+        attempt.finish(_train(attempt, stop, watcher))
+        return Ending.done
+    except (Stopped, KeyboardInterrupt) as stopped:
+        cause = stopped.cause if isinstance(stopped, Stopped) else Cause.interrupted
+        _say(f"{cause.value}: a new attempt goes on from the checkpoint", watcher)
+        attempt.stop(Outcome(cause.value))
+        return Ending[cause.value]
+    except Superseded:
+        raise
+    except Exception as error:
+        _say(f"{error}" if isinstance(error, UserError) else traceback.format_exc(), watcher)
+        reason = _reason(error)
+        attempt.fail(reason, _one_line(error), traceback.format_exc())
+        return Ending.diverged if reason is Reason.diverged else Ending.failed
+
+
+def _train(attempt: Attempt, stop: StopRequest, watcher: TextIO | None) -> dict[str, Any]:
+    # PyTorch takes seconds to import: here, as the attempt has begun and signals are heeded.
+    from terminator.training.experiment import run_experiment
+
+    stop.check()
+    return run_experiment(attempt, stop, watcher)
+
+
+def _reason(error: Exception) -> Reason:
+    if isinstance(error, Diverged):
+        return Reason.diverged
+    return Reason.out_of_memory if is_out_of_memory(error) else Reason.exception
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, (UserError, Diverged)) else f"{type(error).__name__}: {text}"
+
+
+def _say(text: str, watcher: TextIO | None) -> None:
+    for stream in (sys.stdout, watcher):
+        if stream is not None:
+            print(text.rstrip(), file=stream, flush=True)
+
+
+@contextlib.contextmanager
+def _output_to(path: Path) -> Iterator[TextIO]:
+    """Send standard output and error to `path`, also that of libraries below Python; → the standard error of before."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    before = sys.stdout, sys.stderr
+    descriptors = os.dup(1), os.dup(2)
+    with open(path, "a", buffering=1, encoding="utf-8") as log, os.fdopen(os.dup(2), "w", encoding="utf-8") as outside:
+        try:
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+            sys.stdout = sys.stderr = log
+            yield outside
+        finally:
+            sys.stdout, sys.stderr = before
+            for number, descriptor in zip((1, 2), descriptors, strict=True):
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+
+
+def main() -> None:
+    """The entry point; exits with an Ending's code, or 2 where there is no such run."""
+    parser = argparse.ArgumentParser(prog="python -m terminator.job", description="Make one attempt at a frozen run.")
+    parser.add_argument("run_folder", type=Path, help="ROOT/runs/KEY, with its spec.json")
+    parser.add_argument(
+        "--attempt-job", type=json.loads, metavar="JSON", help="the scheduler's job: scheduler, id, node"
+    )
+    words = parser.parse_args()
+    run = Run(words.run_folder)
+    try:
+        run.spec()
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    job = Job(**words.attempt_job) if words.attempt_job else None
+    sys.exit(execute(run, job, watched=True).exit_code)
+
+
+if __name__ == "__main__":
+    main()

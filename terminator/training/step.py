@@ -1,0 +1,75 @@
+"""One update of the parameters (spec §8)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from terminator.config import RunConfig
+from terminator.data.augmentation import augment
+from terminator.data.loading import Data, Split
+from terminator.model.slow_loss import slow_loss
+from terminator.training.evaluation import autocast
+from terminator.training.objective import Objective, label_smoothed_cross_entropy, total_objective
+from terminator.training.optimizer import build_optimizer
+from terminator.training.randomness import generator_for, stream_seed
+from terminator.training.schedule import learning_rate_factor
+
+MEASURES = ("loss", "cross_entropy", "slow_loss", "penalty", "correct")
+
+
+class TrainingStep:
+    """Augment, predict, differentiate, update. What a step does is a pure function of the seed and of its number."""
+
+    def __init__(self, config: RunConfig, network: nn.Module, data: Data, steps_per_epoch: int) -> None:
+        self.config = config
+        self.network = network
+        self.predict = torch.compile(network) if config.training.compile else network
+        self.data = data
+        self.steps_per_epoch = steps_per_epoch
+        self.optimizer = build_optimizer(config.optimizer, network)
+
+    def __call__(self, batch: Split, number: int) -> Tensor:
+        """Step `number` of the run, from 0; → what MEASURES names, (len(MEASURES)) float64, means but for `correct`."""
+        device = batch.labels.device
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate(number)
+        images = self.data.standardise(self._augment(batch.images, number))
+        torch.manual_seed(stream_seed(self.config.seed, "dropout", number))
+        self.optimizer.zero_grad()
+        with autocast(device, self.config.training.precision):
+            logits, kernels = self.predict(images)
+        objective = self._objective(logits.float(), kernels, batch.labels)
+        objective.loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        correct = (logits.argmax(1) == batch.labels).sum()
+        return torch.stack([*objective, correct]).detach().double()
+
+    def learning_rate(self, number: int) -> float:
+        """The rate of step `number`."""
+        training = self.config.training
+        factor = learning_rate_factor(
+            number,
+            warmup_steps=round(training.warmup_epochs * self.steps_per_epoch),
+            total_steps=training.epochs * self.steps_per_epoch,
+        )
+        return self.config.optimizer.lr * factor
+
+    def _augment(self, images: Tensor, number: int) -> Tensor:
+        data = self.config.data
+        if not (data.crop_padding or data.horizontal_flip):
+            return images
+        generator = generator_for(self.config.seed, "augment", number)
+        padding, flip = data.crop_padding, data.horizontal_flip
+        return augment(images, crop_padding=padding, horizontal_flip=flip, generator=generator)
+
+    def _objective(self, logits: Tensor, kernels: tuple[Tensor, ...], labels: Tensor) -> Objective:
+        """`network.penalty()` is the sum of norms that every family of networks defines."""
+        config = self.config.objective
+        return total_objective(
+            label_smoothed_cross_entropy(logits, labels, config.label_smoothing),
+            slow_loss(kernels, config.slow_loss).to(logits.device),
+            self.network.penalty() if config.penalty else logits.new_zeros(()),  # type: ignore[operator]
+            slow_loss_weight=config.slow_loss_weight,
+            l2=config.penalty,
+        )

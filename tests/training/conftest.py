@@ -1,0 +1,96 @@
+"""A small run on digits, and what to compare of two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from terminator.config import Device, MachineConfig, RunConfig, to_plain
+from terminator.ledger import Attempt, Code, Ledger, Provenance, Run
+from terminator.model.config import TerminatorConfig
+from terminator.training.config import OptimizerConfig, TrainingConfig
+from terminator.training.experiment import run_experiment
+from terminator.training.stop import Cause, StopRequest
+
+TIMINGS = {"train_seconds", "images_per_second", "peak_memory_bytes", "time", "epoch_seconds"}
+STEPS_PER_EPOCH = 1257 // 300
+
+Freeze = Callable[..., Run]
+
+
+@pytest.fixture
+def small() -> RunConfig:
+    """One block with dropout, two epochs of four steps."""
+    model = TerminatorConfig(
+        depth=1,
+        channels=[12],
+        local_kernels=[3],
+        global_hidden=8,
+        local_hidden=8,
+        channel_hidden=8,
+        interaction_channel_hidden=8,
+        interaction_spatial_hidden=8,
+        dropout=[0.2],
+    )
+    training = TrainingConfig(epochs=2, warmup_epochs=0.5, batch_size=300, evaluation_batch_size=100)
+    machine = MachineConfig(device=Device.cpu, threads=1)
+    return RunConfig(model=model, training=training, optimizer=OptimizerConfig(lr=0.01), machine=machine)
+
+
+@pytest.fixture
+def freeze(tmp_path: Path) -> Freeze:
+    """Freezes a configuration as a run of a ledger of its own: freeze(config, "name")."""
+
+    def frozen(config: RunConfig, name: str = "ledger") -> Run:
+        origin = Provenance(Code("0" * 16, None, False), "", {})
+        key = to_plain(config, key_only=True)
+        return Ledger(tmp_path / name).freeze(to_plain(config), key_config=key, provenance=origin)
+
+    return frozen
+
+
+class StopAtCheck(StopRequest):
+    """Asks to stop at the loop's `number`-th look: one after every step and every evaluation batch."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.left = number
+
+    def check(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self.cause = Cause.preempted
+        super().check()
+
+
+def finish(run: Run) -> dict[str, Any]:
+    """Train to the end in a new attempt; → the result's metrics."""
+    attempt = run.begin()
+    attempt.finish(run_experiment(attempt, StopRequest(), None))
+    result = run.result()
+    assert result is not None
+    return result.metrics
+
+
+def numbers(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Without what depends on the machine's mood."""
+    return {name: value for name, value in metrics.items() if name not in TIMINGS}
+
+
+def final_weights(run: Run) -> dict[str, torch.Tensor]:
+    """The network's, from the finishing attempt's checkpoint."""
+    result = run.result()
+    assert result is not None
+    checkpoint = torch.load(Attempt(run, result.attempt).checkpoint_path, weights_only=True)
+    weights: dict[str, torch.Tensor] = checkpoint["network"]
+    return weights
+
+
+def with_training(config: RunConfig, **changes: Any) -> RunConfig:
+    """`config` with other training fields."""
+    return replace(config, training=replace(config.training, **changes))

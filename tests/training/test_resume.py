@@ -1,0 +1,105 @@
+"""A run that was stopped and resumed comes to the very numbers of one that was not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from terminator.config import RunConfig
+from terminator.data.config import DataConfig
+from terminator.ledger import Run
+from terminator.training.experiment import run_experiment
+from terminator.training.stop import Stopped
+from tests.training.conftest import STEPS_PER_EPOCH, Freeze, StopAtCheck, final_weights, finish, numbers
+
+EVALUATION_BATCHES = 2
+EPOCH = STEPS_PER_EPOCH + EVALUATION_BATCHES
+
+
+def stop_at(run: Run, check: int) -> Path:
+    """One attempt that is asked to stop; → its checkpoint."""
+    attempt = run.begin()
+    with pytest.raises(Stopped):
+        run_experiment(attempt, StopAtCheck(1 + check), None)  # it looks once before the first step
+    return attempt.checkpoint_path
+
+
+def same(first: Run, second: Run) -> bool:
+    """Whether results, epoch rows and final weights are equal to the bit."""
+    results = [run.result() for run in (first, second)]
+    assert all(results)
+    metrics = [numbers(result.metrics) for result in results if result]
+    rows = [[numbers(row) for row in run.metrics()] for run in (first, second)]
+    weights = [final_weights(run) for run in (first, second)]
+    return (
+        metrics[0] == metrics[1]
+        and rows[0] == rows[1]
+        and len(rows[0]) == 2
+        and all(torch.equal(weight, weights[1][name]) for name, weight in weights[0].items())
+    )
+
+
+@pytest.fixture
+def augmented(small: RunConfig) -> RunConfig:
+    return replace(small, data=DataConfig(crop_padding=1, horizontal_flip=True))
+
+
+def test_stopped_at_every_kind_of_place(augmented: RunConfig, freeze: Freeze) -> None:
+    undisturbed, disturbed = freeze(augmented, "undisturbed"), freeze(augmented, "disturbed")
+    finish(undisturbed)
+    stop_at(disturbed, 1)  # after a step
+    stop_at(disturbed, 2)  # two steps later
+    stop_at(disturbed, 1)  # after the epoch's last step
+    stop_at(disturbed, EVALUATION_BATCHES)  # in the middle of evaluation, done but for the row
+    stop_at(disturbed, EVALUATION_BATCHES + STEPS_PER_EPOCH + 1)  # in the evaluation after the next epoch
+    finish(disturbed)
+    origins = [attempt.resumed_from for attempt in disturbed.attempts()]
+    assert origins[0] is None
+    assert [(origin.attempt, origin.epoch, origin.step) for origin in origins[1:] if origin] == [
+        (1, 0, 1),
+        (2, 0, 3),
+        (3, 0, 4),
+        (4, 0, 4),
+        (5, 1, 4),
+    ]
+    assert same(undisturbed, disturbed)
+
+
+def test_the_data_order_and_dropout_differ_by_seed(augmented: RunConfig, freeze: Freeze) -> None:
+    first, other = freeze(augmented, "first"), freeze(replace(augmented, seed=1), "other")
+    finish(first)
+    finish(other)
+    assert not same(first, other)
+
+
+def test_killed_before_any_checkpoint_it_starts_anew(small: RunConfig, freeze: Freeze) -> None:
+    undisturbed, disturbed = freeze(small, "undisturbed"), freeze(small, "disturbed")
+    finish(undisturbed)
+    disturbed.begin()
+    finish(disturbed)
+    assert same(undisturbed, disturbed)
+
+
+@pytest.mark.filterwarnings("ignore:.*is damaged")
+@pytest.mark.parametrize("harm", ["half", "bit", "foreign"])
+def test_a_damaged_checkpoint_is_set_aside(small: RunConfig, freeze: Freeze, harm: str) -> None:
+    undisturbed, disturbed = freeze(small, "undisturbed"), freeze(small, "disturbed")
+    finish(undisturbed)
+    stop_at(disturbed, 2)
+    newest = stop_at(disturbed, EPOCH)
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    if harm == "foreign":
+        torch.save([1, 2], newest)
+    else:
+        newest.write_bytes(content if harm == "bit" else content[: len(content) // 2])
+    finish(disturbed)
+    assert not newest.exists()
+    assert newest.with_name("checkpoint.pt.corrupt-1").exists()
+    origin = disturbed.attempts()[-1].resumed_from
+    assert origin is not None
+    assert (origin.attempt, origin.epoch, origin.step) == (1, 0, 2)  # the one before
+    assert same(undisturbed, disturbed)
