@@ -42,10 +42,10 @@ class Plan:
     base: list[str]
     ablations: list[PlannedAblation]
 
-    def sweep(self, provenance: Provenance, command: Sequence[str]) -> Sweep:
+    def sweep(self, provenance: Provenance, command: Sequence[str], tracking_uri: str | None = None) -> Sweep:
         """The plan with its run keys, as the ledger keeps it. Writes nothing."""
         ablations = [_keyed(ablation, provenance) for ablation in self.ablations]
-        return Sweep(sweep_id(ablations), time.time(), list(command), self.base, provenance.code, ablations)
+        return Sweep(sweep_id(ablations), time.time(), [*command], self.base, provenance.code, ablations, tracking_uri)
 
     def freeze(self, ledger: Ledger, sweep: Sweep, provenance: Provenance, threads: int) -> None:
         """Write every run's frozen spec, then the sweep. Raises UserError if the root can't be written.

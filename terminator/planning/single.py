@@ -26,15 +26,15 @@ def run_one(config: DictConfig) -> float:
         raise UserError(f"ablation={ablation}: an ablation is a sweep; add -m")
     plan = plan_single(settings, words)
     origin = provenance()
-    sweep = plan.sweep(origin, ["python", "-m", "terminator.run", *words])
+    sweep = plan.sweep(origin, ["python", "-m", "terminator.run", *words], settings.tracking.uri)
     ledger = Ledger(settings.root_folder())
     if hydra.mode is RunMode.RUN:
         plan.freeze(ledger, sweep, origin, cores())
     run = ledger.run(sweep.keys()[0])
     if run.result() is None:
-        outcome = execute(run)
-        if outcome.exit_code:
-            sys.exit(outcome.exit_code)
+        ending = execute(run, watched=True)
+        if ending.exit_code:
+            sys.exit(ending.exit_code)
     result = run.result()
     assert result is not None
     return float(result.metrics["test_accuracy"])

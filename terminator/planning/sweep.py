@@ -28,7 +28,8 @@ def run_sweep(hydra_context: HydraContext, task: TaskFunction, master: DictConfi
     settings = composer.settings(line.base)
     plans = _plans(composer, line)
     origin = provenance()
-    sweeps = [each.sweep(origin, ["python", "-m", "terminator.run", "-m", *arguments]) for each in plans]
+    command = ["python", "-m", "terminator.run", "-m", *arguments]
+    sweeps = [each.sweep(origin, command, settings.tracking.uri) for each in plans]
     ledger = Ledger(settings.root_folder())
     launcher = str(master.hydra.runtime.choices["hydra/launcher"])
     if settings.sweep.plan:
