@@ -25,11 +25,14 @@ class AblationSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context = hydra_context
-        self.task_function = task_function
+        self.task_function: TaskFunction | None = task_function
         self.config = config
 
     def sweep(self, arguments: Sequence[str]) -> Any:
         from terminator.planning.sweep import run_sweep
 
+        assert self.hydra_context is not None
+        assert self.task_function is not None
+        assert self.config is not None
         parameters = [f"{key}={value}" for key, value in self.params.items()]
         return run_sweep(self.hydra_context, self.task_function, self.config, [*parameters, *arguments])

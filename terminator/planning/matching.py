@@ -6,8 +6,6 @@ import math
 from dataclasses import replace
 
 from terminator.config import RunConfig
-from terminator.errors import UserError
-from terminator.model.config import TerminatorConfig
 from terminator.planning.cost import Cost, cost
 from terminator.settings import Match
 
@@ -17,11 +15,8 @@ NARROWEST, WIDEST, STEPS = 1 / 16, 16.0, 12
 def twin(config: RunConfig, budget: Cost, match: Match) -> tuple[float, RunConfig, Cost]:
     """The `model.width` whose network comes closest to the budget, its configuration and cost.
 
-    Widths are rounded to whole groups of channels, so the budget is met only as nearly as the channels allow.
-    Raises UserError for a network without a width.
+    Channels are whole, a Terminator's in whole groups, so the budget is met only as nearly as they allow.
     """
-    if not isinstance(config.model, TerminatorConfig):
-        raise UserError(f"ablation.match={match.value}: {config.model.architecture.value} has no width to change")
 
     def distance(width: float) -> float:
         return abs(math.log(getattr(cost(_widened(config, width)), match.value) / getattr(budget, match.value)))
@@ -42,5 +37,4 @@ def twin(config: RunConfig, budget: Cost, match: Match) -> tuple[float, RunConfi
 
 
 def _widened(config: RunConfig, width: float) -> RunConfig:
-    assert isinstance(config.model, TerminatorConfig)
     return replace(config, model=replace(config.model, width=width))
