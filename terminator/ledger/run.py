@@ -129,14 +129,12 @@ class Run:
 
     def close(self, number: int, outcome: Outcome, reason: Reason | None, message: str, traceback: str = "") -> bool:
         """Record how attempt `number` ended; for a dead one, by whoever found it. False if that was known already."""
-        plain = {
-            "outcome": outcome.value,
-            "reason": None if reason is None else reason.value,
-            "message": message,
-            "traceback": traceback,
-            "ended": time.time(),
-        }
-        return files.write_once(self.attempt_folder(number) / "end.json", files.dumps(plain))
+        ending = files.dumps(_ending(outcome, reason, message, traceback))
+        return files.write_once(self.attempt_folder(number) / "end.json", ending)
+
+    def explain(self, number: int, outcome: Outcome, reason: Reason, message: str) -> None:
+        """Replace what a stopped attempt said of its end: its job knows whether that was a time limit, say."""
+        files.write(self.attempt_folder(number) / "end.json", files.dumps(_ending(outcome, reason, message)))
 
     def _attempt(self, number: int) -> AttemptRecord:
         folder = self.attempt_folder(number)
@@ -184,3 +182,14 @@ class Run:
             host=record.host,
             job=record.job,
         )
+
+
+def _ending(outcome: Outcome, reason: Reason | None, message: str, traceback: str = "") -> dict[str, Any]:
+    """end.json of an attempt that is over now, as JSON."""
+    return {
+        "outcome": outcome.value,
+        "reason": None if reason is None else reason.value,
+        "message": message,
+        "traceback": traceback,
+        "ended": time.time(),
+    }
