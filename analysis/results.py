@@ -53,9 +53,16 @@ class Results:
         numbers = [name for name in self.runs.columns if name not in RUN_COLUMNS]
         return [name for name in numbers if self.runs[name].notna().any()]
 
-    def of(self, ablation: str) -> pd.DataFrame:
-        """One ablation's runs."""
-        rows: pd.DataFrame = self.runs[self.runs["ablation"] == ablation]
+    def of(self, question: Question) -> pd.DataFrame:
+        """The runs of one ablation in one sweep."""
+        mine = (self.runs["ablation"] == question.name) & (self.runs["sweep"] == question.sweep)
+        rows: pd.DataFrame = self.runs[mine]
+        return rows
+
+    def epochs_of(self, question: Question) -> pd.DataFrame:
+        """The curves of one ablation in one sweep."""
+        keys = self.of(question)["key"]
+        rows: pd.DataFrame = self.epochs[(self.epochs["ablation"] == question.name) & self.epochs["key"].isin(keys)]
         return rows
 
     def only(

@@ -11,7 +11,20 @@ from typing import Any
 import numpy as np
 
 from terminator.config import RunConfig, to_plain
-from terminator.ledger import Ablation, Code, Job, Ledger, Provenance, Reason, Run, Sweep, Variant, run_key, sweep_id
+from terminator.ledger import (
+    Ablation,
+    Code,
+    Job,
+    Ledger,
+    Provenance,
+    Reason,
+    Run,
+    Sweep,
+    Variant,
+    metrics,
+    run_key,
+    sweep_id,
+)
 
 BRANCHES = ("gated", "si_glu", "global_gated", "global_mixed", "global_channel", "local", "interaction", "previous")
 EFFECTS = dict(zip(BRANCHES, (-0.011, 0.0004, -0.004, -0.006, 0.001, -0.016, -0.002, 0.003), strict=True))
@@ -77,10 +90,12 @@ class Invented:
         attempt = run.begin(Job("slurm", f"77_{number}", "n1"))
         (attempt.folder / "log.txt").write_text(self.log, "utf-8")
         why = self.failed.get((row.name, seed))
-        for epoch in range(1, self.epochs + 1 if why is None else 2):
-            share = 1 - 0.7 * float(np.exp(-4 * epoch / self.epochs))
-            attempt.log_epoch(epoch_row(epoch, share, accuracy, random.normal(0, 0.002)))
-        attempt.progress(epoch=epoch, epochs=self.epochs, step=20, steps_per_epoch=20)
+        epochs = self.epochs if why is None else 1
+        shares = [1 - 0.7 * float(np.exp(-4 * epoch / self.epochs)) for epoch in range(1, epochs + 1)]
+        lines = [epoch_row(1 + i, share, accuracy, random.normal(0, 0.002)) for i, share in enumerate(shares)]
+        # All at once: a write to the disk for every epoch of every run would take most of the tests' time.
+        (attempt.folder / metrics.NAME).write_text("".join(map(metrics.line, lines)), "utf-8")
+        attempt.progress(epoch=epochs, epochs=self.epochs, step=20, steps_per_epoch=20)
         if why is not None:
             attempt.fail(*why)
             return
@@ -102,9 +117,10 @@ class Invented:
         )
 
 
-def branches(**changes: Any) -> Invented:
-    """The full model and one variant without each branch."""
-    without = [Row(f"no_{name}", {f"model.branches.{name}": False}, effect) for name, effect in EFFECTS.items()]
+def branches(count: int = len(BRANCHES), **changes: Any) -> Invented:
+    """The full model and one variant without each of the first `count` branches."""
+    effects = list(EFFECTS.items())[:count]
+    without = [Row(f"no_{name}", {f"model.branches.{name}": False}, effect) for name, effect in effects]
     return replace(Invented([Row("full"), *without]), **changes)
 
 

@@ -1,0 +1,210 @@
+"""One ablation on one data set in numbers: what tables, figures, sentences and claims are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis.change import Change, change
+from analysis.metrics import Metric, check_logged, metric
+from analysis.results import Question, Results
+from analysis.statistics.comparison import Comparison, compare
+from analysis.statistics.paired import pair, t_interval
+from terminator.errors import UserError
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A planned run without a result."""
+
+    seed: int
+    state: str
+    reason: str | None
+    message: str | None
+
+    @property
+    def why(self) -> str:
+        """In a word or two."""
+        return (self.reason or self.state).replace("_", " ")
+
+
+@dataclass(frozen=True)
+class VariantSummary:
+    """A row: `values` are the metric by seed, in the metric's shown unit; `costs` are the means of all
+    that was logged, in the ledger's units.
+
+    `best`: the best mean; `tied`: seeds do not tell it from the best. `same_code`: its runs come from the baseline's
+    code. `comparison` is None for the baseline.
+    """
+
+    name: str
+    twin_of: str | None
+    change: Change
+    values: Mapping[int, float]
+    costs: Mapping[str, float]
+    missing: tuple[Missing, ...]
+    comparison: Comparison | None
+    best: bool = False
+    tied: bool = False
+    same_code: bool = True
+
+    @property
+    def n(self) -> int:
+        """The number of seeds with a result."""
+        return len(self.values)
+
+    @property
+    def mean(self) -> float:
+        """NaN without a result."""
+        return float(np.mean(list(self.values.values()))) if self.values else float("nan")
+
+    @property
+    def std(self) -> float:
+        """The sample standard deviation over the seeds; NaN with fewer than two."""
+        return float(np.std(list(self.values.values()), ddof=1)) if self.n > 1 else float("nan")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The baseline first, then the variants by their difference, the worst first; twins follow their variants."""
+
+    question: Question
+    dataset: str
+    metric: Metric
+    higher_is_better: bool
+    smallest_effect: float
+    variants: tuple[VariantSummary, ...]
+    commits: tuple[str, ...]
+    codes: tuple[str, ...]
+
+    @property
+    def baseline(self) -> VariantSummary:
+        """What the others are compared with."""
+        return self.variants[0]
+
+
+def summarize(results: Results, question: Question, metric_name: str | None = None) -> Summary:
+    """Summarize one of `results.questions`. Raises UserError where the numbers would not belong together."""
+    runs = results.of(question)
+    if runs.empty:
+        raise UserError(f"ablation={question.name}: no runs in {results.source}, or none that the filters leave")
+    name = metric_name or question.metric
+    check_logged(results, name)
+    shown = metric(name, question.higher_is_better)
+    higher_is_better = question.higher_is_better if name == question.metric else shown.higher_is_better
+    margin = question.smallest_effect * shown.scale if _same_unit(shown, metric(question.metric)) else 0.0
+    logged = results.metrics()
+    groups = {str(variant): rows for variant, rows in runs.groupby("variant", sort=False)}
+    if question.baseline not in groups:
+        raise UserError(f"ablation={question.name}: no run of its baseline {question.baseline} to compare with")
+    values = {variant: _values(rows, shown) for variant, rows in groups.items()}
+    others = {variant: each for variant, each in values.items() if variant != question.baseline}
+    compared = compare(values[question.baseline], others, smallest_effect=margin, higher_is_better=higher_is_better)
+    best, tied = _best(values, higher_is_better)
+    baseline_rows = groups[question.baseline]
+    codes = set(baseline_rows["code_hash"].dropna())
+    summaries = {
+        variant: VariantSummary(
+            name=variant,
+            twin_of=_twin_of(rows),
+            change=change(_config(baseline_rows), _config(rows), is_twin=_twin_of(rows) is not None),
+            values=values[variant],
+            costs=_costs(rows, logged),
+            missing=_missing(rows),
+            comparison=compared.get(variant),
+            best=variant == best,
+            tied=variant in tied,
+            same_code=not codes or (set(rows["code_hash"].dropna()) <= codes and len(codes) == 1),
+        )
+        for variant, rows in groups.items()
+    }
+    return Summary(
+        question=question,
+        dataset=_one_dataset(question, runs),
+        metric=shown,
+        higher_is_better=higher_is_better,
+        smallest_effect=margin,
+        variants=tuple(_ordered(summaries, question.baseline, higher_is_better)),
+        commits=tuple(sorted(set(runs["commit"].dropna()))),
+        codes=tuple(sorted(set(runs["code_hash"].dropna()))),
+    )
+
+
+def _same_unit(one: Metric, other: Metric) -> bool:
+    return one == other or (one.is_fraction and other.is_fraction)
+
+
+def _one_dataset(question: Question, runs: pd.DataFrame) -> str:
+    datasets = sorted(set(runs["dataset"].dropna()))
+    if len(datasets) > 1:
+        raise UserError(
+            f"ablation={question.name}: runs of {' and '.join(datasets)} in one table; choose one data set, "
+            f"for instance dataset={datasets[0]}"
+        )
+    return datasets[0] if datasets else "unknown data"
+
+
+def _values(rows: pd.DataFrame, shown: Metric) -> dict[int, float]:
+    """Seed → metric of the runs that are done. Raises UserError if two runs claim one seed."""
+    column = shown.complement or shown.name
+    if column not in rows:
+        return {}
+    done = rows[(rows["state"] == "done") & rows[column].notna()]
+    twice = done[done["seed"].duplicated(keep=False)]
+    if not twice.empty:
+        first, keys = twice.iloc[0], ", ".join(twice["key"].astype(str))
+        raise UserError(f"variant={first['variant']}: several results for one seed, {first['seed']}: runs {keys}")
+    logged = {int(seed): float(value) for seed, value in zip(done["seed"], done[column], strict=True)}
+    return {seed: shown.scale * (1 - value if shown.complement else value) for seed, value in logged.items()}
+
+
+def _best(values: Mapping[str, Mapping[int, float]], higher_is_better: bool) -> tuple[str | None, set[str]]:
+    """The variant with the best mean, and those whose interval to it, paired by seed, holds zero."""
+    means = {name: float(np.mean(list(each.values()))) for name, each in values.items() if each}
+    if len(means) < 2:
+        return None, set()
+    best = max(means, key=lambda name: means[name] if higher_is_better else -means[name])
+    intervals = {name: t_interval(pair(values[name], values[best])) for name in means if name != best}
+    return best, {name for name, interval in intervals.items() if interval is not None and interval.contains(0.0)}
+
+
+def _costs(rows: pd.DataFrame, logged: list[str]) -> dict[str, float]:
+    done = rows[rows["state"] == "done"]
+    means = {name: pd.to_numeric(done[name], errors="coerce").mean() for name in logged}
+    return {name: float(mean) for name, mean in means.items() if not np.isnan(mean)}
+
+
+def _missing(rows: pd.DataFrame) -> tuple[Missing, ...]:
+    lost = rows[rows["state"] != "done"]
+    return tuple(
+        Missing(int(row.seed), str(row.state), _word(row.reason), _word(row.message))
+        for row in lost[["seed", "state", "reason", "message"]].itertuples(index=False)
+    )
+
+
+def _word(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _twin_of(rows: pd.DataFrame) -> str | None:
+    return _word(rows["twin_of"].iloc[0])
+
+
+def _config(rows: pd.DataFrame) -> Mapping[str, object]:
+    return next((config for config in rows["config"] if isinstance(config, dict) and config), {})
+
+
+def _ordered(summaries: Mapping[str, VariantSummary], baseline: str, higher_is_better: bool) -> list[VariantSummary]:
+    def rank(summary: VariantSummary) -> tuple[bool, float]:
+        mean = summary.comparison.pairs.mean if summary.comparison else 0.0
+        return bool(np.isnan(mean)), mean if higher_is_better else -mean
+
+    own = [summary for name, summary in summaries.items() if name != baseline and summary.twin_of not in summaries]
+    order = [summaries[baseline]]
+    for summary in sorted(own, key=rank):
+        order.append(summary)
+        order += [twin for twin in summaries.values() if twin.twin_of == summary.name]
+    return order

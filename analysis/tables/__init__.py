@@ -1,0 +1,1 @@
+"""Tables: numbers first, then one file for each form in which they are drawn."""

@@ -1,0 +1,77 @@
+"""What a reader must know to trust a table: how it was made, what is missing, what does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from analysis.digits import number
+from analysis.summary import Missing, Summary
+from analysis.tables.table import TIE
+
+
+def notes(summaries: Sequence[Summary]) -> Iterator[str]:
+    """The notes under a table, the general ones first."""
+    yield from _method(summaries)
+    yield from _provenance(summaries)
+    for summary in summaries:
+        yield from _gaps(summary)
+
+
+def _method(summaries: Sequence[Summary]) -> Iterator[str]:
+    first = summaries[0]
+    baselines = ", ".join(dict.fromkeys(summary.baseline.name for summary in summaries))
+    compared = [variant.comparison for summary in summaries for variant in summary.variants if variant.comparison]
+    if any(each.interval for each in compared):
+        yield (
+            f"Difference: from {baselines}, paired by seed, with its 95 % t interval; "
+            "p: paired t-test, corrected by Holm over the variants of an ablation."
+        )
+    elif compared:
+        yield f"Difference: from {baselines}, paired by seed; too few seeds for intervals and tests."
+    if first.smallest_effect:
+        unit = f" {first.metric.points}" if first.metric.points else ""
+        yield f"Smallest effect that matters: {number(first.smallest_effect, 2)}{unit} (two one-sided tests, Holm)."
+    if any(each.judgement.more_seeds for each in compared):
+        yield "Undecided, +N seeds: about N more would decide, if the difference and spread are those seen so far."
+    if any(variant.best for summary in summaries for variant in summary.variants):
+        tied = any(variant.tied for summary in summaries for variant in summary.variants)
+        tie = f"; {TIE}: not told apart from it (the 95 % interval of the paired difference holds 0)" if tied else ""
+        yield f"Bold: best mean{tie}."
+
+
+def _provenance(summaries: Sequence[Summary]) -> Iterator[str]:
+    commits = sorted({commit for summary in summaries for commit in summary.commits})
+    codes = sorted({code for summary in summaries for code in summary.codes})
+    if len(commits) == 1 and len(codes) < 2:
+        yield f"Commit {commits[0][:10]}."
+    elif len(commits) > 1 and len(codes) < 2:
+        yield f"Runs of {len(commits)} commits ({', '.join(each[:10] for each in commits)}) whose code is the same."
+    if len(codes) > 1:
+        of = f" (commits {', '.join(each[:10] for each in commits)})" if commits else ""
+        yield f"Mixed code{of}: ‡ marks rows whose code is not the baseline's; their differences may come from that."
+
+
+def _lost(missing: Sequence[Missing]) -> Iterator[str]:
+    """The seeds that were lost to the same thing, together."""
+    seeds: dict[str, list[int]] = {}
+    for each in missing:
+        message = f" ({each.message})" if each.message else ""
+        seeds.setdefault(f"{each.why}{message}", []).append(each.seed)
+    for why, lost in seeds.items():
+        yield f"seed{'s' if len(lost) > 1 else ''} {', '.join(map(str, lost))}: {why}"
+
+
+def _gaps(summary: Summary) -> Iterator[str]:
+    prefix = f"{summary.question.name}, " if summary.question.name else ""
+    for variant in summary.variants:
+        if variant.missing:
+            yield f"Missing: {prefix}{variant.name}, {'; '.join(_lost(variant.missing))}."
+        comparison = variant.comparison
+        if comparison is None or not variant.values:
+            continue
+        unpaired = [seed for seed in comparison.pairs.unpaired if seed in variant.values]
+        if unpaired and comparison.pairs.n:
+            seeds = ", ".join(map(str, unpaired))
+            yield f"{variant.name}: seed {seeds} has no baseline run and is not in the difference."
+        if comparison.judgement.note:
+            yield f"{variant.name}: {comparison.judgement.note}."

@@ -1,0 +1,69 @@
+"""A table as data: what its cells say, and the raw numbers behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: `group` heads several neighbours together; `numeric` ones are set to the right."""
+
+    title: str
+    numeric: bool = True
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell: `text` in Unicode, ready to read; `data`, raw numbers by CSV column; `sort`, what its column sorts by.
+
+    `best` is set in bold; `tied` is marked as not told apart from the best; `missing` stands out.
+    """
+
+    text: str
+    data: Mapping[str, float | str | None] = field(default_factory=dict)
+    sort: float | None = None
+    best: bool = False
+    tied: bool = False
+    missing: bool = False
+
+    @property
+    def marked(self) -> str:
+        """The text with the mark of a tie."""
+        return f"{self.text} {TIE}" if self.tied else self.text
+
+
+@dataclass(frozen=True)
+class Section:
+    """Rows under a common heading; an empty title has no heading line."""
+
+    title: str
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; `label` is a short word for file names and references."""
+
+    label: str
+    title: str
+    columns: tuple[Column, ...]
+    sections: tuple[Section, ...]
+    notes: tuple[str, ...] = ()
+
+    def groups(self) -> list[tuple[str, int]]:
+        """The column groups in order, each with its number of columns; empty where no column has one."""
+        if not any(column.group for column in self.columns):
+            return []
+        spans: list[tuple[str, int]] = []
+        for column in self.columns:
+            if spans and spans[-1][0] == column.group:
+                spans[-1] = (column.group, spans[-1][1] + 1)
+            else:
+                spans.append((column.group, 1))
+        return spans
+
+
+TIE = "≈"

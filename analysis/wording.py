@@ -1,0 +1,74 @@
+"""Verdicts in words. "Helps" is said of what the sentence names: the part taken away or added, else the change made."""
+
+from __future__ import annotations
+
+from analysis.change import Kind
+from analysis.digits import decimals, number, p_value
+from analysis.statistics.verdict import Verdict
+from analysis.summary import Summary, VariantSummary
+
+NAMED_PARTS = 3
+
+
+def verdict_words(variant: VariantSummary) -> str:
+    """A row's verdict: "part helps", "change hurts", "no effect", "undecided: +4 seeds"."""
+    if variant.comparison is None:
+        return "baseline"
+    if not variant.values:
+        return f"missing: {variant.missing[0].why}" if variant.missing else "missing"
+    judgement = variant.comparison.judgement
+    if judgement.verdict is Verdict.equivalent:
+        return "no effect"
+    if judgement.verdict is Verdict.undecided:
+        more = judgement.more_seeds
+        return "undecided" if more is None else f"undecided: +{more} {_seeds(more)}"
+    if variant.change.kind is Kind.replacement:
+        return "change helps" if judgement.verdict is Verdict.better else "change hurts"
+    # A part that was taken away helps where doing without it is worse.
+    helps = (judgement.verdict is Verdict.better) == (variant.change.kind is Kind.addition)
+    return "part helps" if helps else "part hurts"
+
+
+def sentence(summary: Summary, variant: VariantSummary) -> str:
+    """What was found out about a variant, as one sentence for a text."""
+    comparison = variant.comparison
+    if comparison is None:
+        raise ValueError(f"{variant.name}: the baseline is compared with nothing")
+    subject = _subject(variant)
+    if comparison.pairs.n == 0:
+        return f"{subject}: no verdict, {verdict_words(variant)}."
+    judgement, metric = comparison.judgement, summary.metric
+    mean, interval = comparison.pairs.mean, comparison.interval
+    places = decimals([interval.high - mean] if interval else [])
+    unit = f" {metric.points}" if metric.points else ""
+    if comparison.pairs.constant and mean == 0:
+        what = "stays the same"
+    else:
+        what = f"{'rises' if mean > 0 else 'falls'} by {number(abs(mean), places)}{unit}"
+    evidence = f"n = {comparison.pairs.n}"
+    if interval is not None:
+        low, high = sorted((interval.low, interval.high)) if mean > 0 else sorted((-interval.low, -interval.high))
+        what += f" [{number(low, places)}, {number(high, places)}]"
+        evidence += f", p = {p_value(comparison.p_difference)}".replace("= <", "< ")
+    verdict = verdict_words(variant)
+    if judgement.verdict is Verdict.equivalent:
+        verdict += f" (surely less than {number(summary.smallest_effect, 2)}{unit})"
+    elif judgement.verdict is Verdict.undecided:
+        verdict = "undecided" + (f", about {more} more {_seeds(more)} needed" if (more := judgement.more_seeds) else "")
+    else:
+        verdict = f"the {verdict}"
+    note = f"; {judgement.note}" if judgement.note else ""
+    return f"{subject}, {metric.title.lower()} {what} ({evidence}): {verdict}{note}."
+
+
+def _subject(variant: VariantSummary) -> str:
+    kind, parts = variant.change.kind, variant.change.parts()
+    if variant.twin_of is not None:
+        return f"With {variant.name}, {variant.twin_of} at the baseline's size"
+    if kind is Kind.replacement or not parts or len(parts) > NAMED_PARTS:
+        return f"With {variant.name}"
+    return f"{'Without' if kind is Kind.removal else 'With added'} {' and '.join(parts)}"
+
+
+def _seeds(count: int) -> str:
+    return "seed" if count == 1 else "seeds"

@@ -1,0 +1,139 @@
+"""The ablation table, and each form in which it is drawn."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import analysis
+from analysis.summary import Summary, summarize
+from analysis.tables.ablation import ablation_table
+from analysis.tables.csv import comma_separated
+from analysis.tables.html import html
+from analysis.tables.latex import latex
+from analysis.tables.markdown import markdown
+from analysis.tables.table import Table
+from analysis.tables.terminal import print_table
+from terminator.errors import UserError
+from terminator.ledger import Reason
+from tests.analysis.ledgers import Row, branches
+
+HOSTILE = r"a|b_{c}%$&#~^\<script>alert(1)</script>[red]*Ж"
+
+
+def summaries(root: Path) -> list[Summary]:
+    results = analysis.load(root)
+    return [summarize(results, question) for question in results.questions]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Table:
+    lost = {("no_local", seed): (Reason.out_of_memory, "no room for 3 GiB") for seed in (0, 1, 2)}
+    gone = {("no_gated", 1): (Reason.diverged, "loss is NaN at step 7")}
+    rows = [*branches().rows, Row(HOSTILE, {"model.gate": "glu"}, -0.02)]
+    branches(rows=rows, failed={**lost, **gone}).write(tmp_path)
+    return ablation_table(summaries(tmp_path))
+
+
+def row_of(table: Table, name: str) -> list[str]:
+    rows = (row for section in table.sections for row in section.rows)
+    return next([cell.marked for cell in row] for row in rows if row[0].text == name)
+
+
+def test_cells(table: Table) -> None:
+    full = row_of(table, "full")
+    assert full[1:3] == ["100,000", "4.00"]
+    assert full[4:7] == ["–", "–", "baseline"]
+    assert row_of(table, "no_local")[3:7] == ["missing: out of memory", "–", "–", "missing: out of memory"]
+    assert "(2 of 3)" in row_of(table, "no_gated")[3]
+    assert sum(cell.best for section in table.sections for row in section.rows for cell in row) == 1
+    assert "Missing: branches, no_local, seeds 0, 1, 2: out of memory (no room for 3 GiB)." in table.notes
+    assert "Missing: branches, no_gated, seed 1: diverged (loss is NaN at step 7)." in table.notes
+    assert "Commit 1f2e3d4c1f." in table.notes
+
+
+def test_csv_has_the_raw_numbers(table: Table, tmp_path: Path) -> None:
+    rows = {row["variant"]: row for row in csv.DictReader(io.StringIO(comma_separated(table)))}
+    assert rows["full"]["flops"] == "4000000.0"
+    assert rows["no_local"]["n"] == "0"
+    assert rows["no_local"]["difference"] == ""
+    (summary,) = summaries(tmp_path)
+    interaction = next(variant for variant in summary.variants if variant.name == "no_interaction")
+    assert interaction.comparison is not None
+    assert float(rows["no_interaction"]["difference"]) == interaction.comparison.pairs.mean
+    assert HOSTILE in rows
+
+
+def test_markdown_has_one_cell_a_column(table: Table) -> None:
+    lines = [line for line in markdown(table).splitlines() if line.startswith("|")]
+    assert len(lines) == 2 + 10
+    assert {line.replace(r"\|", "").count("|") for line in lines} == {len(table.columns) + 1}
+    assert "\\<script\\>" in markdown(table)
+
+
+def test_html_escapes_and_sorts(table: Table) -> None:
+    text = html(table)
+    assert "<script>" not in text
+    found: list[tuple[str, dict[str, str | None]]] = []
+    parser = HTMLParser()
+    parser.handle_starttag = lambda tag, attrs: found.append((tag, dict(attrs)))  # type: ignore[method-assign]
+    parser.feed(text)
+    sorts = [float(str(attrs["data-sort"])) for tag, attrs in found if tag == "td" and "data-sort" in attrs]
+    assert 100_000.0 in sorts
+    assert [attrs.get("class") for tag, attrs in found if tag == "td"].count("number best") == 1
+
+
+def test_terminal(table: Table) -> None:
+    console = Console(width=220, record=True, file=io.StringIO())
+    print_table(table, console)
+    text = console.export_text()
+    assert HOSTILE in text
+    assert "undecided: +" in text
+    assert "\x1b" not in text
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_latex_compiles_unchanged(table: Table, tmp_path: Path) -> None:
+    (tmp_path / "table.tex").write_text(latex(table), "utf-8")
+    document = r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{table.tex}\end{document}"
+    (tmp_path / "paper.tex").write_text(document, "utf-8")
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout
+
+
+def test_several_ablations_in_one(tmp_path: Path) -> None:
+    branches(2).write(tmp_path)
+    branches(1, name="gating", question="").write(tmp_path)
+    table = ablation_table(summaries(tmp_path))
+    assert [section.title for section in table.sections] == [
+        "branches: Which branches of an SFNE block earn their keep?",
+        "gating",
+    ]
+    assert table.label == "branches+gating"
+
+
+def test_ablations_on_other_data_do_not_mix(tmp_path: Path) -> None:
+    branches(1).write(tmp_path)
+    branches(1, name="gating", dataset="mnist").write(tmp_path)
+    with pytest.raises(UserError, match="ablation=branches,gating: run on digits and on mnist"):
+        ablation_table(summaries(tmp_path))
+
+
+def test_mixed_code_is_marked(tmp_path: Path) -> None:
+    branches(1).write(tmp_path)
+    results = analysis.load(tmp_path)
+    runs = results.runs.copy()
+    runs.loc[runs["variant"] == "no_gated", ["code_hash", "commit"]] = ["other", "deadbeef" * 5]
+    table = ablation_table([summarize(replace(results, runs=runs), results.questions[0])])
+    assert row_of(table, "no_gated ‡")
+    assert any(note.startswith("Mixed code (commits 1f2e3d4c1f, deadbeefde)") for note in table.notes)

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import analysis
+from analysis.results import Results
+from analysis.statistics.verdict import Verdict
+from analysis.summary import Summary, summarize
+from analysis.wording import sentence, verdict_words
+from terminator.errors import UserError
+from terminator.ledger import Code, Reason
+from tests.analysis.ledgers import Invented, Row, branches
+
+CLEAR = Invented(
+    rows=[
+        Row("full"),
+        Row("no_local", {"model.branches.local": False}, -0.05),
+        Row("gate=glu", {"model.gate": "glu"}, -0.03),
+        Row("off", {"objective.slow_loss": "off"}, 0.04),
+    ],
+    accuracy=0.9,
+    seeds=range(5),
+)
+
+
+def summary_of(invented: Invented, root: Path, metric: str | None = None) -> Summary:
+    invented.write(root)
+    results = analysis.load(root)
+    return summarize(results, results.questions[0], metric)
+
+
+def test_order_and_verdicts(tmp_path: Path) -> None:
+    summary = summary_of(CLEAR, tmp_path)
+    assert [variant.name for variant in summary.variants] == ["full", "no_local", "gate=glu", "off"]
+    assert [verdict_words(variant) for variant in summary.variants] == [
+        "baseline", "part helps", "change hurts", "part hurts",
+    ]  # fmt: skip
+    assert [variant.best for variant in summary.variants] == [False, False, False, True]
+    assert not any(variant.tied for variant in summary.variants)
+    assert summary.dataset == "digits"
+    assert summary.smallest_effect == 0.5
+
+
+def test_sentences(tmp_path: Path) -> None:
+    summary = summary_of(CLEAR, tmp_path)
+    without, replaced, off = (sentence(summary, variant) for variant in summary.variants[1:])
+    assert without.startswith("Without local, test accuracy falls by 5.00 points [4.92, 5.08]")
+    assert without.endswith("(n = 5, p < 0.001): the part helps.")
+    assert replaced.startswith("With gate=glu, test accuracy falls by")
+    assert off.startswith("Without slow_loss, test accuracy rises by")
+    assert off.endswith("the part hurts.")
+
+
+def test_differences_are_paired_by_seed(tmp_path: Path) -> None:
+    lost = {("no_local", 3): (Reason.timeout, "")}
+    summary = summary_of(replace(CLEAR, failed=lost, pending=[("full", 0)]), tmp_path)
+    local = next(variant for variant in summary.variants if variant.name == "no_local")
+    assert local.comparison is not None
+    assert local.comparison.pairs.seeds == (1, 2, 4)
+    by_hand = [local.values[seed] - summary.baseline.values[seed] for seed in (1, 2, 4)]
+    assert local.comparison.pairs.mean == pytest.approx(sum(by_hand) / 3)
+    assert [(each.seed, each.why) for each in local.missing] == [(3, "timeout")]
+
+
+def test_another_metric_has_its_own_direction_and_unit(tmp_path: Path) -> None:
+    summary = summary_of(CLEAR, tmp_path, "test_loss")
+    assert not summary.higher_is_better
+    assert [variant.name for variant in summary.variants] == ["full", "no_local", "gate=glu", "off"]
+    assert verdict_words(summary.variants[1]) == "part helps"
+    assert summary.smallest_effect == 0
+
+
+def test_error_is_the_complement_of_accuracy(tmp_path: Path) -> None:
+    accuracy = summary_of(CLEAR, tmp_path)
+    results = analysis.load(tmp_path)
+    error = summarize(results, results.questions[0], "test_error")
+    assert error.baseline.mean == pytest.approx(100 - accuracy.baseline.mean)
+    assert [verdict_words(v) for v in error.variants] == [verdict_words(v) for v in accuracy.variants]
+
+
+def test_one_seed_has_no_verdict(tmp_path: Path) -> None:
+    summary = summary_of(replace(CLEAR, seeds=[0]), tmp_path)
+    for variant in summary.variants[1:]:
+        assert variant.comparison is not None
+        assert variant.comparison.interval is None
+        assert variant.comparison.judgement.verdict is Verdict.undecided
+    assert sentence(summary, summary.variants[1]).endswith("(n = 1): undecided; one seed has no spread.")
+
+
+def test_twins_follow_their_variants(tmp_path: Path) -> None:
+    twin = Row("no_local@parameters", {"model.branches.local": False, "model.width": 1.25}, -0.01, twin_of="no_local")
+    summary = summary_of(replace(CLEAR, rows=[*CLEAR.rows, twin]), tmp_path)
+    assert [variant.name for variant in summary.variants][1:3] == ["no_local", "no_local@parameters"]
+    assert verdict_words(summary.variants[2]) == "part helps"
+
+
+def test_runs_of_other_code_are_marked(tmp_path: Path) -> None:
+    CLEAR.write(tmp_path)
+    results = analysis.load(tmp_path)
+    runs = results.runs.copy()
+    runs.loc[runs["variant"] == "off", "code_hash"] = "other"
+    mixed = summarize(replace(results, runs=runs), results.questions[0])
+    assert [variant.same_code for variant in mixed.variants] == [True, True, True, False]
+
+
+def test_what_does_not_belong_together_is_refused(tmp_path: Path) -> None:
+    CLEAR.write(tmp_path)
+    results = analysis.load(tmp_path)
+    question = results.questions[0]
+
+    def summarized(runs: pd.DataFrame, metric: str | None = None) -> Summary:
+        return summarize(Results(results.questions, runs, results.epochs, "here"), question, metric)
+
+    with pytest.raises(UserError, match="ablation=branches: no runs in here"):
+        summarized(results.runs.iloc[:0])
+    with pytest.raises(UserError, match="metric=speed: no run has logged it; choose from best_epoch, epochs, flops"):
+        summarized(results.runs, "speed")
+    with pytest.raises(UserError, match="no run of its baseline full"):
+        summarized(results.runs[results.runs["variant"] != "full"])
+    data = results.runs.copy()
+    data.loc[0, "dataset"] = "mnist"
+    with pytest.raises(UserError, match="runs of digits and mnist in one table"):
+        summarized(data)
+    with pytest.raises(UserError, match="variant=full: several results for one seed, 0"):
+        summarized(pd.concat([results.runs, results.runs.iloc[:1]]))
+
+
+def test_an_ablation_that_has_not_begun(tmp_path: Path) -> None:
+    names = [(row.name, seed) for row in branches(1).rows for seed in (0, 1, 2)]
+    summary = summary_of(branches(1, pending=names, code=Code("c0de" * 16, None, True)), tmp_path)
+    assert verdict_words(summary.variants[1]) == "missing: pending"
+    assert sentence(summary, summary.variants[1]) == "Without gated: no verdict, missing: pending."
+    assert not any(variant.best for variant in summary.variants)
