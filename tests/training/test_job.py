@@ -1,0 +1,184 @@
+"""An attempt as a process: signals, failures, exit codes, and what the ledger then says."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from terminator.config import RunConfig
+from terminator.data.config import DataConfig, Dataset
+from terminator.job import Ending, execute
+from terminator.ledger import Job, Reason, Run, RunState
+from terminator.training.config import OptimizerConfig, OptimizerName
+from tests.training.conftest import Freeze, finish, numbers, with_training
+
+
+def when(condition: Callable[[], bool], act: Callable[[], None]) -> threading.Thread:
+    """Do `act` in a thread as soon as `condition` holds."""
+
+    def wait() -> None:
+        while not condition():
+            time.sleep(0.002)
+        act()
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    return thread
+
+
+def started(run: Run) -> Callable[[], bool]:
+    """Whether the newest attempt has trained a step."""
+    return lambda: any(attempt.progress for attempt in run.attempts())
+
+
+def signal_self(number: signal.Signals) -> Callable[[], None]:
+    return lambda: os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize(
+    ("number", "ending"),
+    [
+        (signal.SIGTERM, Ending.preempted),
+        (signal.SIGUSR2, Ending.preempted),
+        (signal.SIGINT, Ending.interrupted),
+    ],
+)
+def test_signals_stop_at_the_next_step_and_the_run_goes_on(
+    small: RunConfig, freeze: Freeze, number: signal.Signals, ending: Ending
+) -> None:
+    config = with_training(small, epochs=4)
+    undisturbed, run = freeze(config, "undisturbed"), freeze(config, "disturbed")
+    handlers = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT)]
+    when(started(run), signal_self(number)).join(0)
+    assert execute(run) is ending
+    assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT)] == handlers
+    status = run.state()
+    assert status.state.value == ending.name
+    assert status.reason is Reason(ending.name)
+    assert (run.attempts()[0].folder / "checkpoint.pt").exists()
+    assert execute(run) is Ending.done
+    result = run.result()
+    assert result is not None
+    assert numbers(result.metrics) == numbers(finish(undisturbed))
+    assert run.attempts()[1].resumed_from is not None
+
+
+def test_done_once_is_done(small: RunConfig, freeze: Freeze, capfd: pytest.CaptureFixture[str]) -> None:
+    run = freeze(with_training(small, epochs=1))
+    assert execute(run, Job("slurm", "12_3", "n1")) is Ending.done
+    assert run.attempts()[0].job == Job("slurm", "12_3", "n1")
+    assert capfd.readouterr() == ("", "")  # it said what it had to say in the log
+    log = run.log_path()
+    assert log is not None
+    assert "epoch 1/1" in log.read_text()
+    assert execute(run) is Ending.superseded
+    assert len(run.attempts()) == 1
+
+
+def test_an_older_attempt_notices_and_writes_nothing_more(small: RunConfig, freeze: Freeze) -> None:
+    run = freeze(with_training(small, epochs=50))
+    when(started(run), lambda: run.begin() and None)
+    assert execute(run) is Ending.superseded
+    assert run.attempts()[0].end is None
+    assert run.state().attempt == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "ending", "reason", "message"),
+    [
+        (
+            {"optimizer": OptimizerConfig(name=OptimizerName.sgd, betas=[0.9], lr=1e30)},
+            Ending.diverged,
+            Reason.diverged,
+            "at step 2 (epoch 1)",
+        ),
+        (
+            {"data": DataConfig(name=Dataset.mnist, folder="no-such-folder")},
+            Ending.failed,
+            Reason.exception,
+            "data.folder=no-such-folder: no train*.parquet under it; fetch them with",
+        ),
+    ],
+)
+def test_failures(
+    small: RunConfig, freeze: Freeze, change: dict[str, object], ending: Ending, reason: Reason, message: str
+) -> None:
+    run = freeze(replace(small, **change))  # type: ignore[arg-type]
+    assert execute(run) is ending
+    status = run.state()
+    assert status.state is RunState.failed
+    assert status.reason is reason
+    assert message in status.message
+    end = run.attempts()[0].end
+    assert end is not None
+    assert "Traceback (most recent call last)" in end.traceback
+    log = run.log_path()
+    assert log is not None
+    assert message in log.read_text()
+
+
+def test_out_of_memory(small: RunConfig, freeze: Freeze) -> None:
+    # 2⁴⁰ hidden channels: more than any machine gives to one tensor.
+    model = replace(small.model, interaction_spatial_hidden=2**40)  # type: ignore[type-var]
+    run = freeze(replace(small, model=model))
+    assert execute(run) is Ending.failed
+    assert run.state().reason is Reason.out_of_memory
+
+
+def start(run: Run, log: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "terminator.job", str(run.folder)]
+    with open(log, "wb") as stream:
+        return subprocess.Popen(command, stdout=stream, stderr=stream)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_preempted_while_starting(small: RunConfig, freeze: Freeze, tmp_path: Path) -> None:
+    run = freeze(small)
+    process = start(run, tmp_path / "log")
+    wait_for(lambda: bool(run.attempt_numbers()))  # PyTorch's import has hardly begun
+    process.terminate()
+    assert process.wait(60) == Ending.preempted.exit_code
+    assert run.state().state is RunState.preempted
+    assert not run.attempts()[0].progress
+    assert "preempted" in (tmp_path / "log").read_text()
+
+
+def test_killed_and_resumed(small: RunConfig, freeze: Freeze, tmp_path: Path) -> None:
+    config = with_training(small, epochs=12)
+    undisturbed, run = freeze(config, "undisturbed"), freeze(config, "disturbed")
+    process = start(run, tmp_path / "log")
+    wait_for(lambda: len(run.metrics()) >= 2)
+    process.kill()
+    process.wait(60)
+    assert run.state().state is RunState.failed
+    assert run.state().reason is Reason.killed
+    assert execute(run) is Ending.done
+    origin = run.attempts()[1].resumed_from
+    assert origin is not None
+    assert origin.epoch >= 1  # a row is written just before its checkpoint
+    result = run.result()
+    assert result is not None
+    assert numbers(result.metrics) == numbers(finish(undisturbed))
+
+
+def test_no_such_run(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "terminator.job", str(tmp_path / "0123")]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("run 0123: ")
+    assert len(answer.stderr.splitlines()) == 1
