@@ -47,13 +47,14 @@ def _working_tree(package: Path) -> tuple[str | None, str]:
     # A virtual environment may lie inside somebody's repository: the commit counts only if it holds this very file.
     if _git(package, "ls-files", "--error-unmatch", "__init__.py") is None:
         return None, ""
-    commit = _git(package, "rev-parse", "HEAD")
-    if commit is None:
+    commit, top = _git(package, "rev-parse", "HEAD"), _git(package, "rev-parse", "--show-toplevel")
+    if commit is None or top is None:
         return None, ""
     diff = _git(package, "diff", "HEAD", "--binary") or ""
-    untracked = _git(package, "ls-files", "--others", "--exclude-standard", "-z", "--", ".") or ""
+    untracked = _git(package, "ls-files", "--others", "--exclude-standard", "--full-name", "-z", "--", ".") or ""
     for name in filter(None, untracked.split("\0")):
-        diff += _git(package, "diff", "--no-index", "--binary", "--", "/dev/null", name, differs=True) or ""
+        compare = ("diff", "--no-index", "--binary", "--", "/dev/null", name)
+        diff += _git(Path(top.strip()), *compare, differs=True) or ""
     return commit.strip(), diff
 
 

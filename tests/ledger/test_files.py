@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from terminator.errors import UserError
+from terminator.ledger import files
+from tests.ledger.processes import together
+
+
+def test_write_replaces_and_leaves_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    files.write(path, "old")
+    files.write(path, "new")
+    assert path.read_text() == "new"
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_write_keeps_the_old_text_when_the_rename_fails(tmp_path: Path) -> None:
+    folder = tmp_path / "a.json"
+    (folder / "inside").mkdir(parents=True)
+    with pytest.raises(OSError, match="directory"):
+        files.write(folder, "new")
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_of_eight_processes_one_writes_once(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    prepare = "import os, pathlib; from terminator.ledger import files; word = str(os.getpid())"
+    said = together(prepare, f"print(word, files.write_once(pathlib.Path({str(path)!r}), word))", 8)
+    assert [word for word, won in map(str.split, said) if won == "True"] == [path.read_text()]
+    assert os.listdir(tmp_path) == ["result.json"]
+
+
+@pytest.mark.parametrize("text", ["", '{"schema": 1, "x"', "[1, 2]", '{"schema": 1}', "\x00\x00\x00"])
+def test_a_damaged_file_is_named_and_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str) -> None:
+    path = tmp_path / "a.json"
+    for number in (1, 2):
+        path.write_text(text)
+        assert files.read(path, lambda plain: plain["x"]) is None
+        assert (tmp_path / f"a.json.corrupt-{number}").read_text() == text
+    assert not path.exists()
+    assert [record.getMessage().startswith(f"{path} is damaged") for record in caplog.records] == [True, True]
+
+
+def test_a_missing_file_is_no_damage(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert files.read(tmp_path / "a.json", dict) is None
+    assert not caplog.records
+
+
+def test_a_later_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"schema": 2}))
+    with pytest.raises(UserError, match="schema=2: this version reads schema 1"):
+        files.read(path, dict)
+    assert path.exists()

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from terminator.errors import UserError
+from terminator.ledger import Ablation, Code, Ledger, Sweep, Variant, default_root, metrics, run_key, sweep_id
+from tests.ledger.conftest import PROVENANCE
+
+
+def plan(*names: str, created: float = 1.0, keys: str = "abc") -> Sweep:
+    variants = [Variant("full", runs={0: keys[0], 1: keys[1]}), Variant("no_local", {"x": False}, runs={0: keys[2]})]
+    ablations = [Ablation(name, "Why?", "full", "test_accuracy", True, 0.005, [0, 1], variants) for name in names]
+    return Sweep(sweep_id(ablations), created, ["python"], ["data=digits"], Code("c0de", None, False), ablations)
+
+
+def test_freezing_writes_everything_down(ledger: Ledger) -> None:
+    provenance = replace(PROVENANCE, code=Code("c0de", "1f", True), diff="-a\n+b\n")
+    run = ledger.freeze({"seed": 0, "threads": 2}, key_config={"seed": 0}, provenance=provenance)
+    spec = run.spec()
+    assert run.key == spec.key == run_key({"seed": 0}, "c0de")
+    assert spec.config == {"seed": 0, "threads": 2}
+    assert spec.code == Code("c0de", "1f", True)
+    assert (run.folder / "diff.patch").read_text() == "-a\n+b\n"
+    assert [found.key for found in ledger.runs()] == [run.key]
+
+
+def test_an_intact_spec_never_changes(ledger: Ledger) -> None:
+    run = ledger.freeze({"seed": 0, "threads": 2}, key_config={"seed": 0}, provenance=PROVENANCE)
+    before = (run.folder / "spec.json").read_bytes()
+    again = ledger.freeze({"seed": 0, "threads": 8}, key_config={"seed": 0}, provenance=PROVENANCE)
+    assert again.key == run.key
+    assert (run.folder / "spec.json").read_bytes() == before
+
+
+def test_a_damaged_spec_is_frozen_again(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
+    run = ledger.freeze({"seed": 0}, key_config={"seed": 0}, provenance=PROVENANCE)
+    (run.folder / "spec.json").write_text("{")
+    ledger.freeze({"seed": 0}, key_config={"seed": 0}, provenance=PROVENANCE)
+    assert run.spec().config == {"seed": 0}
+    assert "spec.json is damaged" in caplog.text
+
+
+def test_a_root_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    ledger = Ledger(tmp_path / "file" / "root")
+    for write in (
+        lambda: ledger.freeze({}, key_config={}, provenance=PROVENANCE),
+        lambda: ledger.write_sweep(plan("branches")),
+    ):
+        with pytest.raises(UserError, match=f"^root={tmp_path}/file/root: cannot be written"):
+            write()
+    assert list(ledger.runs()) == ledger.sweeps() == []
+
+
+def test_a_sweep_comes_back_as_it_was(ledger: Ledger) -> None:
+    sweep = plan("branches", "gating")
+    path = ledger.write_sweep(sweep)
+    assert ledger.sweep(sweep.id) == sweep
+    plain = json.loads(path.read_text())
+    assert plain["schema"] == 1
+    assert plain["ablations"][0]["variants"][0]["runs"] == {"0": "a", "1": "b"}
+
+
+def test_a_shared_run_has_two_places_and_one_key() -> None:
+    sweep = plan("branches", "gating")
+    assert sweep.keys() == ["a", "b", "c"]
+    assert [(cell.ablation.name, cell.variant.name, cell.seed, cell.key) for cell in sweep.cells()][2:4] == [
+        ("branches", "no_local", 0, "c"),
+        ("gating", "full", 0, "a"),
+    ]
+
+
+def test_the_id_names_the_ablations_and_depends_on_the_runs() -> None:
+    assert plan("branches", "gating").id.startswith("branches+gating-")
+    assert plan("branches", created=1.0).id == plan("branches", created=2.0).id
+    assert plan("branches").id != plan("branches", keys="abd").id
+
+
+def test_a_sweep_is_found_by_id_ablation_or_beginning(ledger: Ledger) -> None:
+    old, new, other = plan("branches"), plan("branches", "gating", created=2.0), plan("kernels", created=3.0)
+    for sweep in (new, old, other):
+        ledger.write_sweep(sweep)
+    assert ledger.sweeps() == [other, new, old]
+    assert ledger.sweep("branches") == new  # the newest that has the ablation
+    assert ledger.sweep(old.id) == old
+    assert ledger.sweep(old.id[:12]) == old
+    assert ledger.sweep("ker") == other
+    with pytest.raises(UserError, match=r"sweep=bran: means several sweeps in .*: branches.gating-.*, branches-"):
+        ledger.sweep("bran")
+    with pytest.raises(UserError, match=r"sweep=nope: no such sweep in .*: kernels-.*, branches.gating-.*, branches-"):
+        ledger.sweep("nope")
+
+
+def test_a_damaged_sweep_is_set_aside(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
+    path = ledger.write_sweep(plan("branches"))
+    path.write_text('{"schema": 1, "id": "branches"}')
+    assert ledger.sweeps() == []
+    assert "sweep.json is damaged" in caplog.text
+
+
+def test_the_default_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TERMINATOR_ROOT", raising=False)
+    assert default_root() == tmp_path / "outputs"
+    monkeypatch.setenv("TERMINATOR_ROOT", "/data")
+    assert default_root() == Path("/data")
+    assert default_root("here") == tmp_path / "here"
+
+
+def test_a_thousand_runs_are_read_in_well_under_three_seconds(ledger: Ledger) -> None:
+    row = {"step": 20, "time": 1.0, "lr": 1e-3, "train_loss": 0.5, "validation_loss": 0.5, "validation_accuracy": 0.9}
+    rows = "".join(metrics.line({"epoch": epoch, **row}) for epoch in range(1, 101))
+    for seed in range(100):  # a tenth of it, in a tenth of the time
+        run = ledger.freeze({"seed": seed}, key_config={"seed": seed}, provenance=PROVENANCE)
+        attempt = run.begin()
+        (attempt.folder / metrics.NAME).write_text(rows)
+        attempt.finish({"test_accuracy": 1.0})
+    began = time.process_time()
+    assert sum(len(run.metrics()) for run in ledger.runs() if run.state().attempts == 1) == 10_000
+    assert time.process_time() - began < 0.3
+
+
+def test_the_ledger_imports_the_standard_library_only() -> None:
+    code = "import sys, terminator.ledger; print({name.partition('.')[0] for name in sys.modules} - {'terminator'})"
+    place = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    said = subprocess.run([sys.executable, "-S", "-c", code], env=place, capture_output=True, text=True, check=True)
+    assert eval(said.stdout) - set(sys.stdlib_module_names) <= {"__main__"}

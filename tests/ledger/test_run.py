@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from terminator.errors import UserError
+from terminator.ledger import Ledger, Outcome, Reason, Run, RunState
+
+
+def test_a_run_that_was_never_begun_is_pending(ledger: Ledger, run: Run) -> None:
+    assert run.state().state is RunState.pending
+    assert ledger.run("0123456789abcdef").state().state is RunState.pending
+    assert run.log_path() is None
+    assert run.metrics() == []
+
+
+def test_an_open_attempt_is_running(run: Run) -> None:
+    run.begin().progress(epoch=1, epochs=10, step=3, steps_per_epoch=20)
+    status = run.state()
+    assert (status.state, status.epoch, status.epochs, status.attempts) == (RunState.running, 1, 10, 1)
+
+
+@pytest.mark.parametrize(("alive", "state"), [(True, "running"), (None, "running"), (False, "failed")])
+def test_who_knows_whether_it_lives_decides(run: Run, alive: bool | None, state: str) -> None:
+    run.begin()
+    assert run.state(lambda attempt: alive).state.value == state
+    assert not (run.attempt_folder(1) / "end.json").exists()
+
+
+def test_failed_with_its_reason(run: Run) -> None:
+    run.begin().fail(Reason.out_of_memory, "16 GiB asked", "Traceback …")
+    status = run.state()
+    assert (status.state, status.reason, status.message) == (RunState.failed, Reason.out_of_memory, "16 GiB asked")
+    assert run.attempts()[0].end.traceback == "Traceback …"
+
+
+@pytest.mark.parametrize("outcome", [Outcome.preempted, Outcome.interrupted])
+def test_stopped_runs_say_so(run: Run, outcome: Outcome) -> None:
+    run.begin().stop(outcome)
+    assert (run.state().state.value, run.state().reason.value) == (outcome.value, outcome.value)
+
+
+def test_the_newest_attempt_counts(run: Run) -> None:
+    run.begin().fail(Reason.exception, "no")
+    run.begin()
+    assert (run.state().state, run.state().reason, run.state().attempts) == (RunState.running, None, 2)
+
+
+def test_a_dead_attempt_is_closed_once(run: Run) -> None:
+    attempt = run.begin()
+    assert run.close(attempt.number, Outcome.failed, Reason.node_lost, "n1 is down")
+    assert not run.close(attempt.number, Outcome.failed, Reason.killed, "gone")
+    assert run.state().reason is Reason.node_lost
+
+
+def test_kill_9_is_found_out(run: Run) -> None:
+    code = f"""
+import pathlib, sys
+from terminator.ledger import Run
+Run(pathlib.Path({str(run.folder)!r})).begin()
+print("begun", flush=True)
+sys.stdin.read()
+"""
+    place = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code], env=place, text=True, **pipes) as job:
+        assert job.stdout.readline() == "begun\n"
+        assert run.state().state is RunState.running
+        job.kill()
+        job.wait()
+    status = run.state()
+    assert (status.state, status.reason, status.message) == (RunState.failed, Reason.killed, "ended without a word")
+
+
+def test_a_damaged_result_is_run_again(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    run.begin().finish({"test_accuracy": 1.0})
+    (run.folder / "result.json").write_text('{"schema": 1, "key"')
+    assert run.state().state is RunState.pending
+    assert "result.json is damaged" in caplog.text
+    run.begin().finish({"test_accuracy": 0.5})
+    assert run.result().metrics == {"test_accuracy": 0.5}
+
+
+def test_a_damaged_attempt_counts_as_dead(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    run.begin()
+    (run.attempt_folder(1) / "attempt.json").write_text("{}")
+    assert run.state().reason is Reason.killed
+    assert run.begin().number == 2
+    assert "attempt.json is damaged" in caplog.text
+
+
+def test_a_damaged_progress_or_end_is_left_out(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    attempt = run.begin()
+    attempt.progress(epoch=1, epochs=2, step=0, steps_per_epoch=20)
+    (attempt.folder / "progress.json").write_text("")
+    (attempt.folder / "end.json").write_text('{"outcome": "perfect"}')
+    status = run.state()
+    assert (status.state, status.epoch) == (RunState.running, None)
+    assert len(caplog.records) == 2
+
+
+def test_a_last_line_that_is_being_written_is_left_out(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    attempt = run.begin()
+    attempt.log_epoch({"epoch": 1, "train_loss": float("inf")})
+    with open(attempt.folder / "metrics.jsonl", "a") as file:
+        file.write('{"epoch":2,"train_l')
+    assert run.metrics() == [{"epoch": 1, "train_loss": float("inf")}]
+    assert not caplog.records
+
+
+def test_damaged_lines_are_set_aside_and_the_others_stay(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    attempt = run.begin()
+    path = attempt.folder / "metrics.jsonl"
+    path.write_text('{"epoch":1}\n\x00\x00\n{"epoch":2},{"epoch":2}\n7\n{"epoch":3}\n')
+    for _ in range(2):
+        assert run.metrics() == [{"epoch": 1}, {"epoch": 3}]
+    assert "3 of 5 lines" in caplog.text
+    assert len(caplog.records) == 1
+    assert (attempt.folder / "metrics.jsonl.corrupt-1").exists()
+
+
+def test_the_log_and_the_curves_are_the_newest_attempts(run: Run) -> None:
+    first = run.begin()
+    first.log_epoch({"epoch": 1, "train_loss": 1.0})
+    (first.folder / "log.txt").write_text("first")
+    second = run.begin()
+    (second.folder / "log.txt").write_text("second")
+    assert run.metrics() == []
+    assert run.log_path() == second.folder / "log.txt"
+
+
+def test_a_run_without_its_spec_says_what_to_do(ledger: Ledger) -> None:
+    with pytest.raises(UserError, match=r"spec\.json is missing: run the sweep's command again"):
+        ledger.run("0123456789abcdef").spec()
