@@ -9,10 +9,19 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from terminator.data.config import DataConfig
-from terminator.model.config import ModelConfig, TerminatorConfig
+from terminator.errors import UserError
+from terminator.model.comparison_config import ContinuousKernelConfig, LargeKernelConfig, ResNetConfig
+from terminator.model.config import Architecture, ModelConfig, TerminatorConfig
 from terminator.training.config import ObjectiveConfig, OptimizerConfig, TrainingConfig
 
 NOT_IN_KEY = {"in_key": False}
+
+MODELS: dict[Architecture, type[ModelConfig]] = {
+    Architecture.terminator: TerminatorConfig,
+    Architecture.resnet: ResNetConfig,
+    Architecture.large_kernel_cnn: LargeKernelConfig,
+    Architecture.ckcnn: ContinuousKernelConfig,
+}
 
 
 class Device(Enum):
@@ -33,7 +42,7 @@ class MachineConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One training run."""
+    """One training run. Raises UserError where the model's word and fields are of two families."""
 
     model: ModelConfig = field(default_factory=TerminatorConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -42,6 +51,11 @@ class RunConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     seed: int = 0
     machine: MachineConfig = field(default_factory=MachineConfig, metadata=NOT_IN_KEY)
+
+    def __post_init__(self) -> None:
+        word = self.model.architecture
+        if type(self.model) is not MODELS[word]:
+            raise UserError(f"model.architecture={word.value}: goes with another family's fields; choose by model=")
 
 
 def to_plain(value: Any, *, key_only: bool = False) -> Any:
@@ -60,9 +74,14 @@ def to_plain(value: Any, *, key_only: bool = False) -> Any:
 
 
 def schema(kind: type[Any]) -> DictConfig:
-    """A configuration class as OmegaConf's typed node. It can be merged into, though the class is frozen."""
-    node = OmegaConf.structured(kind)
+    """A configuration class as OmegaConf's typed node. It can be merged into, though the class is frozen.
+
+    A run's model has only the fields that all families share, until a family's own schema is merged into it.
+    """
+    node: DictConfig = OmegaConf.structured(kind)
     _unlock(node)
+    if issubclass(kind, RunConfig):
+        node.model = schema(ModelConfig)
     return node
 
 
@@ -75,6 +94,8 @@ def _unlock(node: DictConfig | ListConfig) -> None:
 
 def from_plain(plain: dict[str, Any]) -> RunConfig:
     """The inverse of `to_plain`. Raises omegaconf's errors, naming the key, where `plain` is no run configuration."""
-    config = OmegaConf.to_object(OmegaConf.merge(schema(RunConfig), plain))
+    family = OmegaConf.merge(schema(ModelConfig), {"architecture": plain["model"]["architecture"]})
+    model = schema(MODELS[family.architecture])
+    config = OmegaConf.to_object(OmegaConf.merge(schema(RunConfig), {"model": model}, plain))
     assert isinstance(config, RunConfig)
     return config

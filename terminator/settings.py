@@ -9,11 +9,10 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
-from terminator.config import RunConfig, schema
+from terminator.config import MODELS, RunConfig, schema
 from terminator.data.config import DataConfig
 from terminator.errors import UserError
 from terminator.ledger import default_root
-from terminator.model.config import TerminatorConfig
 from terminator.training.config import OptimizerConfig
 
 
@@ -102,6 +101,7 @@ def register_schemas() -> None:
     """Make the typed configuration known to Hydra, so that every YAML file is checked against it."""
     store = ConfigStore.instance()
     store.store(name="settings_schema", node=schema(Settings), provider="terminator")
-    store.store(group="model", name="terminator_schema", node=schema(TerminatorConfig), provider="terminator")
+    for architecture, kind in MODELS.items():
+        store.store(group="model", name=f"{architecture.value}_schema", node=schema(kind), provider="terminator")
     store.store(group="data", name="data_schema", node=schema(DataConfig), provider="terminator")
     store.store(group="optimizer", name="optimizer_schema", node=schema(OptimizerConfig), provider="terminator")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from terminator.model.classifier import Classifier
-from terminator.model.comparison_config import ContinuousKernelConfig, scaled
+from terminator.model.comparison_config import ContinuousKernelConfig
 from terminator.model.config import SlowNetworkKind
 from terminator.model.convolution import batch_norm, convolution
 from terminator.model.slow_network import SlowRecipe, build_slow_network
@@ -22,16 +22,19 @@ def centred_convolution(kernel: Tensor, x: Tensor) -> Tensor:
 
     (1, C, *pixels), (B, C, *pixels) → like x. The same as PyTorch's convolution where sizes are odd.
     """
+    wide = torch.promote_types(x.dtype, torch.float32)  # there is no FFT in bfloat16
+    x, kernel = x.to(wide), kernel.to(wide)
     dims = list(range(2, x.dim()))
     sizes = [2 * size for size in x.shape[2:]]  # linear rather than circular: no pixel meets another from behind
     spectrum = torch.fft.rfftn(x, s=sizes, dim=dims) * torch.fft.rfftn(kernel.flip(dims), s=sizes, dim=dims)
     full: Tensor = torch.fft.irfftn(spectrum, s=sizes, dim=dims)
-    starts = [(size - 1) // 2 for size in x.shape[2:]]
-    return full[(..., *[slice(start, start + size) for start, size in zip(starts, x.shape[2:], strict=True)])]
+    for dim in dims:
+        full = full.narrow(dim, (x.shape[dim] - 1) // 2, x.shape[dim])
+    return full
 
 
 class ContinuousKernelConvolution(nn.Module):
-    """Separable: depth-wise with a kernel as large as the input, + bias, then pointwise. (B, C, *pixels) → (B, out, …)."""
+    """Depth-wise with a kernel as large as the input, + bias, then pointwise. (B, C, *pixels) → (B, out, *pixels)."""
 
     def __init__(
         self, channels: int, out: int, pixels: Sequence[int], config: ContinuousKernelConfig, generator: torch.Generator
@@ -73,7 +76,7 @@ def build_continuous_kernel_cnn(
     """A stem (convolution, BN, GELU), `depth` blocks, BN, head; resolution stays."""
     image_channels, *pixels = image_shape
     axes = len(pixels)
-    channels = scaled(config.channels, config.width)
+    channels = config.scaled(config.channels)
     stem = [
         ContinuousKernelConvolution(image_channels, channels, pixels, config, generator),
         batch_norm(channels, axes),

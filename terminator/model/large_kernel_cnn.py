@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from terminator.model.classifier import Classifier
-from terminator.model.comparison_config import LargeKernelConfig, scaled
+from terminator.model.comparison_config import LargeKernelConfig
 from terminator.model.convolution import batch_norm, convolution
 
 
@@ -33,7 +33,7 @@ def build_large_kernel_cnn(
 ) -> Classifier:
     """A pointwise stem, `depth` blocks, head; resolution stays."""
     axes = len(image_shape) - 1
-    channels = scaled(config.channels, config.width)
+    channels = config.scaled(config.channels)
     stem = [
         convolution(image_shape[0], channels, 1, axes, generator=generator),
         nn.GELU(),

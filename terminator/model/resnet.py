@@ -32,16 +32,15 @@ class ResidualBlock(nn.Module):
 
 
 def shortcut(x: Tensor, channels: int, stride: int) -> Tensor:
-    """Option A, without parameters: every `stride`-th pixel, the new channels zero. → (B, channels, *pixels / stride)."""
-    axes = x.dim() - 2
-    kept = x[(..., *[slice(None, None, stride)] * axes)]
-    return F.pad(kept, [0, 0] * axes + [0, channels - x.shape[1]])
+    """Option A, without parameters: every `stride`-th pixel, new channels zero. → (B, channels, *pixels / stride)."""
+    kept = x[:, :, ::stride] if x.dim() == 3 else x[:, :, ::stride, ::stride]
+    return F.pad(kept, [0, 0] * (x.dim() - 2) + [0, channels - x.shape[1]])
 
 
 def build_resnet(
     config: ResNetConfig, *, image_shape: Sequence[int], classes: int, generator: torch.Generator
 ) -> Classifier:
-    """Convolution, three stages of `blocks` residual blocks, head. The second and third stage halve the pixels."""
+    """Convolution, three stages of residual blocks, head. The second and the third stage halve the pixels."""
     channels, axes = image_shape[0], len(image_shape) - 1
     first, *_ = outs = config.stage_channels()
     layers: list[nn.Module] = [
@@ -51,7 +50,7 @@ def build_resnet(
     ]
     channels = first
     for stage, out in enumerate(outs):
-        for block in range(config.blocks):
+        for block in range(config.stage_blocks()):
             stride = 2 if stage > 0 and block == 0 else 1
             layers.append(ResidualBlock(channels, out, stride, axes, generator))
             channels = out

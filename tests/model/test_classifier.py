@@ -1,0 +1,77 @@
+"""What all comparison models share: shapes, gradients, their weights' source, the penalty."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from terminator.model import Output, build
+from terminator.model.classifier import Classifier
+from terminator.model.comparison_config import ContinuousKernelConfig, LargeKernelConfig, ResNetConfig
+from terminator.model.config import ModelConfig
+
+SMALL = [
+    ResNetConfig(depth=8, channels=4),
+    LargeKernelConfig(depth=2, channels=6, kernel=5),
+    ContinuousKernelConfig(depth=2, channels=6, kernel_hidden=8),
+]
+SHAPES = [(3, 8, 8), (1, 6, 10), (2, 20)]
+
+
+def _network(config: ModelConfig, shape: tuple[int, ...], seed: int = 0) -> nn.Module:
+    return build(config, image_shape=shape, classes=5, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("config", SMALL, ids=lambda config: config.architecture.value)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_images_and_sequences_become_logits_and_every_parameter_learns(
+    config: ModelConfig, shape: tuple[int, ...]
+) -> None:
+    network = _network(config, shape)
+    output = network(torch.randn(4, *shape))
+    assert isinstance(output, Output)
+    assert output.logits.shape == (4, 5)
+    assert output.kernels == ()
+    nn.functional.cross_entropy(output.logits, torch.arange(4)).backward()
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("config", SMALL, ids=lambda config: config.architecture.value)
+def test_the_generator_alone_decides_the_weights(config: ModelConfig) -> None:
+    torch.manual_seed(1)
+    first = _network(config, (3, 8, 8)).state_dict()
+    torch.manual_seed(2)
+    again, other = _network(config, (3, 8, 8)).state_dict(), _network(config, (3, 8, 8), seed=7).state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+@pytest.mark.parametrize("config", SMALL, ids=lambda config: config.architecture.value)
+def test_predictions_of_a_trained_network_ignore_the_batch(config: ModelConfig) -> None:
+    network = _network(config, (3, 8, 8)).double()
+    images = torch.randn(6, 3, 8, 8, dtype=torch.float64)
+    network(images)
+    network.eval()
+    torch.testing.assert_close(network(images).logits[:2], network(images[:2]).logits, rtol=1e-12, atol=1e-12)
+
+
+def test_the_penalty_is_the_sum_of_norms_without_the_head() -> None:
+    features = nn.Sequential(nn.Conv1d(1, 2, 1))
+    network = Classifier(features, 2, 3, generator=torch.Generator())
+    with torch.no_grad():
+        features[0].weight.copy_(torch.tensor([[[3.0]], [[4.0]]]))
+        features[0].bias.copy_(torch.tensor([5.0, 12.0]))
+    assert network.penalty().item() == pytest.approx(5 + 13)
+
+
+def test_the_penalty_leaves_out_the_networks_that_make_kernels() -> None:
+    network = _network(ContinuousKernelConfig(depth=1, channels=3), (1, 8))
+    expected = sum(
+        math.sqrt(parameter.square().sum().item())
+        for name, parameter in network.named_parameters()
+        if not name.startswith("head") and ".kernel." not in name
+    )
+    assert network.penalty().item() == pytest.approx(expected, rel=1e-6)
