@@ -22,20 +22,22 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Change:
-    """The configuration's keys that differ: key → (baseline's value, variant's value)."""
+    """The configuration's keys that differ: key → (baseline's value, variant's value). `controls`: those that only keep
+    the size, and do not count for the kind."""
 
     keys: Mapping[str, tuple[Any, Any]]
     kind: Kind
+    controls: tuple[str, ...] = ()
 
     def parts(self) -> list[str]:
         """The parts taken away, added or replaced, by the last word of their keys."""
-        return [_part(key, *values) for key, values in self.keys.items()]
+        return [_part(key, *values) for key, values in self.keys.items() if key not in self.controls]
 
 
 def change(baseline: Mapping[str, Any], variant: Mapping[str, Any], *, is_twin: bool = False) -> Change:
     """How the variant's resolved configuration differs from the baseline's, whatever the seeds and machines.
 
-    A twin's width is its control, not its change, and does not count for its kind.
+    A twin's width is a control.
     """
     ours, theirs = dict(_flat(variant)), dict(_flat(baseline))
     differing = {
@@ -43,8 +45,9 @@ def change(baseline: Mapping[str, Any], variant: Mapping[str, Any], *, is_twin: 
         for key in [*theirs, *(key for key in ours if key not in theirs)]
         if theirs.get(key) != ours.get(key) and key != "seed" and not key.startswith("machine.")
     }
-    counted = {key: values for key, values in differing.items() if not (is_twin and key == "model.width")}
-    return Change(differing, _kind(list(counted.values())))
+    controls = ("model.width",) if is_twin else ()
+    counted = [values for key, values in differing.items() if key not in controls]
+    return Change(differing, _kind(counted), controls)
 
 
 def _kind(changes: list[tuple[Any, Any]]) -> Kind:

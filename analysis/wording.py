@@ -26,6 +26,8 @@ def verdict_words(variant: VariantSummary) -> str:
         return "change helps" if judgement.verdict is Verdict.better else "change hurts"
     # A part that was taken away helps where doing without it is worse.
     helps = (judgement.verdict is Verdict.better) == (variant.change.kind is Kind.addition)
+    if len(variant.change.parts()) > 1:
+        return "parts help" if helps else "parts hurt"
     return "part helps" if helps else "part hurts"
 
 

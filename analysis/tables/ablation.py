@@ -40,10 +40,10 @@ def ablation_table(summaries: Sequence[Summary], extra: Sequence[str] = ()) -> T
         *(Column(metric(name).heading) for name in after),
     )
     metric_places = decimals([variant.std for summary in summaries for variant in summary.variants])
-    difference_places = decimals(_half_widths(summaries), default=metric_places)
+    difference_places = decimals(half_widths(summaries), default=metric_places)
     sections = tuple(
         Section(
-            title=_section_title(summary) if len(summaries) > 1 else "",
+            title=summary.question.name if len(summaries) > 1 else "",
             rows=tuple(
                 (
                     name_cell(summary, variant),
@@ -78,8 +78,8 @@ def metric_cell(summary: Summary, variant: VariantSummary, places: int) -> Cell:
     data = {**moments, "n": variant.n, "planned": planned}
     if not variant.values:
         return Cell(f"missing: {variant.missing[0].why}", data, missing=True)
-    spread = f" ± {number(variant.std, places)}" if variant.n > 1 else ""
-    count = f"({variant.n})" if not variant.missing else f"({variant.n} of {planned})"
+    spread = f"\u00a0±\u00a0{number(variant.std, places)}" if variant.n > 1 else ""
+    count = f"({variant.n})" if not variant.missing else f"({variant.n}\u00a0of\u00a0{planned})"
     text = f"{number(variant.mean, places)}{spread} {count}"
     return Cell(text, data, variant.mean, best=variant.best, tied=variant.tied, missing=bool(variant.missing))
 
@@ -93,7 +93,7 @@ def difference_cells(summary: Summary, variant: VariantSummary, places: int) -> 
     pairs, interval, judgement = comparison.pairs, comparison.interval, comparison.judgement
     text = number(pairs.mean, places, sign=True)
     if interval is not None:
-        text += f" [{number(interval.low, places, sign=True)}, {number(interval.high, places, sign=True)}]"
+        text += f" [{number(interval.low, places, sign=True)},\u00a0{number(interval.high, places, sign=True)}]"
     if 0 < pairs.n < variant.n:
         text += f" ({pairs.n} pairs)"
     raw = (
@@ -127,7 +127,8 @@ def _cost_cell(variant: VariantSummary, name: str) -> Cell:
     return Cell(number(shown, 0) if name == "parameters" else significant(shown), {name: value}, value)
 
 
-def _half_widths(summaries: Sequence[Summary]) -> list[float]:
+def half_widths(summaries: Sequence[Summary]) -> list[float]:
+    """How uncertain the differences are: half of each interval."""
     compared = [variant.comparison for summary in summaries for variant in summary.variants]
     intervals = [each.interval for each in compared if each is not None and each.interval is not None]
     return [(interval.high - interval.low) / 2 for interval in intervals]
@@ -139,10 +140,6 @@ def _check_alike(first: Summary, other: Summary) -> None:
         raise UserError(f"{names}: judged by {first.metric.name} and by {other.metric.name}; choose one with metric=")
     if first.dataset != other.dataset:
         raise UserError(f"{names}: run on {first.dataset} and on {other.dataset}; choose one with dataset=")
-
-
-def _section_title(summary: Summary) -> str:
-    return f"{summary.question.name}: {summary.question.text}" if summary.question.text else summary.question.name
 
 
 def _known(value: float) -> float | None:

@@ -32,4 +32,4 @@ def _line(cells: list[str]) -> str:
 
 
 def _escape(text: str) -> str:
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return _SPECIAL.sub(r"\\\1", text.replace("\n", " "))

@@ -32,7 +32,7 @@ class Cell:
     @property
     def marked(self) -> str:
         """The text with the mark of a tie."""
-        return f"{self.text} {TIE}" if self.tied else self.text
+        return f"{self.text}\u00a0{TIE}" if self.tied else self.text
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,14 @@ class Section:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; `label` is a short word for file names and references."""
+    """A table; `label` is a short word for file names and references. `repeats`: its rows are in other tables too."""
 
     label: str
     title: str
     columns: tuple[Column, ...]
     sections: tuple[Section, ...]
     notes: tuple[str, ...] = ()
+    repeats: bool = False
 
     def groups(self) -> list[tuple[str, int]]:
         """The column groups in order, each with its number of columns; empty where no column has one."""

@@ -26,7 +26,7 @@ def terminal(table: Table) -> RenderableType:
     grid = Grid(title=Text(table.title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for column in table.columns:
         heading = Text(f"{column.group}\n{column.title}" if column.group else column.title)
-        grid.add_column(heading, justify="right" if column.numeric else "left", vertical="top")
+        grid.add_column(heading, justify="right" if column.numeric else "left", vertical="top", overflow="fold")
     for section in table.sections:
         if section.title:
             grid.add_section()

@@ -1,0 +1,83 @@
+"""Tables, figures and one page: `python -m analysis.report ABLATION …`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from analysis.load import load
+from analysis.metrics import check_logged
+from analysis.results import Words
+from analysis.summary import Summary, summarize
+from analysis.tables.collection import build_tables, write_tables
+from analysis.tables.terminal import print_table
+from terminator.errors import UserError
+from terminator.ledger import default_root
+
+
+def write_report(
+    root: Path | str | None = None,
+    ablations: Words | None = None,
+    *,
+    sweep: str | None = None,
+    dataset: Words | None = None,
+    metric: str | None = None,
+    extra: Sequence[str] = (),
+    out: Path | str | None = None,
+) -> Path:
+    """Print the tables, then write them with the figures and the page into `out` (default: ROOT/reports/<names>/).
+
+    `ablations`, `sweep`, `dataset`: as in `analysis.load`. `metric`: judge by this one instead of the ablation's own;
+    `extra`: further metrics to show. Returns the folder. Raises UserError.
+    """
+    home = Path(root) if root is not None else default_root()
+    results = load(home, ablations, sweep=sweep, dataset=dataset)
+    for name in extra:
+        check_logged(results, name)
+    summaries = [summarize(results, question, metric) for question in results.questions]
+    tables = build_tables(summaries, extra)
+    for table in tables:
+        if not table.repeats:
+            print_table(table)
+    folder = Path(out) if out is not None else home / "reports" / _name(summaries, with_data=dataset is not None)
+    write_tables(tables, folder / "tables")
+    print(f"Report: {folder}")
+    return folder
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m analysis.report", description="Tables, figures and one page.")
+    parser.add_argument("ablations", nargs="*", metavar="ABLATION", help="default: all that have results")
+    parser.add_argument("--root", help="output root (default: $TERMINATOR_ROOT, else ./outputs)")
+    parser.add_argument("--sweep", help="a sweep's id, or how it begins (default: the newest with the ablation)")
+    parser.add_argument("--data", nargs="+", metavar="DATASET", help="the newest sweep on each of these data sets")
+    parser.add_argument("--metric", help="judge by this metric (default: the ablation's own)")
+    parser.add_argument("--extra", nargs="+", default=[], metavar="METRIC", help="further metrics to show")
+    parser.add_argument("--out", help="folder to write into (default: ROOT/reports/<names>)")
+    given = parser.parse_args(arguments)
+    try:
+        write_report(
+            given.root,
+            given.ablations or None,
+            sweep=given.sweep,
+            dataset=given.data,
+            metric=given.metric,
+            extra=given.extra,
+            out=given.out,
+        )
+    except UserError as error:
+        print(f"terminator: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _name(summaries: Sequence[Summary], *, with_data: bool) -> str:
+    names = "+".join(dict.fromkeys(summary.question.name for summary in summaries))
+    data = "+".join(dict.fromkeys(summary.dataset for summary in summaries))
+    return f"{names}-{data}" if with_data else names
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""All tables of a report, and the files they are written to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from analysis.summary import Summary
+from analysis.tables.ablation import ablation_table
+from analysis.tables.csv import comma_separated
+from analysis.tables.datasets import datasets_table
+from analysis.tables.html import html
+from analysis.tables.latex import latex
+from analysis.tables.markdown import markdown
+from analysis.tables.peers import peers_table
+from analysis.tables.table import Table
+
+FORMS = {".md": markdown, ".tex": latex, ".csv": comma_separated, ".html": html}
+
+
+def build_tables(summaries: Sequence[Summary], extra: Sequence[str] = ()) -> list[Table]:
+    """A table for each ablation and data set; then, where there are several, one with the data sets as columns and one
+    with all ablations; published results beside ours where there are any. `extra`: further metrics to show."""
+    groups: dict[str, list[Summary]] = {}
+    for summary in summaries:
+        groups.setdefault(summary.question.name, []).append(summary)
+    tables = []
+    for group in groups.values():
+        for summary in group:
+            table = ablation_table([summary], extra)
+            tables.append(replace(table, label=f"{table.label}-{summary.dataset}") if len(group) > 1 else table)
+        if len(group) > 1:
+            tables.append(datasets_table(group))
+    alike = {(summary.dataset, summary.metric.name) for summary in summaries}
+    if len(groups) > 1 and len(alike) == 1:
+        tables.append(replace(ablation_table(summaries, extra), repeats=True))
+    peers = peers_table(summaries)
+    return tables if peers is None else [*tables, peers]
+
+
+def write_tables(tables: Sequence[Table], folder: Path) -> list[Path]:
+    """Write each table in every form, `<label>.<form>`. Returns the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for table in tables:
+        for suffix, render in FORMS.items():
+            path = folder / f"{table.label}{suffix}"
+            path.write_text(render(table), "utf-8")
+            written.append(path)
+    return written

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from analysis.report import main
+from tests.analysis.ledgers import branches
+
+
+def test_report_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    branches(2).write(tmp_path)
+    main(["branches", "--root", str(tmp_path), "--extra", "test_loss", "images_per_second"])
+    out = capsys.readouterr().out
+    assert "no_gated" in out
+    assert "Images/s" in out
+    folder = tmp_path / "reports" / "branches"
+    assert out.splitlines()[-1] == f"Report: {folder}"
+    assert {path.suffix for path in (folder / "tables").iterdir()} == {".md", ".tex", ".csv", ".html"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["gating"], "ablation=gating: no results in"),
+        (["--sweep", "x"], "sweep=x: no such sweep"),
+        (["--data", "mnist"], "dataset=mnist: branches has no results on it; there are: digits"),
+        (["--metric", "speed"], "metric=speed: no run has logged it; choose from"),
+        (["--extra", "speed"], "metric=speed: no run has logged it; choose from"),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    branches(1).write(tmp_path)
+    with pytest.raises(SystemExit) as exit_:
+        main([*arguments, "--root", str(tmp_path)])
+    assert exit_.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("terminator: ")
+    assert message in line
