@@ -15,6 +15,7 @@ from terminator.planning.cost import Cost, cost
 from terminator.planning.matching import twin
 from terminator.planning.variants import describe, to_words, variants
 from terminator.settings import AblationConfig, Settings
+from terminator.tracking.uri import checked_uri
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,10 @@ class Plan:
     ablations: list[PlannedAblation]
 
     def sweep(self, provenance: Provenance, command: Sequence[str], tracking_uri: str | None = None) -> Sweep:
-        """The plan with its run keys, as the ledger keeps it. Writes nothing."""
+        """The plan with its run keys, as the ledger keeps it. Writes nothing. Raises UserError for no tracking URI."""
+        uri = checked_uri(tracking_uri)
         ablations = [_keyed(ablation, provenance) for ablation in self.ablations]
-        return Sweep(sweep_id(ablations), time.time(), [*command], self.base, provenance.code, ablations, tracking_uri)
+        return Sweep(sweep_id(ablations), time.time(), [*command], self.base, provenance.code, ablations, uri)
 
     def freeze(self, ledger: Ledger, sweep: Sweep, provenance: Provenance, threads: int) -> None:
         """Write every run's frozen spec, then the sweep. Raises UserError if the root can't be written.

@@ -63,7 +63,7 @@ def _parser() -> _Parser:
         sub.add_argument("sweep", nargs="?", help="its id, how that begins, or an ablation; default: the newest")
     syncing = add("sync", _sync, "bring MLflow up to date")
     syncing.add_argument("sweep", nargs="*", help="sweeps; default: all")
-    syncing.add_argument("--uri", help="MLflow's tracking URI; default: ROOT/mlflow.db")
+    syncing.add_argument("--uri", help="MLflow's tracking URI; default: each sweep's own, or ROOT/mlflow.db")
     syncing.add_argument("--follow", action="store_true", help="again and again, until standard input ends")
     logs = add("logs", _logs, "a run's log")
     logs.add_argument("run", help="VARIANT/SEED, or how a run key begins")
@@ -115,13 +115,11 @@ def _cancel(ledger: Ledger, arguments: argparse.Namespace) -> int:
 
 
 def _sync(ledger: Ledger, arguments: argparse.Namespace) -> int:
-    from terminator.tracking import follow, sync
+    from terminator.tracking import checked_uri, follow, sync
 
+    uri = checked_uri(arguments.uri)
     sweeps = [ledger.sweep(word) for word in arguments.sweep] or None
-    if arguments.follow:
-        report = follow(ledger, sweeps, arguments.uri, sys.stdin)
-    else:
-        report = sync(ledger, sweeps, arguments.uri)
+    report = follow(ledger, sweeps, uri, sys.stdin) if arguments.follow else sync(ledger, sweeps, uri)
     print(f"mlflow: {report}")
     return int(report.problem is not None)
 

@@ -2,5 +2,6 @@
 
 from terminator.tracking.live import LiveSync, follow
 from terminator.tracking.sync import SyncReport, sync
+from terminator.tracking.uri import checked_uri
 
-__all__ = ["LiveSync", "SyncReport", "follow", "sync"]
+__all__ = ["LiveSync", "SyncReport", "checked_uri", "follow", "sync"]

@@ -13,6 +13,7 @@ for _name, _value in {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the default waits minutes for a server that is not there
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }.items():
     os.environ.setdefault(_name, _value)
 
@@ -21,6 +22,7 @@ from mlflow.entities import Metric, Param, Run, RunTag  # noqa: E402
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: E402
 
 from terminator.tracking.entries import Point  # noqa: E402
+from terminator.tracking.uri import SQLITE, is_server, sqlite_path  # noqa: E402
 
 POINTS_PER_BATCH = 1000  # MLflow's limits
 PARAMETERS_PER_BATCH = 100
@@ -35,9 +37,12 @@ class Store:
     """The store at `uri`; None for a sqlite file under `root`, which is made if it isn't there."""
 
     def __init__(self, root: Path, uri: str | None) -> None:
-        self._artifacts = None if uri else (root / "mlflow-artifacts").as_uri()
-        self.uri = uri or _sqlite(root)
-        self._client = MlflowClient(self.uri, registry_uri=self.uri)
+        uri = uri or f"{SQLITE}{root / 'mlflow.db'}"
+        artifacts = (root / "mlflow-artifacts").as_uri()
+        if path := sqlite_path(uri):
+            make_database(path, artifacts)
+        self._artifacts = None if is_server(uri) else artifacts
+        self._client = MlflowClient(uri, registry_uri=uri)
 
     def experiment(self, name: str, question: str) -> str:
         """The id of the experiment of that name, made or brought back if need be."""
@@ -92,21 +97,20 @@ class Store:
             self._client.update_run(run_id, status)
 
 
-def _sqlite(root: Path) -> str:
-    """The URI of ROOT/mlflow.db, which is made if it isn't there.
+def make_database(path: Path, artifacts: str) -> None:
+    """Make MLflow's sqlite file unless it is there.
 
     mlflow migrates a new database in place, which breaks it when several processes do so at once. So it is made under
     another name and then linked: whoever comes second finds it whole.
     """
-    path = root / "mlflow.db"
-    if not path.exists():
-        draft = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
-        try:
-            store = SqlAlchemyStore(f"sqlite:///{draft}", (root / "mlflow-artifacts").as_uri())  # type: ignore[no-untyped-call]
-            store.engine.dispose()
-            os.link(draft, path)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink(missing_ok=True)
-    return f"sqlite:///{path}"
+    if path.exists():
+        return
+    draft = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        store = SqlAlchemyStore(f"{SQLITE}{draft}", artifacts)  # type: ignore[no-untyped-call]
+        store.engine.dispose()
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink(missing_ok=True)
