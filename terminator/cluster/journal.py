@@ -1,0 +1,172 @@
+"""What was handed to SLURM for a sweep: files beside sweep.json, written before sbatch is called and after.
+
+    ROOT/sweeps/<sweep id>/slurm/plan.json              every job of the last submission, in order
+    ROOT/sweeps/<sweep id>/slurm/<token>/array.json     one array; its token is the name of its SLURM jobs
+    ROOT/sweeps/<sweep id>/slurm/<token>/*_log.out      what its jobs printed outside of their runs
+
+What is in the plan and in no array of that plan still waits. So a process may die anywhere: the next one goes on.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from terminator.cluster.profile import ClusterProfile
+from terminator.ledger import files
+
+
+@dataclass(frozen=True)
+class PlannedJob:
+    """The runs that share one job, by key, and the index of its profile."""
+
+    keys: tuple[str, ...]
+    profile: int
+
+
+@dataclass(frozen=True)
+class JobPlan:
+    """One submission. `id` names it; `code`: the folder of the code that its jobs run.
+
+    `profile`: the one that was asked for; `profiles`: with the resources of the variants.
+    """
+
+    id: str
+    created: float
+    code: str
+    profile: ClusterProfile
+    profiles: tuple[ClusterProfile, ...]
+    jobs: tuple[PlannedJob, ...]
+
+    @staticmethod
+    def parse(plain: dict[str, Any]) -> JobPlan:
+        """From the file's JSON."""
+        return JobPlan(
+            id=plain["id"],
+            created=float(plain["created"]),
+            code=plain["code"],
+            profile=ClusterProfile(**plain["profile"]),
+            profiles=tuple(ClusterProfile(**each) for each in plain["profiles"]),
+            jobs=tuple(PlannedJob(tuple(each["keys"]), each["profile"]) for each in plain["jobs"]),
+        )
+
+
+@dataclass(frozen=True)
+class Array:
+    """One array of jobs. `job_id`: SLURM's number for it; None until sbatch has answered."""
+
+    folder: Path
+    plan: str
+    created: float
+    code: str
+    profile: ClusterProfile
+    jobs: tuple[tuple[str, ...], ...]
+    job_id: str | None = None
+
+    @property
+    def token(self) -> str:
+        """The name of the array's jobs in the queue, unlike any other's."""
+        return self.folder.name
+
+    def job(self, index: int) -> str:
+        """SLURM's name for one of the jobs, such as 123_4."""
+        return f"{self.job_id}_{index}"
+
+    def submitted(self, job_id: str) -> Array:
+        """Record SLURM's number. Returns the array with it."""
+        array = replace(self, job_id=job_id)
+        array.write()
+        return array
+
+    def write(self) -> None:
+        """Write array.json, over what was there."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        plain = {key: value for key, value in asdict(self).items() if key != "folder"}
+        files.write(self.folder / "array.json", files.dumps({"schema": files.SCHEMA, **plain}))
+
+    def withdraw(self) -> None:
+        """Forget an array that SLURM does not have."""
+        shutil.rmtree(self.folder)
+
+
+class Journal:
+    """The submissions of one sweep. `folder`: ROOT/sweeps/<sweep id>/slurm, which need not exist."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def plan(self) -> JobPlan | None:
+        """The last submission; None where there was none."""
+        return files.read(self.folder / "plan.json", JobPlan.parse)
+
+    def write_plan(self, plan: JobPlan) -> None:
+        """Replace the plan: what waited in the old one is forgotten."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        files.write(self.folder / "plan.json", files.dumps({"schema": files.SCHEMA, **asdict(plan)}))
+
+    def restore_plan(self, before: JobPlan | None) -> None:
+        """Back to the plan before one of which SLURM took nothing."""
+        if before is not None:
+            self.write_plan(before)
+            return
+        (self.folder / "plan.json").unlink(missing_ok=True)
+        if not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+    def stop_waiting(self) -> None:
+        """Forget the jobs of the plan that wait for a place; its profile stays, for a retry."""
+        plan = self.plan()
+        if plan is not None:
+            self.write_plan(replace(plan, jobs=()))
+
+    def new_array(self, plan: JobPlan, jobs: Sequence[PlannedJob]) -> Array:
+        """Record that these jobs of the plan, all of one profile, are about to be submitted."""
+        token = f"{self.folder.parent.name}.{secrets.token_hex(4)}"
+        profile = plan.profiles[jobs[0].profile]
+        keys = tuple(job.keys for job in jobs)
+        array = Array(self.folder / token, plan.id, time.time(), plan.code, profile, keys)
+        array.write()
+        return array
+
+    def arrays(self) -> list[Array]:
+        """All arrays, oldest first."""
+        read = (read_array(folder) for folder in self.folder.glob("*.*/"))
+        return sorted((array for array in read if array is not None), key=lambda array: array.created)
+
+    def current_arrays(self) -> list[Array]:
+        """Those of the last submission."""
+        plan = self.plan()
+        return [] if plan is None else [array for array in self.arrays() if array.plan == plan.id]
+
+    def waiting(self) -> list[PlannedJob]:
+        """The jobs of the plan that are in no array of it."""
+        plan = self.plan()
+        given = {job for array in self.current_arrays() for job in array.jobs}
+        return [] if plan is None else [job for job in plan.jobs if job.keys not in given]
+
+
+def read_array(folder: Path) -> Array | None:
+    """The array in that folder; None where array.json is missing or damaged."""
+
+    def parse(plain: dict[str, Any]) -> Array:
+        return Array(
+            folder=folder,
+            plan=plain["plan"],
+            created=float(plain["created"]),
+            code=plain["code"],
+            profile=ClusterProfile(**plain["profile"]),
+            jobs=tuple(tuple(keys) for keys in plain["jobs"]),
+            job_id=plain["job_id"],
+        )
+
+    return files.read(folder / "array.json", parse)
+
+
+def journals(root: Path) -> Iterator[Journal]:
+    """Every sweep's journal under an output root: two sweeps may share a run."""
+    return (Journal(folder) for folder in sorted((root / "sweeps").glob("*/slurm/")))

@@ -1,0 +1,51 @@
+"""Why a job left no result, in the ledger's words, from what SLURM says of it."""
+
+from __future__ import annotations
+
+from terminator.cluster.executor import UNSEEN
+from terminator.cluster.journal import Array
+from terminator.cluster.queue import QueuedJob
+from terminator.ledger import Outcome, Reason
+
+CANNOT_OPEN = 53  # the "signal" of a job whose slurmd could not open the job's output
+KILLED = 128 + 9
+
+BY_STATE = {
+    "BOOT_FAIL": Reason.node_lost,
+    "CANCELLED": Reason.cancelled,
+    "DEADLINE": Reason.timeout,
+    "NODE_FAIL": Reason.node_lost,
+    "OUT_OF_MEMORY": Reason.out_of_memory,
+    "PREEMPTED": Reason.preempted,
+    "REVOKED": Reason.cancelled,
+    "TIMEOUT": Reason.timeout,
+}
+
+
+def reason_of(job: QueuedJob | None) -> Reason:
+    """The class of a job that has ended; None for one that SLURM has forgotten."""
+    if job is None or job.signal == 9 or job.exit_code == KILLED:
+        return Reason.killed
+    return BY_STATE.get(job.state, Reason.exception)
+
+
+def outcome_of(reason: Reason) -> Outcome:
+    """How the attempt counts that ended so: what the user stopped has not failed."""
+    return Outcome.interrupted if reason is Reason.cancelled else Outcome.failed
+
+
+def cannot_see_root(job: QueuedJob | None) -> bool:
+    """Whether the node did not find the output root."""
+    return job is not None and job.state == "FAILED" and (job.signal == CANNOT_OPEN or job.exit_code == UNSEEN)
+
+
+def message_of(identity: str, job: QueuedJob | None, array: Array) -> str:
+    """What happened to the job, in a line."""
+    if job is None:
+        return f"job {identity} has left the queue, and there is no accounting to ask why"
+    if cannot_see_root(job):
+        root = array.folder.parents[3]
+        return f"node {job.node} does not see root={root}: it has to be on a file system that the nodes share"
+    code = f", signal {job.signal}" if job.signal else f", exit code {job.exit_code}" if job.exit_code else ""
+    words = f" ({job.reason})" if job.reason else ""
+    return f"job {identity} on {job.node or 'no node'}: {job.state}{code}{words}"

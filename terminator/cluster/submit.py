@@ -1,0 +1,216 @@
+"""Handing runs to SLURM: as few arrays as its limits allow, and never the same run twice."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from terminator.cluster.commands import LONGEST_PAUSE, SlurmAwayError, SlurmRefusedError, default_patience
+from terminator.cluster.executor import ArrayExecutor, check
+from terminator.cluster.journal import Array, JobPlan, Journal, PlannedJob, journals
+from terminator.cluster.lock import submission_lock
+from terminator.cluster.profile import ClusterProfile
+from terminator.cluster.queue import max_array_size, own_jobs_in_queue, read_queue
+from terminator.cluster.snapshot import take_snapshot
+from terminator.errors import UserError
+from terminator.ledger import Ledger, Run, Sweep
+
+log = logging.getLogger(__name__)
+
+SECONDS_UNTIL_SEEN = 15.0  # by then a job that sbatch has handed over is in the queue, if it ever will be
+NOT_SENT = "connect failure"  # sbatch did not reach the controller, so no job can have come of it
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What became of the runs: `runs` in `jobs` new jobs, `waiting` jobs for which the queue has no place yet.
+
+    `queued`: runs that were in the queue already. `said`: SLURM's words where it stopped taking jobs, else empty.
+    """
+
+    runs: int = 0
+    jobs: int = 0
+    waiting: int = 0
+    queued: int = 0
+    said: str = ""
+
+    def __str__(self) -> str:
+        words = [f"{self.runs} runs queued in {self.jobs} jobs"]
+        if self.queued:
+            words.append(f"{self.queued} in the queue already")
+        if self.waiting:
+            words.append(f"{self.waiting} jobs wait for a place in the queue: `sweeps watch` or `status` submits them")
+        return ", ".join(words) + (f" ({self.said})" if self.said else "")
+
+
+def check_sweep(sweep: Sweep, profile: ClusterProfile) -> None:
+    """Ask SLURM whether it would take the sweep's jobs. Submits and writes nothing. Raises UserError."""
+    checked: list[ClusterProfile] = []
+    for each in profiles_of(sweep, profile).values():
+        if each not in checked:
+            check(each)
+            checked.append(each)
+
+
+def submit(ledger: Ledger, sweep: Sweep, profile: ClusterProfile, runs: Sequence[Run]) -> Submission:
+    """Queue the runs, unless they are done or in the queue, with the resources that their variants ask for.
+
+    Returns as soon as SLURM has taken the jobs. What exceeds `profile.max_submit` waits: see `submit_waiting`.
+    Raises UserError, with nothing submitted and nothing left behind, where SLURM refuses or stays away.
+    """
+    check_sweep(sweep, profile)
+    journal = journal_of(ledger, sweep)
+    with submission_lock(ledger.root):
+        taken = in_queue(ledger.root)
+        queued = [run.key for run in runs if run.key in taken]
+        todo = [run.key for run in runs if run.key not in taken and run.result() is None]
+        if not todo:
+            return Submission(queued=len(queued))
+        code = take_snapshot(ledger.sweep_folder(sweep) / "code", sweep.code.hash)
+        profiles, jobs = _pack(todo, profiles_of(sweep, profile))
+        before = journal.plan()
+        journal.write_plan(JobPlan(secrets.token_hex(4), time.time(), code.name, profile, profiles, jobs))
+        try:
+            return _submit_some(ledger, journal, taken, len(queued))
+        except UserError:
+            if not journal.current_arrays():
+                journal.restore_plan(before)
+            raise
+
+
+def submit_waiting(ledger: Ledger, sweep: Sweep) -> Submission:
+    """Submit what waits for a place, as far as there are places now, and settle what was cut short.
+
+    Raises SlurmAwayError; and SlurmRefusedError where SLURM does not take the first of them.
+    """
+    with submission_lock(ledger.root):
+        return _submit_some(ledger, journal_of(ledger, sweep), in_queue(ledger.root), 0)
+
+
+def journal_of(ledger: Ledger, sweep: Sweep) -> Journal:
+    """The sweep's journal, where it has been submitted; else an empty one."""
+    return Journal(ledger.sweep_folder(sweep) / "slurm")
+
+
+def profiles_of(sweep: Sweep, profile: ClusterProfile) -> dict[str, ClusterProfile]:
+    """The profile of each run: its variant's resources on top of `profile`. Raises UserError for what does not fit."""
+    cells = {cell.key: cell.variant for cell in reversed(list(sweep.cells()))}  # a shared run is its first variant's
+    return {key: profile.with_resources(variant.resources, variant.name) for key, variant in cells.items()}
+
+
+def in_queue(root: Path) -> dict[str, str]:
+    """The runs that SLURM has under way, as key → job, whatever sweep they were submitted for.
+
+    To be called under the lock: arrays that a killed process left undecided are settled. Raises SlurmAwayError.
+    """
+    found = list(journals(root))
+    for journal in found:
+        for array in journal.arrays():
+            if array.job_id is None and not _settle(array):
+                array.withdraw()
+    arrays = [array for journal in found for array in journal.arrays()]
+    queue = read_queue(array.token for array in arrays)
+    return {
+        key: array.job(index)
+        for array in arrays
+        for index, keys in enumerate(array.jobs)
+        if (job := queue.get(array.job(index))) is not None and not job.ended
+        for key in keys
+    }
+
+
+def _pack(
+    keys: Sequence[str], wanted: dict[str, ClusterProfile]
+) -> tuple[tuple[ClusterProfile, ...], tuple[PlannedJob, ...]]:
+    """The distinct profiles, and the runs of each in jobs of `runs_per_gpu`."""
+    profiles: list[ClusterProfile] = []
+    for key in keys:
+        if wanted[key] not in profiles:
+            profiles.append(wanted[key])
+    jobs = []
+    for index, profile in enumerate(profiles):
+        alike = [key for key in keys if wanted[key] == profile]
+        for start in range(0, len(alike), profile.runs_per_gpu):
+            jobs.append(PlannedJob(tuple(alike[start : start + profile.runs_per_gpu]), index))
+    return tuple(profiles), tuple(jobs)
+
+
+def _submit_some(ledger: Ledger, journal: Journal, taken: dict[str, str], queued: int) -> Submission:
+    """Submit the plan's remaining jobs, array by array, while there are places."""
+    plan = journal.plan()
+    if plan is None:
+        return Submission()
+    waiting = [
+        job
+        for job in journal.waiting()
+        if any(key not in taken and ledger.run(key).result() is None for key in job.keys)
+    ]
+    most = max_array_size()
+    places = _places(plan)
+    done: list[PlannedJob] = []
+    for _, group in groupby(waiting, key=lambda job: job.profile):
+        rest = list(group)
+        while rest and places > 0:
+            some, rest = rest[: min(most, places)], rest[min(most, places) :]
+            try:
+                _submit_array(journal, plan, some)
+            except (SlurmRefusedError, SlurmAwayError) as error:
+                if not done:
+                    raise
+                return _submission(done, waiting, queued, str(error))
+            places -= len(some)
+            done += some
+    return _submission(done, waiting, queued)
+
+
+def _submission(done: Sequence[PlannedJob], waiting: Sequence[PlannedJob], queued: int, said: str = "") -> Submission:
+    return Submission(sum(len(job.keys) for job in done), len(done), len(waiting) - len(done), queued, said)
+
+
+def _places(plan: JobPlan) -> int:
+    """How many more jobs the user may have in the queue."""
+    limits = [profile.max_submit for profile in plan.profiles if profile.max_submit is not None]
+    return min(limits) - own_jobs_in_queue() if limits else len(plan.jobs)
+
+
+def _submit_array(journal: Journal, plan: JobPlan, jobs: Sequence[PlannedJob]) -> None:
+    """Submit one array, patiently, but never twice. Raises SlurmRefusedError and SlurmAwayError."""
+    array = journal.new_array(plan, jobs)
+    code = journal.folder.parent / "code" / plan.code
+    pause, deadline = 1.0, time.monotonic() + default_patience()
+    while True:
+        try:
+            array.submitted(ArrayExecutor(array, code).submit_all())
+            return
+        except SlurmRefusedError:
+            array.withdraw()
+            raise
+        except SlurmAwayError as error:
+            log.warning("%s; trying again", error)
+            if NOT_SENT not in error.said and _settle(array):
+                return
+            if time.monotonic() + pause > deadline:
+                array.withdraw()
+                raise
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _settle(array: Array) -> bool:
+    """Whether SLURM has an array whose submission was cut short; if so, record its number.
+
+    Raises SlurmAwayError, and leaves the array undecided, while nobody can tell.
+    """
+    time.sleep(max(0.0, min(SECONDS_UNTIL_SEEN, array.created + SECONDS_UNTIL_SEEN - time.time())))
+    logs = (path.name.split("_")[0] for path in array.folder.glob("*_log.out"))
+    jobs = (identity.split("_")[0] for identity in read_queue([array.token], since=array.created))
+    job_id = next(logs, None) or next(jobs, None)
+    if job_id is None:
+        return False
+    array.submitted(job_id)
+    return True

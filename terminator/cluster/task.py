@@ -1,0 +1,133 @@
+"""The process that a SLURM job consists of: `python -m terminator.cluster.task ARRAY_FOLDER`, started by srun.
+
+It starts the job's runs as child processes, hands signals on to them, and decides whether the job goes back to the
+queue. It imports neither torch nor Hydra, so that it heeds signals from its first moment on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+
+from terminator.cluster.journal import read_array
+from terminator.cluster.stopping import back_to_queue, why_stopped
+from terminator.ledger import AttemptRecord, Job, Ledger, Outcome, Reason, Run
+
+FAILED, PREEMPTED, SUPERSEDED, INTERRUPTED = 1, 75, 76, 130  # as terminator.job exits
+SECONDS_BETWEEN = 0.1
+
+
+class Signals:
+    """Notes SIGTERM and SIGUSR2 from its construction on."""
+
+    def __init__(self) -> None:
+        self.seen: list[signal.Signals] = []
+        for number in (signal.SIGTERM, signal.SIGUSR2):
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.seen.append(signal.Signals(number))
+
+
+class Child:
+    """One run of the job, in a process of its own."""
+
+    def __init__(self, run: Run, job: Job) -> None:
+        command = [sys.executable, "-u", "-m", "terminator.job", str(run.folder)]
+        self.run = run
+        self.process = subprocess.Popen([*command, "--attempt-job", json.dumps(asdict(job))])
+
+    def attempt(self) -> AttemptRecord | None:
+        """The attempt that the process made; None where it ended before."""
+        return next((attempt for attempt in self.run.attempts() if attempt.pid == self.process.pid), None)
+
+
+def main() -> int:
+    """Returns 0 if every run is done, else the exit code of the first that is not."""
+    signals = Signals()
+    folder = Path(sys.argv[1])
+    if int(os.environ.get("SLURM_PROCID", "0")) > 0:
+        return 0  # a run is one process: further tasks of its job have nothing to do
+    array = read_array(folder)
+    if array is None:
+        print(f"terminator: {folder}/array.json is missing", file=sys.stderr)
+        return FAILED
+    index = os.environ["SLURM_ARRAY_TASK_ID"]
+    job = Job("slurm", f"{os.environ['SLURM_ARRAY_JOB_ID']}_{index}", os.environ.get("SLURMD_NODENAME"))
+    ledger = Ledger(folder.parents[3])
+    runs = [ledger.run(key) for key in array.jobs[int(index)]]
+    failed = [run for run in runs if _failed_before(run, job)]
+    todo = [run for run in runs if run not in failed and run.result() is None]
+    children = [] if signals.seen else [Child(run, job) for run in todo]
+    _wait(children, signals)
+    codes = [_ending(child, job, folder) for child in children] if children else [PREEMPTED] * len(todo)
+    if SUPERSEDED in codes:
+        return SUPERSEDED
+    if PREEMPTED not in codes:
+        return next((code for code in codes if code), FAILED if failed else 0)
+    stop = why_stopped(job, array.profile, todo, signals.seen)
+    print(f"terminator: {stop.message}", flush=True)
+    for child, code in zip(children, codes, strict=False):
+        attempt = child.attempt()
+        if code == PREEMPTED and attempt is not None and attempt.number == max(child.run.attempt_numbers()):
+            child.run.explain(attempt.number, stop.outcome, stop.reason, stop.message)
+    if stop.requeue:
+        back_to_queue(job)
+    return PREEMPTED
+
+
+def _failed_before(run: Run, job: Job) -> bool:
+    """Whether the run has failed in this job, before the job was requeued for the sake of another run."""
+    last = run.attempts()[-1:]
+    return any(each.job is not None and each.job.id == job.id and _has_failed(each) for each in last)
+
+
+def _has_failed(attempt: AttemptRecord) -> bool:
+    return attempt.end is not None and attempt.end.outcome is Outcome.failed
+
+
+def _wait(children: Sequence[Child], signals: Signals) -> None:
+    """Until all have ended; signals are handed on."""
+    handed = 0
+    while living := [child for child in children if child.process.poll() is None]:
+        for number in signals.seen[handed:]:
+            handed += 1
+            for child in living:
+                child.process.send_signal(number)
+        time.sleep(SECONDS_BETWEEN)
+
+
+def _ending(child: Child, job: Job, folder: Path) -> int:
+    """How the child's run stands, as an exit code; what ended without a word is recorded in its stead."""
+    run, code, attempt = child.run, child.process.returncode, child.attempt()
+    if run.result() is not None:
+        return 0
+    if attempt is not None and attempt.end is not None:
+        said = {Outcome.preempted: PREEMPTED, Outcome.interrupted: INTERRUPTED}.get(attempt.end.outcome)
+        return said or (code if code > 0 else FAILED)
+    if code == SUPERSEDED:
+        return SUPERSEDED
+    preempted = code in (-signal.SIGTERM, -signal.SIGUSR2)  # so early that nobody listened yet
+    if code < 0:
+        message = f"the process was killed by {signal.Signals(-code).name}"
+    else:
+        message = f"the process ended with {code}; see {folder}/{job.id}_0_log.out"
+    if attempt is not None and preempted:
+        run.close(attempt.number, Outcome.preempted, Reason.preempted, message)
+    elif attempt is not None:
+        run.close(attempt.number, Outcome.failed, Reason.killed if code < 0 else Reason.exception, message)
+    elif not preempted and run.frozen():
+        run.begin(job).fail(Reason.killed if code < 0 else Reason.exception, message)
+    return PREEMPTED if preempted else 128 - code if code < 0 else code or FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
