@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -17,9 +18,11 @@ for _name, _value in {
 }.items():
     os.environ.setdefault(_name, _value)
 
-from mlflow import MlflowClient  # noqa: E402
-from mlflow.entities import Metric, Param, Run, RunTag  # noqa: E402
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: E402
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # what of its libraries mlflow uses that is deprecated is its own business
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Param, Run, RunTag
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from terminator.tracking.entries import Point  # noqa: E402
 from terminator.tracking.uri import SQLITE, is_server, sqlite_path  # noqa: E402
@@ -29,7 +32,7 @@ PARAMETERS_PER_BATCH = 100
 RUNS_PER_PAGE = 1000
 OVER = ("FINISHED", "FAILED", "KILLED")
 
-for _noisy in ("mlflow", "alembic"):  # their tracebacks come as exceptions too
+for _noisy in ("mlflow", "alembic", "urllib3"):  # their complaints come as exceptions too
     logging.getLogger(_noisy).setLevel(logging.CRITICAL)
 
 

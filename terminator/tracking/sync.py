@@ -62,7 +62,7 @@ def sync(
                 for written in _sync_store(ledger, store, [entry for entry in todo if entry.store == store], alive):
                     report += written
         except Exception as error:  # whatever it is, it must not take down what is being tracked
-            report += SyncReport(problem=f"{store or ledger.root / 'mlflow.db'}: {_first_line(error)}")
+            report += SyncReport(problem=f"{store or ledger.root / 'mlflow.db'}: {_why(error)}")
     return report
 
 
@@ -80,7 +80,7 @@ def _sync_store(ledger: Ledger, uri: str | None, todo: list[Entry], alive: Alive
             except Exception as error:
                 if not isinstance(error, UserError) and getattr(error, "error_code", "") not in BAD_REQUESTS:
                     raise
-                yield SyncReport(problem=f"{entry.name}: {_first_line(error)}")
+                yield SyncReport(problem=f"{entry.name}: {_why(error)}")
 
 
 Identity = tuple[tuple[str, str], ...]
@@ -138,5 +138,8 @@ def _new_points(
     return points, max([seen, *(row["epoch"] for row in rows)])
 
 
-def _first_line(error: Exception) -> str:
+def _why(error: BaseException) -> str:
+    """The first line of an error's root, which says `Connection refused` where mlflow says a paragraph."""
+    while root := error.__cause__ or error.__context__:
+        error = root
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

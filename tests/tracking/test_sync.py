@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run as MlflowRun
+
+from terminator.ledger import Ledger, Outcome, Reason
+from terminator.tracking import SyncReport, sync
+from tests.ledger.examples import EPOCHS, finish, finish_all, row, sweep, train
+
+TABLES = ("experiments", "runs", "params", "tags", "metrics", "latest_metrics")
+
+
+def client(ledger: Ledger) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{ledger.root}/mlflow.db")
+
+
+def runs(ledger: Ledger, experiment: str = "branches") -> dict[str, MlflowRun]:
+    found = client(ledger).get_experiment_by_name(experiment)
+    return {run.info.run_name: run for run in client(ledger).search_runs([found.experiment_id])}
+
+
+def row_counts(ledger: Ledger) -> dict[str, int]:
+    with sqlite3.connect(ledger.root / "mlflow.db") as database:
+        counts = {table: database.execute(f"select count(*) from {table}").fetchone()[0] for table in TABLES}
+    database.close()
+    return counts
+
+
+def test_everything_that_a_run_left_is_in_mlflow(ledger: Ledger) -> None:
+    planned = sweep(ledger, "branches")
+    finish_all(ledger, planned)
+    assert sync(ledger, [planned]) == SyncReport(runs=4, points=4 * (2 * EPOCHS + 4))
+    found = runs(ledger)
+    assert sorted(found) == ["full/0", "full/1", "no_local/0", "no_local/1"]
+    run = found["no_local/1"]
+    key = planned.ablations[0].variants[1].runs[1]
+    assert run.info.status == "FINISHED"
+    assert run.data.params == {
+        "model.local": "false",
+        "model.kernels": "[3, 5]",
+        "data.name": "digits",
+        "seed": "1",
+    }
+    assert {name: run.data.tags[name] for name in ("run_key", "variant", "seed", "commit", "state", "sweep")} == {
+        "run_key": key,
+        "variant": "no_local",
+        "seed": "1",
+        "commit": "1f2e",
+        "state": "done",
+        "sweep": planned.id,
+    }
+    assert run.data.metrics == {
+        "train_loss": 1 / 3,
+        "validation_accuracy": 0.75,
+        "best_validation_accuracy": 0.75,
+        "test_accuracy": 0.75,
+        "parameters": 100,
+        "epochs": 3,
+    }
+    curve = client(ledger).get_metric_history(run.info.run_id, "train_loss")
+    assert [(point.step, point.value, point.timestamp) for point in curve] == [
+        (1, 1.0, 1_001_000),
+        (2, 0.5, 1_002_000),
+        (3, 1 / 3, 1_003_000),
+    ]
+    artifact = ledger.root / "mlflow-artifacts" / "branches" / run.info.run_id / "artifacts" / "spec.json"
+    assert json.loads(artifact.read_text())["key"] == key
+
+
+def test_a_second_sync_writes_nothing(ledger: Ledger) -> None:
+    planned = sweep(ledger, "branches")
+    finish_all(ledger, planned)
+    sync(ledger, None)
+    before = (ledger.root / "mlflow.db").read_bytes()
+    assert sync(ledger, None) == SyncReport(unchanged=4)
+    assert (ledger.root / "mlflow.db").read_bytes() == before
+
+
+@pytest.mark.parametrize("lost", ["epoch", "state"])
+def test_a_sync_that_died_halfway_is_made_up_without_doubles(ledger: Ledger, lost: str) -> None:
+    planned = sweep(ledger, "branches")
+    finish_all(ledger, planned)
+    sync(ledger, None)
+    before = row_counts(ledger)
+    run_id = runs(ledger)["full/0"].info.run_id
+    client(ledger).delete_tag(run_id, lost)
+    client(ledger).update_run(run_id, "RUNNING")
+    report = sync(ledger, None)
+    assert (report.runs, report.unchanged, report.problem) == (1, 3, None)
+    assert row_counts(ledger) == before
+    assert runs(ledger)["full/0"].info.status == "FINISHED"
+
+
+def test_a_lost_database_is_filled_again(ledger: Ledger, database: Path) -> None:
+    planned = sweep(ledger, "branches")
+    finish_all(ledger, planned)
+    sync(ledger, None)
+    before = row_counts(ledger)
+    (ledger.root / "mlflow.db").write_bytes(database.read_bytes())
+    sync(ledger, None)
+    assert row_counts(ledger) == before
+
+
+def test_a_shared_run_is_in_both_experiments(ledger: Ledger) -> None:
+    planned = sweep(ledger, "branches", "gating")
+    finish(ledger.run(planned.keys()[0]))
+    sync(ledger, [planned])
+    assert runs(ledger, "branches").keys() == runs(ledger, "gating").keys() == {"full/0"}
+
+
+def test_a_run_is_followed_and_its_requeued_attempt_stays_the_same_mlflow_run(ledger: Ledger) -> None:
+    planned = sweep(ledger, "branches")
+    run = ledger.run(planned.keys()[0])
+    first = train(run, last=2)
+    first.checkpoint_path.write_text("weights")
+    sync(ledger, None)
+    (followed,) = runs(ledger).values()
+    assert (followed.info.status, followed.data.tags["epoch"]) == ("RUNNING", "2")
+    assert sync(ledger, None) == SyncReport(unchanged=1)
+    first.stop(Outcome.preempted)
+    sync(ledger, None)
+    assert runs(ledger)["full/0"].info.status == "SCHEDULED"
+    second = run.begin()
+    second.adopt(first.checkpoint_path, epoch=2)
+    second.log_epoch(row(3, began=2000.0))
+    second.finish({"test_accuracy": 0.75})
+    sync(ledger, None)
+    (requeued,) = runs(ledger).values()
+    assert requeued.info.run_id == followed.info.run_id
+    assert (requeued.info.status, requeued.data.tags["attempt"]) == ("FINISHED", "2")
+    curve = client(ledger).get_metric_history(requeued.info.run_id, "train_loss")
+    assert [(point.step, point.timestamp) for point in curve] == [(1, 1_001_000), (2, 1_002_000), (3, 2_003_000)]
+
+
+def test_a_run_that_began_anew_has_no_epoch_twice(ledger: Ledger) -> None:
+    run = ledger.run(sweep(ledger, "branches").keys()[0])
+    train(run, last=2).fail(Reason.node_lost, "n1 is down")
+    sync(ledger, None)
+    assert runs(ledger)["full/0"].info.status == "FAILED"
+    again = run.begin()
+    for epoch in (1, 2, 3):
+        again.log_epoch(row(epoch, began=5000.0))
+        sync(ledger, None)
+    curve = client(ledger).get_metric_history(runs(ledger)["full/0"].info.run_id, "train_loss")
+    assert [point.step for point in curve] == [1, 2, 3]
+    assert runs(ledger)["full/0"].info.status == "RUNNING"
+
+
+def test_values_that_are_no_finite_numbers_stay_idempotent(ledger: Ledger) -> None:
+    run = ledger.run(sweep(ledger, "branches").keys()[0])
+    attempt = run.begin()
+    attempt.log_epoch({"epoch": 1, "time": 1.0, "train_loss": float("nan"), "train_penalty": float("inf")})
+    attempt.fail(Reason.diverged, "train_loss is nan at step 3")
+    sync(ledger, None)
+    before = row_counts(ledger)
+    client(ledger).delete_tag(runs(ledger)["full/0"].info.run_id, "epoch")
+    sync(ledger, None)
+    assert row_counts(ledger) == before
+    assert runs(ledger)["full/0"].data.tags["reason"] == "diverged"
+
+
+def test_a_run_that_mlflow_refuses_does_not_stand_in_the_others_way(ledger: Ledger) -> None:
+    planned = sweep(ledger, "branches")
+    finish_all(ledger, planned)
+    (ledger.run(planned.keys()[0]).folder / "spec.json").unlink()
+    report = sync(ledger, None)
+    assert (report.runs, report.problem is not None) == (3, True)
+    assert "full/0" in report.problem
+    assert "spec.json is missing" in report.problem
+
+
+def test_an_experiment_deleted_in_mlflow_comes_back(ledger: Ledger) -> None:
+    planned = sweep(ledger, "branches")
+    finish_all(ledger, planned)
+    sync(ledger, None)
+    client(ledger).delete_experiment(client(ledger).get_experiment_by_name("branches").experiment_id)
+    report = sync(ledger, None)
+    assert report.problem is None
+    assert len(runs(ledger)) == 4
