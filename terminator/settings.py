@@ -9,6 +9,7 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
+from terminator.cluster.profile import ClusterProfile
 from terminator.config import MODELS, RunConfig, schema
 from terminator.data.config import DataConfig
 from terminator.errors import UserError
@@ -105,3 +106,4 @@ def register_schemas() -> None:
         store.store(group="model", name=f"{architecture.value}_schema", node=schema(kind), provider="terminator")
     store.store(group="data", name="data_schema", node=schema(DataConfig), provider="terminator")
     store.store(group="optimizer", name="optimizer_schema", node=schema(OptimizerConfig), provider="terminator")
+    store.store(group="cluster", name="profile_schema", node=schema(ClusterProfile), provider="terminator")

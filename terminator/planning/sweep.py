@@ -10,6 +10,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 from rich.console import Console
 
+from terminator.cluster.launcher import profile_from_launcher
+from terminator.cluster.profile import ClusterProfile
 from terminator.ledger import Ledger, Provenance, RunState, Sweep, provenance
 from terminator.planning.compose import CommandLine, Composer, read_command_line
 from terminator.planning.local import cores, default_workers, run_here
@@ -19,6 +21,7 @@ from terminator.planning.variants import to_words
 from terminator.settings import Settings
 
 BASIC = "basic"  # Hydra's default launcher; in its place each run gets a process of its own
+SLURM = "slurm"  # the keys of Hydra's Submitit launcher; in its place runs are submitted as with cluster=
 
 
 def run_sweep(hydra_context: HydraContext, task: TaskFunction, master: DictConfig, arguments: Sequence[str]) -> None:
@@ -35,6 +38,8 @@ def run_sweep(hydra_context: HydraContext, task: TaskFunction, master: DictConfi
     if settings.sweep.plan:
         for each, sweep in zip(plans, sweeps, strict=True):
             show_plan(Console(), each, sweep, ledger)
+    elif (profile := _cluster_profile(settings, master, launcher)) is not None:
+        _run_on_cluster(settings, ledger, plans, sweeps, origin, profile)
     elif launcher == BASIC:
         _run_here(settings, ledger, plans, sweeps, origin)
     else:
@@ -71,6 +76,33 @@ def _run_here(
         print("terminator: interrupted; the same command goes on where it was", file=sys.stderr)
         sys.exit(130)
     report(ledger, sweeps)
+
+
+def _cluster_profile(settings: Settings, master: DictConfig, launcher: str) -> ClusterProfile | None:
+    """What `cluster=` or `hydra/launcher=slurm` asks for; None for a sweep that SLURM has nothing to do with."""
+    if launcher == SLURM:
+        return profile_from_launcher(master.hydra.launcher)
+    return settings.cluster if isinstance(settings.cluster, ClusterProfile) else None
+
+
+def _run_on_cluster(
+    settings: Settings,
+    ledger: Ledger,
+    plans: Sequence[Plan],
+    sweeps: Sequence[Sweep],
+    origin: Provenance,
+    profile: ClusterProfile,
+) -> None:
+    from terminator.cluster.submit import check_sweep
+    from terminator.cluster.sweep import stay, submit_sweeps
+
+    for sweep in sweeps:
+        check_sweep(sweep, profile)
+    _freeze(ledger, plans, sweeps, origin, profile.cpus_per_task or 1)
+    submit_sweeps(Console(), ledger, sweeps, profile)
+    if settings.sweep.wait:
+        stay(Console(), ledger, sweeps, settings.tracking)
+        report(ledger, sweeps)
 
 
 def _freeze(ledger: Ledger, plans: Sequence[Plan], sweeps: Sequence[Sweep], origin: Provenance, threads: int) -> None:

@@ -35,6 +35,10 @@ class Scheduler(Protocol):
 
 def scheduler_of(ledger: Ledger, sweep: Sweep) -> Scheduler:
     """The one that the sweep was given to."""
+    if (ledger.sweep_folder(sweep) / "slurm").exists():
+        from terminator.cluster.scheduler import Slurm
+
+        return Slurm(ledger, sweep)
     from terminator.sweeps.local import Local
 
     return Local(ledger, sweep)
