@@ -37,4 +37,8 @@ def run_one(config: DictConfig) -> float:
             sys.exit(ending.exit_code)
     result = run.result()
     assert result is not None
-    return float(result.metrics["test_accuracy"])
+    accuracy = float(result.metrics["test_accuracy"])
+    print(
+        f"test accuracy {accuracy:.2%} (epoch {result.metrics['best_epoch']} of {result.metrics['epochs']}) → {run.folder}"
+    )
+    return accuracy

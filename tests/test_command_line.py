@@ -1,0 +1,205 @@
+"""The main job through the command line, as a user types it: a sweep, its table, its MLflow, interruptions, bad input."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from terminator.ledger import Ledger, RunState
+
+SMALL = ["model.depth=1", "model.channels=[12]", "data=digits", "training.epochs=2", "training.batch_size=128"]
+TWO_VARIANTS = ["-m", "ablation=pair", "seed=0,1", *SMALL]
+PAIR = "question: Is a gate needed?\nvariants:\n  plain: {model.gate: mixer}\n"
+MEASURED = {"train_seconds", "images_per_second", "peak_memory_bytes"}  # what a clock or the system says
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder far from the checkout, with an ablation file of the user's own."""
+    own = tmp_path / "own" / "ablation"
+    own.mkdir(parents=True)
+    (own / "pair.yaml").write_text(PAIR)
+    return tmp_path
+
+
+def _command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "terminator.run", "--config-dir", "own", *words]
+
+
+def _start(folder: Path, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        _command(*words), cwd=folder, env=_environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def _run(folder: Path, *words: str) -> tuple[int, str]:
+    process = _start(folder, *words)
+    said, _ = process.communicate(timeout=240)
+    return process.returncode, said
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in ("TERMINATOR_ROOT", "HYDRA_FULL_ERROR")}
+
+
+def _results(root: Path) -> dict[str, dict[str, Any]]:
+    """What each run came to, without what was measured by a clock."""
+    return {
+        run.key: {name: value for name, value in result.metrics.items() if name not in MEASURED}
+        for run in Ledger(root).runs()
+        if (result := run.result()) is not None
+    }
+
+
+def _wait_for_epochs(sweep: subprocess.Popen[str], root: Path, epochs: int) -> int:
+    """Wait until some open attempt has logged so many epochs; → its process."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and sweep.poll() is None:
+        for run in Ledger(root).runs():
+            if run.state().state is RunState.running and len(run.metrics()) >= epochs:
+                [*_, attempt] = run.attempts()
+                assert attempt.pid is not None
+                return attempt.pid
+        time.sleep(0.05)
+    raise AssertionError("no run got that far")
+
+
+def test_a_sweep_its_table_its_mlflow_and_the_second_time(folder: Path) -> None:
+    code, said = _run(folder, *TWO_VARIANTS)
+    assert code == 0, said
+    assert "4 runs: 0 done already, 4 to run" in said
+    assert re.search(r"full\b.*\d+\.\d", said)
+    reports = folder / "outputs" / "reports" / "pair"
+    assert {".md", ".tex", ".csv", ".html", ".png"} <= {path.suffix for path in reports.rglob("*")}
+
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{folder / 'outputs' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("pair")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert sorted((run.data.tags["variant"], run.data.tags["seed"]) for run in runs) == [
+        ("full", "0"),
+        ("full", "1"),
+        ("plain", "0"),
+        ("plain", "1"),
+    ]
+    results = _results(folder / "outputs")
+    for run in runs:
+        assert run.info.status == "FINISHED"
+        assert run.data.metrics["test_accuracy"] == results[run.data.tags["run_key"]]["test_accuracy"]
+        assert len(client.get_metric_history(run.info.run_id, "validation_accuracy")) == 2
+
+    code, said = _run(folder, *TWO_VARIANTS)
+    assert (code, "4 runs: 4 done already, 0 to run" in said) == (0, True), said
+    gone = next(iter(results))
+    shutil.rmtree(folder / "outputs" / "runs" / gone)
+    code, said = _run(folder, *TWO_VARIANTS)
+    assert (code, "4 runs: 3 done already, 1 to run" in said) == (0, True), said
+    assert _results(folder / "outputs") == results
+
+
+def test_a_killed_worker_costs_its_run_alone_and_the_same_command_mends_it(folder: Path) -> None:
+    words = [*TWO_VARIANTS, "training.epochs=12", "tracking.enabled=false"]
+    code, said = _run(folder, *words, "root=undisturbed")
+    assert code == 0, said
+    sweep = _start(folder, *words, "root=disturbed")
+    os.kill(_wait_for_epochs(sweep, folder / "disturbed", 2), signal.SIGKILL)
+    said, _ = sweep.communicate(timeout=240)
+    assert sweep.returncode == 1, said
+    assert len(_results(folder / "disturbed")) == 3
+    assert "killed" in said.split("[4/4]")[1]
+    assert "1 runs have no result" in said
+    code, said = _run(folder, *words, "root=disturbed")
+    assert (code, "3 done already, 1 to run" in said) == (0, True), said
+    assert _results(folder / "disturbed") == _results(folder / "undisturbed")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_sweep_goes_on_where_it_was(folder: Path, number: signal.Signals) -> None:
+    words = [*TWO_VARIANTS, "training.epochs=12", "tracking.enabled=false"]
+    sweep = _start(folder, *words)
+    _wait_for_epochs(sweep, folder / "outputs", 2)
+    sweep.send_signal(number)
+    said, _ = sweep.communicate(timeout=60)
+    assert (sweep.returncode, "the same command goes on" in said) == (130, True), said
+    states = {run.state().state for run in Ledger(folder / "outputs").runs()}
+    assert RunState.interrupted in states
+    assert RunState.running not in states
+    code, said = _run(folder, *words)
+    assert code == 0, said
+    resumed = [run for run in Ledger(folder / "outputs").runs() if len(run.attempts()) > 1]
+    assert resumed
+    assert all(run.attempts()[-1].resumed_from for run in resumed)
+
+
+def test_runs_end_when_the_command_is_killed_outright(folder: Path) -> None:
+    sweep = _start(folder, *TWO_VARIANTS, "training.epochs=40", "tracking.enabled=false")
+    pid = _wait_for_epochs(sweep, folder / "outputs", 1)
+    sweep.kill()
+    deadline = time.monotonic() + 30
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not Path(f"/proc/{pid}").exists()
+    assert sweep.stdout is not None
+    sweep.stdout.close()
+    sweep.wait()
+
+
+def test_one_run_without_m(folder: Path) -> None:
+    code, said = _run(folder, *SMALL, "seed=3")
+    assert code == 0, said
+    assert re.search(r"epoch 2/2.*\n(.*\n)*test accuracy \d+\.\d+% ", said)
+    [run] = Ledger(folder / "outputs").runs()
+    assert run.spec().config["seed"] == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["-m", "ablation=nope"], r"ablation=nope: no such ablation; choose from branches, .*pair.*"),
+        (["ablation=pair"], r"ablation=pair: an ablation is a sweep; add -m"),
+        (["-m", "ablation=pair", "data=digit"], r"data=digit: no such data; did you mean digits\? choose from .*"),
+        (["-m", "ablation=pair", "model.gate=gru"], r"model\.gate: Invalid value 'gru', expected one of .*rgu.*"),
+        (["-m", "ablation=pair", "model.local_kernels=[4]"], r"model\.local_kernels=\[4\]: sizes must be odd and .*"),
+        (["-m", "ablation=pair", "ablation.seeds=[]"], r"ablation\.seeds=\[\]: give at least one seed.*"),
+        (["-m", "ablation=pair", "root=own/ablation/pair.yaml"], r"root=.*pair\.yaml: cannot be written .*"),
+    ],
+)
+def test_bad_input_is_answered_in_one_line_before_anything_runs(folder: Path, words: list[str], line: str) -> None:
+    before = sorted(folder.rglob("*"))
+    code, said = _run(folder, *words)
+    assert code == 2, said
+    assert re.fullmatch(f"terminator: {line}\n", said), said
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_plan_runs_nothing(folder: Path) -> None:
+    before = sorted(folder.rglob("*"))
+    code, said = _run(folder, *TWO_VARIANTS, "sweep.plan=true")
+    assert (code, "4 runs; 0 done, 4 to run" in said) == (0, True), said
+    assert "model.gate=mixer" in said
+    assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"\x80\x02broken"])
+def test_a_damaged_result_is_named_set_aside_and_run_again(folder: Path, damage: bytes) -> None:
+    words = [*SMALL, "seed=0", "tracking.enabled=false"]
+    assert _run(folder, *words)[0] == 0
+    before = _results(folder / "outputs")
+    [run] = Ledger(folder / "outputs").runs()
+    (run.folder / "result.json").write_bytes(damage)
+    code, said = _run(folder, *words)
+    assert code == 0, said
+    assert "result.json" in said
+    assert list(run.folder.glob("result.json.corrupt-*"))
+    assert _results(folder / "outputs") == before
