@@ -1,4 +1,4 @@
-"""The main job through the command line, as a user types it: a sweep, its table, its MLflow, interruptions, bad input."""
+"""The main job through the command line: a sweep, its table, its MLflow, interruptions, bad input."""
 
 from __future__ import annotations
 
