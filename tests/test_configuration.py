@@ -1,4 +1,4 @@
-"""Every YAML file of conf/ and sweeps/ composes into the typed settings."""
+"""Every YAML file of conf/ composes into the typed settings; those of sweeps/: tests/planning/test_ablations.py."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import ConfigCompositionException
 
 from terminator.config import from_plain, to_plain
+from terminator.errors import UserError
+from terminator.model import build
 from terminator.planning.compose import typed
-from terminator.planning.cost import cost
-from terminator.planning.variants import to_words, variants
 from terminator.settings import Settings, register_schemas
 from terminator.shipped import shipped
 
 GROUPS = ("model", "data", "optimizer", "recipe")
 CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((shipped("conf") / group).glob("*.yaml"))]
-ABLATIONS = sorted(path.stem for path in (shipped("sweeps") / "ablation").glob("*.yaml"))
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,6 @@ def test_nothing_is_left_out() -> None:
     known = {shipped("conf") / "config.yaml", *(shipped("conf") / group / f"{name}.yaml" for group, name in CHOICES)}
     assert set(shipped("conf").rglob("*.yaml")) == known
     assert len(CHOICES) > len(GROUPS)
-    assert {"branches", "kernel_sizes", "gating", "slow_loss"} <= set(ABLATIONS)
 
 
 @pytest.mark.parametrize(("group", "name"), CHOICES)
@@ -46,12 +45,20 @@ def test_choice_composes_and_survives_a_record(group: str, name: str) -> None:
     assert from_plain(to_plain(config)) == config
 
 
-@pytest.mark.parametrize("name", ABLATIONS)
-def test_every_variant_of_an_ablation_makes_a_model(name: str) -> None:
-    ablation = _settings(f"ablation={name}").ablation
-    assert ablation.question.endswith("?")
-    for variant in variants(ablation, name):
-        assert cost(_settings(*to_words(variant.overrides)).run_config()).parameters > 0
+@pytest.mark.parametrize("name", [name for group, name in CHOICES if group == "model" and name.endswith("_matched")])
+def test_matched_models_have_the_releases_parameters(name: str) -> None:
+    config = _settings("data=cifar10", f"model={name}").run_config()
+    facts = config.data.facts
+    network = build(config.model, image_shape=facts.image_shape, classes=facts.classes)
+    assert sum(parameter.numel() for parameter in network.parameters()) == pytest.approx(1_336_855, rel=0.005)
+
+
+@pytest.mark.parametrize("name", ["resnet20", "large_kernel_cnn", "ckcnn"])
+def test_a_model_takes_its_own_familys_fields(name: str) -> None:
+    with pytest.raises(ConfigCompositionException, match="gate"):
+        _settings(f"model={name}", "model.gate=glu")
+    with pytest.raises(UserError, match=r"model\.architecture=terminator: goes with another family's fields"):
+        _settings(f"model={name}", "model.architecture=terminator").run_config()
 
 
 def test_the_root_defaults_to_the_environment_then_to_outputs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
