@@ -51,7 +51,7 @@ class Cell(NamedTuple):
 class Sweep:
     """What one command planned. `base`: the overrides that all runs have in common. `created`: seconds since 1970.
 
-    `tracking_uri`: where MLflow is; None for ROOT/mlflow.db.
+    `tracked`: whether MLflow hears of it; `tracking_uri`: where MLflow is, None for ROOT/mlflow.db.
     """
 
     id: str
@@ -61,6 +61,7 @@ class Sweep:
     code: Code
     ablations: Sequence[Ablation]
     tracking_uri: str | None = None
+    tracked: bool = True
 
     def cells(self) -> Iterator[Cell]:
         """Every place of the plan, in its order."""
@@ -88,6 +89,7 @@ class Sweep:
             code=Code(**plain["code"]),
             ablations=[_ablation(each) for each in plain["ablations"]],
             tracking_uri=plain.get("tracking_uri"),
+            tracked=plain.get("tracked", True),
         )
 
 

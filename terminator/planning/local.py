@@ -42,12 +42,13 @@ def run_here(console: Console, ledger: Ledger, sweeps: Sequence[Sweep], workers:
     skipped = len(runs) - len(todo)
     workers = min(workers, len(todo)) or 1
     console.print(f"{len(runs)} runs: {skipped} done already, {len(todo)} to run on {workers} workers → {ledger.root}")
-    if not todo:
-        return False
     follower = LiveSync(ledger, sweeps, tracking.uri) if tracking.enabled else None
-    with driving(ledger, sweeps), SweepProgress(console, len(runs), skipped, workers, names) as progress:
-        pool = Pool(todo, workers, progress.update)
-        pool.run()
+    interrupted = False
+    if todo:
+        with driving(ledger, sweeps), SweepProgress(console, len(runs), skipped, workers, names) as progress:
+            pool = Pool(todo, workers, progress.update)
+            pool.run()
+        interrupted = pool.interrupted
     if follower:
         console.print(follower.close())
-    return pool.interrupted
+    return interrupted

@@ -14,7 +14,7 @@ from terminator.planning.compose import Composer
 from terminator.planning.cost import Cost, cost
 from terminator.planning.matching import twin
 from terminator.planning.variants import describe, to_words, variants
-from terminator.settings import AblationConfig, Settings
+from terminator.settings import AblationConfig, Settings, TrackingConfig
 from terminator.tracking.uri import checked_uri
 
 
@@ -43,11 +43,20 @@ class Plan:
     base: list[str]
     ablations: list[PlannedAblation]
 
-    def sweep(self, provenance: Provenance, command: Sequence[str], tracking_uri: str | None = None) -> Sweep:
+    def sweep(self, provenance: Provenance, command: Sequence[str], tracking: TrackingConfig | None = None) -> Sweep:
         """The plan with its run keys, as the ledger keeps it. Writes nothing. Raises UserError for no tracking URI."""
-        uri = checked_uri(tracking_uri)
+        tracking = tracking or TrackingConfig()
         ablations = [_keyed(ablation, provenance) for ablation in self.ablations]
-        return Sweep(sweep_id(ablations), time.time(), [*command], self.base, provenance.code, ablations, uri)
+        return Sweep(
+            id=sweep_id(ablations),
+            created=time.time(),
+            command=list(command),
+            base=self.base,
+            code=provenance.code,
+            ablations=ablations,
+            tracking_uri=checked_uri(tracking.uri),
+            tracked=tracking.enabled,
+        )
 
     def freeze(self, ledger: Ledger, sweep: Sweep, provenance: Provenance, threads: int) -> None:
         """Write every run's frozen spec, then the sweep. Raises UserError if the root can't be written.

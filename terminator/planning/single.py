@@ -26,7 +26,7 @@ def run_one(config: DictConfig) -> float:
         raise UserError(f"ablation={ablation}: an ablation is a sweep; add -m")
     plan = plan_single(settings, words)
     origin = provenance()
-    sweep = plan.sweep(origin, ["python", "-m", "terminator.run", *words], settings.tracking.uri)
+    sweep = plan.sweep(origin, ["python", "-m", "terminator.run", *words], settings.tracking)
     ledger = Ledger(settings.root_folder())
     if hydra.mode is RunMode.RUN:
         plan.freeze(ledger, sweep, origin, cores())
@@ -38,7 +38,6 @@ def run_one(config: DictConfig) -> float:
     result = run.result()
     assert result is not None
     accuracy = float(result.metrics["test_accuracy"])
-    print(
-        f"test accuracy {accuracy:.2%} (epoch {result.metrics['best_epoch']} of {result.metrics['epochs']}) → {run.folder}"
-    )
+    best = f"epoch {result.metrics['best_epoch']} of {result.metrics['epochs']}"
+    print(f"test accuracy {accuracy:.2%} ({best}) → {run.folder}")
     return accuracy

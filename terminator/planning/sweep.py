@@ -32,7 +32,7 @@ def run_sweep(hydra_context: HydraContext, task: TaskFunction, master: DictConfi
     plans = _plans(composer, line)
     origin = provenance()
     command = ["python", "-m", "terminator.run", "-m", *arguments]
-    sweeps = [each.sweep(origin, command, settings.tracking.uri) for each in plans]
+    sweeps = [each.sweep(origin, command, settings.tracking) for each in plans]
     ledger = Ledger(settings.root_folder())
     launcher = str(master.hydra.runtime.choices["hydra/launcher"])
     if settings.sweep.plan:

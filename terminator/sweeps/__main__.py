@@ -15,6 +15,7 @@ from terminator.sweeps.find import find_run, find_sweep
 from terminator.sweeps.scheduler import scheduler_of
 from terminator.sweeps.show import counts, rows, run_table, sweep_table
 from terminator.sweeps.watch import watch
+from terminator.tracking import LiveSync, checked_uri, follow, sync
 
 WIDTH_OF_A_PIPE = 200  # where nobody's terminal says how wide a line may be
 AGAIN = (RunState.failed.value, RunState.preempted.value, RunState.interrupted.value, RunState.pending.value)
@@ -92,8 +93,11 @@ def _status(ledger: Ledger, arguments: argparse.Namespace) -> int:
 
 def _watch(ledger: Ledger, arguments: argparse.Namespace) -> int:
     sweep = find_sweep(ledger, arguments.sweep)
+    follower = LiveSync(ledger, [sweep], None) if sweep.tracked else None
     found = watch(_console(), ledger, sweep, scheduler_of(ledger, sweep))
     _console().print(run_table(ledger, sweep, found))
+    if follower:
+        print(follower.close())
     return int(any(row.state != RunState.done.value for row in found))
 
 
@@ -115,10 +119,10 @@ def _cancel(ledger: Ledger, arguments: argparse.Namespace) -> int:
 
 
 def _sync(ledger: Ledger, arguments: argparse.Namespace) -> int:
-    from terminator.tracking import checked_uri, follow, sync
-
     uri = checked_uri(arguments.uri)
     sweeps = [ledger.sweep(word) for word in arguments.sweep] or None
+    for each in sweeps or ledger.sweeps():
+        scheduler_of(ledger, each).refresh()
     report = follow(ledger, sweeps, uri, sys.stdin) if arguments.follow else sync(ledger, sweeps, uri)
     print(f"mlflow: {report}")
     return int(report.problem is not None)

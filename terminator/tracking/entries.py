@@ -43,11 +43,13 @@ class Point(NamedTuple):
 def entries(ledger: Ledger, sweeps: Sequence[Sweep] | None, uri: str | None) -> list[Entry]:
     """The entries of the runs of `sweeps`, None for all there are. Of a place's sweeps the newest counts.
 
-    `uri`: a store other than the sweeps' own.
+    `uri`: a store other than the sweeps' own, for untracked sweeps too.
     """
     wanted = None if sweeps is None else {cell.key for sweep in sweeps for cell in sweep.cells()}
     found: dict[tuple[str | None, str, str, int, str], Entry] = {}
     for sweep in ledger.sweeps():
+        if not sweep.tracked and uri is None:
+            continue
         store = uri or sweep.tracking_uri
         for ablation, variant, seed, key in sweep.cells():
             if wanted is None or key in wanted:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from terminator.errors import UserError
-from terminator.ledger import Alive, Ledger, Result, Run, RunState, Status, Sweep, alive_here
+from terminator.ledger import Ledger, Result, Run, RunState, Status, Sweep
 from terminator.tracking import entries
 from terminator.tracking.entries import Entry, Point
 from terminator.tracking.lock import only_one
@@ -46,7 +46,6 @@ def sync(
     sweeps: Sequence[Sweep] | None,
     uri: str | None = None,
     *,
-    alive: Alive = alive_here,
     patience: float = SECONDS_FOR_LOCK,
 ) -> SyncReport:
     """Bring MLflow up to date with the runs of `sweeps` (None: with all), at `uri` (None: each sweep's own store).
@@ -59,14 +58,14 @@ def sync(
     for store in dict.fromkeys(entry.store for entry in todo):
         try:
             with only_one(ledger.root / ".sync.lock", patience):
-                for written in _sync_store(ledger, store, [entry for entry in todo if entry.store == store], alive):
+                for written in _sync_store(ledger, store, [entry for entry in todo if entry.store == store]):
                     report += written
         except Exception as error:  # whatever it is, it must not take down what is being tracked
             report += SyncReport(problem=f"{store or ledger.root / 'mlflow.db'}: {_why(error)}")
     return report
 
 
-def _sync_store(ledger: Ledger, uri: str | None, todo: list[Entry], alive: Alive) -> Iterator[SyncReport]:
+def _sync_store(ledger: Ledger, uri: str | None, todo: list[Entry]) -> Iterator[SyncReport]:
     from terminator.tracking.store import Store
 
     store = Store(ledger.root, uri)
@@ -76,7 +75,7 @@ def _sync_store(ledger: Ledger, uri: str | None, todo: list[Entry], alive: Alive
         known = _known(store, experiment)
         for entry in of_experiment:
             try:
-                yield _sync_run(store, experiment, entry, ledger.run(entry.key), known, alive)
+                yield _sync_run(store, experiment, entry, ledger.run(entry.key), known)
             except Exception as error:
                 if not isinstance(error, UserError) and getattr(error, "error_code", "") not in BAD_REQUESTS:
                     raise
@@ -95,11 +94,9 @@ def _known(store: Store, experiment: str) -> dict[Identity, Known]:
     return known
 
 
-def _sync_run(
-    store: Store, experiment: str, entry: Entry, run: Run, known: dict[Identity, Known], alive: Alive
-) -> SyncReport:
+def _sync_run(store: Store, experiment: str, entry: Entry, run: Run, known: dict[Identity, Known]) -> SyncReport:
     """Bring one MLflow run up to date. A run that has not begun has nothing to say."""
-    status = run.state(alive)
+    status = run.state()
     if status.state is RunState.pending:
         return SyncReport()
     spec = run.spec()
