@@ -57,17 +57,17 @@ class Local:
 
     def retry(self, runs: Sequence[Run]) -> int:
         """Run these here, side by side. Raises UserError where the code is no longer the one they were frozen with."""
-        from terminator.config import Device
-        from terminator.planning.local import default_workers
-        from terminator.planning.pool import Pool
-        from terminator.planning.progress import SweepProgress
-
         for run in runs:
             if run.spec().code.hash != code_hash():
                 raise UserError(
                     f"run {run.key}: frozen with other code (code={run.spec().code.hash}, now {code_hash()}): "
                     "check that commit out, or run the sweep's command again"
                 )
+        from terminator.config import Device
+        from terminator.planning.local import default_workers
+        from terminator.planning.pool import Pool
+        from terminator.planning.progress import SweepProgress
+
         names = {cell.key: f"{cell.variant.name}/{cell.seed}" for cell in self._sweep.cells()}
         workers = min(default_workers(Device.auto), len(runs))
         with (

@@ -9,7 +9,14 @@ from terminator.ledger import Ablation, Attempt, Code, Ledger, Provenance, Run, 
 EPOCHS = 3
 
 
-def sweep(ledger: Ledger, *ablations: str, created: float = 1.0, uri: str | None = None, code: str = "c0de") -> Sweep:
+def sweep(
+    ledger: Ledger,
+    *ablations: str,
+    created: float = 1.0,
+    uri: str | None = None,
+    tracked: bool = True,
+    code: str = "c0de",
+) -> Sweep:
     """`full` and `no_local`, two seeds each, in every ablation: four runs."""
     origin = Provenance(Code(code, "1f2e", False), "", {"python": "3.11"})
     variants = []
@@ -20,7 +27,7 @@ def sweep(ledger: Ledger, *ablations: str, created: float = 1.0, uri: str | None
             runs[seed] = ledger.freeze(config, key_config=config, provenance=origin).key
         variants.append(Variant(name, {} if local else {"model.local": False}, runs=runs))
     planned = [Ablation(name, "Why?", "full", "test_accuracy", True, 0.005, [0, 1], variants) for name in ablations]
-    made = Sweep(sweep_id(planned), created, ["python"], ["data=digits"], origin.code, planned, uri)
+    made = Sweep(sweep_id(planned), created, ["python"], ["data=digits"], origin.code, planned, uri, tracked)
     ledger.write_sweep(made)
     return made
 
