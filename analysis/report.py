@@ -11,7 +11,7 @@ from analysis.load import load
 from analysis.metrics import check_logged
 from analysis.results import Words
 from analysis.summary import Summary, summarize
-from analysis.tables.collection import build_tables, write_tables
+from analysis.tables.collection import build_tables, labels, write_tables
 from analysis.tables.terminal import print_table
 from terminator.errors import UserError
 from terminator.ledger import default_root
@@ -43,6 +43,10 @@ def write_report(
             print_table(table)
     folder = Path(out) if out is not None else home / "reports" / _name(summaries, with_data=dataset is not None)
     write_tables(tables, folder / "tables")
+    from analysis.figures.collection import draw_figures  # not before the tables are out: seaborn takes a second
+
+    for summary, label in zip(summaries, labels(summaries), strict=True):
+        draw_figures(results, summary, folder / "figures", label)
     print(f"Report: {folder}")
     return folder
 

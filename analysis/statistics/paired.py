@@ -84,7 +84,7 @@ def t_interval(pairs: Pairs, level: float = 0.95) -> Interval | None:
     if not pairs.testable:
         return None
     half = stats.t.ppf(0.5 + level / 2, pairs.n - 1) * pairs.spread / np.sqrt(pairs.n)
-    return Interval(pairs.mean - half, pairs.mean + half, level)
+    return Interval(float(pairs.mean - half), float(pairs.mean + half), level)
 
 
 def t_test(pairs: Pairs) -> float | None:

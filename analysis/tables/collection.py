@@ -19,19 +19,26 @@ from analysis.tables.table import Table
 FORMS = {".md": markdown, ".tex": latex, ".csv": comma_separated, ".html": html}
 
 
+def labels(summaries: Sequence[Summary]) -> list[str]:
+    """A word for each summary that no other has: the ablation's name, with the data set where it comes several times."""
+    names = [summary.question.name for summary in summaries]
+    return [
+        name if names.count(name) == 1 else f"{name}-{summary.dataset}"
+        for name, summary in zip(names, summaries, strict=True)
+    ]
+
+
 def build_tables(summaries: Sequence[Summary], extra: Sequence[str] = ()) -> list[Table]:
     """A table for each ablation and data set; then, where there are several, one with the data sets as columns and one
     with all ablations; published results beside ours where there are any. `extra`: further metrics to show."""
+    tables = [
+        replace(ablation_table([summary], extra), label=label)
+        for summary, label in zip(summaries, labels(summaries), strict=True)
+    ]
     groups: dict[str, list[Summary]] = {}
     for summary in summaries:
         groups.setdefault(summary.question.name, []).append(summary)
-    tables = []
-    for group in groups.values():
-        for summary in group:
-            table = ablation_table([summary], extra)
-            tables.append(replace(table, label=f"{table.label}-{summary.dataset}") if len(group) > 1 else table)
-        if len(group) > 1:
-            tables.append(datasets_table(group))
+    tables += [datasets_table(group) for group in groups.values() if len(group) > 1]
     alike = {(summary.dataset, summary.metric.name) for summary in summaries}
     if len(groups) > 1 and len(alike) == 1:
         tables.append(replace(ablation_table(summaries, extra), repeats=True))

@@ -1,0 +1,82 @@
+"""Learning curves: a small panel for each variant, the baseline in all of them."""
+
+from __future__ import annotations
+
+from math import ceil
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.digits import number
+from analysis.figures.style import FAINT, PALETTE, legend_above, new_figure, styled
+from analysis.summary import Summary
+
+CURVE = "validation_accuracy"
+PANELS_ACROSS = 3
+TITLE_POINTS = 105.0  # type size × letters that fit over a panel
+EARLY = 0.25  # of the epochs
+
+
+@styled
+def learning_curves(summary: Summary, epochs: pd.DataFrame, curve: str = CURVE) -> Figure | None:
+    """Mean over the seeds with a band of ± one standard deviation; a panel a variant, with the baseline in grey.
+
+    `epochs`: the ablation's rows of `Results.epochs`. None where no run has logged the curve.
+    """
+    if curve not in epochs or epochs[curve].notna().sum() == 0:
+        return None
+    rows = epochs[["variant", "seed", "epoch", curve]].dropna()
+    shown = [variant.name for variant in summary.variants if (rows["variant"] == variant.name).any()]
+    baseline = rows[rows["variant"] == summary.baseline.name]
+    panels = [name for name in shown if name != summary.baseline.name] or shown
+    across = min(PANELS_ACROSS, len(panels))
+    down = ceil(len(panels) / across)
+    figure = new_figure(0.75 + 0.85 * down)
+    grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    scale = 100 if curve.endswith("accuracy") else 1
+    limits = _limits(baseline if len(baseline) else rows, rows, curve, scale)
+    grid.flat[0].set_ylim(*limits)
+    for position, (axes, name) in enumerate(zip(grid.flat, panels, strict=False)):
+        grey = _band(axes, baseline, curve, scale, FAINT, "--")
+        own = _band(axes, rows[rows["variant"] == name], curve, scale, PALETTE[0], "-")
+        _say_if_outside(axes, rows[rows["variant"] == name], curve, scale, limits)
+        axes.set_title(name, pad=2, size=min(6.5, TITLE_POINTS / len(name)))
+        axes.tick_params(labelsize=6, length=2, labelbottom=position >= len(panels) - across)
+        sns.despine(ax=axes)
+    for axes in list(grid.flat)[len(panels) :]:
+        axes.set_visible(False)
+    legend_above(figure, {"variant": own, f"{summary.baseline.name} (mean ± std over seeds)": grey})
+    figure.supxlabel("Epoch", size=8)
+    unit = " (%)" if scale == 100 else ""
+    figure.supylabel(f"{curve.replace('_', ' ').capitalize()}{unit}", size=8)
+    return figure
+
+
+def _band(axes: Axes, rows: pd.DataFrame, curve: str, scale: float, colour: object, line: str) -> Artist:
+    """Draw mean and band; return the line."""
+    by_epoch = rows.groupby("epoch")[curve].agg(["mean", "std"]) * scale
+    (drawn,) = axes.plot(by_epoch.index, by_epoch["mean"], line, color=colour, linewidth=1)
+    spread = by_epoch["std"].fillna(0)
+    axes.fill_between(
+        by_epoch.index, by_epoch["mean"] - spread, by_epoch["mean"] + spread, color=colour, alpha=0.25, linewidth=0
+    )
+    return drawn
+
+
+def _limits(baseline: pd.DataFrame, rows: pd.DataFrame, curve: str, scale: float) -> tuple[float, float]:
+    """From where the baseline is after a part of its training to the best of all: the end is where curves differ."""
+    by_epoch = baseline.groupby("epoch")[curve].mean() * scale
+    early = float(by_epoch.iloc[int(len(by_epoch) * EARLY)])
+    ends = rows.groupby(["variant", "epoch"])[curve].mean() * scale
+    best = float(ends.min() if curve.endswith("loss") else ends.max())
+    margin = 0.08 * abs(best - early) or 1.0
+    return min(early, best) - margin, max(early, best) + margin
+
+
+def _say_if_outside(axes: Axes, rows: pd.DataFrame, curve: str, scale: float, limits: tuple[float, float]) -> None:
+    last = float(rows.groupby("epoch")[curve].mean().iloc[-1]) * scale
+    if not limits[0] <= last <= limits[1]:
+        axes.text(0.5, 0.12, f"ends at {number(last, 1)}", transform=axes.transAxes, ha="center", size=6)

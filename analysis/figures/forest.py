@@ -1,0 +1,91 @@
+"""The forest plot: every variant's difference from the baseline, with its interval."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.digits import decimals, number
+from analysis.figures.limits import clipped
+from analysis.figures.style import FAINT, INK, MARKS, axes_of, legend_above, mark, new_figure, styled
+from analysis.statistics.verdict import Verdict
+from analysis.summary import Summary, VariantSummary
+from analysis.tables.ablation import half_widths
+
+ROW_INCHES = 0.19
+
+
+@styled
+def forest(summary: Summary) -> Figure:
+    """A row a variant, in the table's order: dots for the seeds, a mark for the mean, a line for the 95 % interval.
+
+    The band is ± the smallest effect that matters.
+    """
+    rows = [variant for variant in summary.variants if variant.comparison is not None]
+    figure = new_figure(0.95 + ROW_INCHES * max(3, len(rows)))
+    axes = axes_of(figure)
+    margin = summary.smallest_effect
+    spans = [_span(variant) for variant in rows if variant.values and variant.comparison and variant.comparison.pairs.n]
+    limits = clipped(spans, keep=(-1.3 * margin, 0.0, 1.3 * margin)) if spans or margin else (-1.0, 1.0)
+    axes.set_xlim(*limits)
+    if margin:
+        axes.axvspan(-margin, margin, color="#000000", alpha=0.07, linewidth=0)
+    axes.axvline(0, color=INK, linewidth=0.7)
+    places = decimals(half_widths([summary]))
+    for row, variant in enumerate(rows):
+        _draw(axes, row, variant, limits, places)
+    axes.set_yticks(range(len(rows)), [variant.name for variant in rows])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    points = f" ({summary.metric.points})" if summary.metric.points else ""
+    axes.set_xlabel(f"{summary.metric.title}, difference from {summary.baseline.name}{points}")
+    _legend(figure, axes, rows)
+    return figure
+
+
+def _span(variant: VariantSummary) -> tuple[float, float]:
+    assert variant.comparison is not None
+    pairs, interval = variant.comparison.pairs, variant.comparison.interval
+    values = [*pairs.differences.tolist(), *((interval.low, interval.high) if interval else ())]
+    # A wide interval from two or three seeds runs over the edge rather than squeeze the others.
+    reach = 3 * max(abs(value - pairs.mean) for value in pairs.differences.tolist())
+    low, high = max(min(values), pairs.mean - reach), min(max(values), pairs.mean + reach)
+    return min(low, pairs.mean), max(high, pairs.mean)
+
+
+def _draw(axes: Axes, row: int, variant: VariantSummary, limits: tuple[float, float], places: int) -> None:
+    comparison = variant.comparison
+    assert comparison is not None
+    if comparison.pairs.n == 0:
+        text = f"missing: {variant.missing[0].why}" if variant.missing and not variant.values else "not paired"
+        axes.annotate(text, (0, row), xytext=(4, 0), textcoords="offset points", va="center", color=FAINT, size=7)
+        return
+    mean, style = comparison.pairs.mean, mark(variant)
+    low, high = limits
+    if not low <= mean <= high:
+        _draw_outside(axes, row, mean, limits, places, style.colour)
+        return
+    if comparison.interval is not None:
+        axes.plot([comparison.interval.low, comparison.interval.high], [row, row], color=style.colour, linewidth=1.3)
+    if comparison.pairs.n > 1:
+        differences = comparison.pairs.differences
+        axes.plot(differences, [row + 0.27] * len(differences), ".", color=FAINT, markersize=2.5, zorder=1)
+    axes.plot(mean, row, zorder=3, **style.look)
+
+
+def _draw_outside(axes: Axes, row: int, mean: float, limits: tuple[float, float], places: int, colour: str) -> None:
+    """An arrow at the edge, and how far away the mean is."""
+    left = mean < limits[0]
+    edge = limits[0] if left else limits[1]
+    text = f"◂ {number(mean, places, sign=True)}" if left else f"{number(mean, places, sign=True)} ▸"
+    axes.text(edge, row, text, ha="left" if left else "right", va="center", color=colour, size=7)
+
+
+def _legend(figure: Figure, axes: Axes, rows: list[VariantSummary]) -> None:
+    present = {row.comparison.judgement.verdict for row in rows if row.comparison and row.comparison.pairs.n}
+    words = {Verdict.equivalent: "no effect"}
+    shown = {words.get(each, each.value): style for each, style in MARKS.items() if each in present}
+    if shown:
+        legend_above(
+            figure, {word: axes.plot([], [], linestyle="none", **style.look)[0] for word, style in shown.items()}
+        )
