@@ -40,8 +40,11 @@ def execute(run: Run, job: Job | None = None, *, watched: bool = False) -> Endin
 
     What it says goes to the attempt's log.txt; `watched`: progress and failure go to standard error as well.
     SIGTERM and SIGUSR2 preempt it and SIGINT interrupts it at the next step; a second SIGINT stops it at once.
+    Processes with `torchrun`'s variables (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT) make one attempt together.
     """
     with StopRequest() as stop:
+        if os.environ.get("RANK", "0") != "0":
+            return _assist(run, stop)
         try:
             attempt = run.begin(job)
             with _output_to(attempt.folder / "log.txt") as outside:
@@ -73,8 +76,21 @@ def _train(attempt: Attempt, stop: StopRequest, watcher: TextIO | None) -> dict[
     # PyTorch takes seconds to import: here, as the attempt has begun and signals are heeded.
     from terminator.training.experiment import run_experiment
 
-    stop.check()
-    return run_experiment(attempt, stop, watcher)
+    return run_experiment(attempt.run, attempt, stop, watcher)
+
+
+def _assist(run: Run, stop: StopRequest) -> Ending:
+    """Train beside the process of rank 0, which makes the attempt and speaks for all."""
+    from terminator.training.experiment import run_experiment
+
+    try:
+        run_experiment(run, None, stop, None)
+        return Ending.done
+    except Stopped as stopped:
+        return Ending[stopped.cause.value]
+    except Exception as error:
+        traceback.print_exc()
+        return Ending.diverged if isinstance(error, Diverged) else Ending.failed
 
 
 def _reason(error: Exception) -> Reason:

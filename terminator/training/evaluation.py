@@ -45,7 +45,7 @@ def evaluate(
     correct = torch.zeros((), dtype=torch.int64, device=split.images.device)
     for batch in even_batches(split, largest_batch):
         with autocast(split.images.device, precision):
-            logits = network(data.standardise(batch.images))[0].float()
+            logits = at_least_float32(network(data.standardise(batch.images))[0])
         loss += F.cross_entropy(logits, batch.labels, reduction="none").double().sum()
         correct += (logits.argmax(1) == batch.labels).sum()
         between_batches()
@@ -55,3 +55,8 @@ def evaluate(
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     """The context that a forward pass runs in."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision is Precision.bfloat16)
+
+
+def at_least_float32(logits: Tensor) -> Tensor:
+    """Logits in a format that a loss can be taken in."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))

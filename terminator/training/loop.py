@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
+from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from terminator.config import RunConfig
@@ -18,20 +19,22 @@ from terminator.training.config import Protocol
 from terminator.training.device import peak_memory_bytes
 from terminator.training.evaluation import Score, evaluate
 from terminator.training.failure import Diverged
+from terminator.training.processes import Processes
 from terminator.training.progress import Progress
 from terminator.training.randomness import epoch_order
 from terminator.training.state import State
 from terminator.training.step import MEASURES, TrainingStep
-from terminator.training.stop import Stopped, StopRequest
+from terminator.training.stop import Cause, Stopped, StopRequest
 
 STEPS_BETWEEN_CHECKS = 16  # reading a loss makes a GPU wait, so divergence is looked for now and then
 
 
 class Trainer:
-    """Trains `network` on `data` as `config` says, and keeps `attempt` informed.
+    """Trains `network` on `data` as `config` says, and keeps `attempt` informed: None in all processes but the first.
 
     Every random draw is a pure function of seed, epoch and step, so that a run which was stopped at any step and
-    resumed comes to the very same numbers. Raises UserError where there are fewer training images than a batch holds.
+    resumed comes to the very same numbers. Raises UserError where a batch holds more images than there are, or does
+    not divide by the number of processes.
     """
 
     def __init__(
@@ -40,9 +43,10 @@ class Trainer:
         network: nn.Module,
         data: Data,
         *,
-        attempt: Attempt,
+        attempt: Attempt | None,
         stop: StopRequest,
         progress: Progress,
+        processes: Processes,
     ) -> None:
         training = config.training
         self.config = config
@@ -51,12 +55,16 @@ class Trainer:
         self.attempt = attempt
         self.stop = stop
         self.progress = progress
+        self.processes = processes
         self.device = data.train.labels.device
         self.steps_per_epoch = len(data.train) // training.batch_size  # the last partial batch is dropped (spec §8)
         if self.steps_per_epoch == 0:
             count = len(data.train)
             raise UserError(f"training.batch_size={training.batch_size}: must be at most the {count} training images")
-        self.step = TrainingStep(config, network, data, self.steps_per_epoch)
+        if training.batch_size % processes.count:
+            rule = f"must divide by the {processes.count} processes that share it"
+            raise UserError(f"training.batch_size={training.batch_size}: {rule}")
+        self.step = TrainingStep(config, network, data, steps_per_epoch=self.steps_per_epoch, processes=processes)
         self.state = State.at_start(self.steps_per_epoch, len(MEASURES), self.device)
 
     def run(self) -> dict[str, Any]:
@@ -65,6 +73,7 @@ class Trainer:
         Raises Stopped, with a checkpoint written, when asked to stop; Diverged; and Superseded when a newer attempt
         has taken over.
         """
+        self._check_stop()
         self._resume()
         training = self.config.training
         self.progress.begin(epochs=training.epochs, steps_per_epoch=self.steps_per_epoch, done=self._steps_done())
@@ -74,47 +83,62 @@ class Trainer:
         return self._result()
 
     def _resume(self) -> None:
+        path = self.processes.from_first(self._newest_intact_checkpoint())
+        if path is None:
+            return
+        checkpoint = load_checkpoint(path)
+        self.network.load_state_dict(checkpoint["network"])
+        self.step.optimizer.load_state_dict(checkpoint["optimizer"])
+        self.state = State.from_plain(checkpoint["state"], self.device)
+        if self.attempt is not None:
+            self.attempt.adopt(path, self.state.epoch, self.state.step)
+
+    def _newest_intact_checkpoint(self) -> Path | None:
+        if self.attempt is None:
+            return None
         for path in self.attempt.resume_candidates():
             try:
-                checkpoint = load_checkpoint(path)
+                load_checkpoint(path)
+                return path
             except DamagedCheckpoint as damage:
                 self.attempt.set_aside(path, str(damage))
-                continue
-            self.network.load_state_dict(checkpoint["network"])
-            self.step.optimizer.load_state_dict(checkpoint["optimizer"])
-            self.state = State.from_plain(checkpoint["state"], self.device)
-            self.attempt.adopt(path, self.state.epoch, self.state.step)
-            return
+        return None
 
     def _train_epoch(self) -> None:
         """The steps that are left of the epoch."""
         state, batch_size = self.state, self.config.training.batch_size
         order = epoch_order(len(self.data.train), seed=self.config.seed, epoch=state.epoch).to(self.device)
         self.network.train()
-        started, first = time.perf_counter(), state.step
-        try:
-            while state.step < self.steps_per_epoch:
-                indices = order[state.step * batch_size : (state.step + 1) * batch_size]
-                state.measures[state.step] = self.step(self.data.train.take(indices), self._steps_done())
-                state.step += 1
-                if state.step % STEPS_BETWEEN_CHECKS == 0 or state.step == self.steps_per_epoch:
-                    self._check_finite()
-                self._report_step()
-                self.stop.check()
-        except Stopped:
-            self._check_finite()
-            self._count_time(started, first)
-            self._save()
-            raise
+        started, first, settled = time.perf_counter(), state.step, state.step
+        while state.step < self.steps_per_epoch:
+            indices = order[state.step * batch_size : (state.step + 1) * batch_size]
+            state.measures[state.step] = self.step(self.data.train.take(indices), self._steps_done())
+            state.step += 1
+            cause = self._asked_to_stop()
+            if cause or state.step % STEPS_BETWEEN_CHECKS == 0 or state.step == self.steps_per_epoch:
+                settled = self._settle(settled)
+            self._report_step()
+            if cause:
+                self._count_time(started, first)
+                self._save()
+                raise Stopped(cause)
         self._count_time(started, first)
 
-    def _check_finite(self) -> None:
-        losses = self.state.measures[: self.state.step, MEASURES.index("loss")]
+    def _asked_to_stop(self) -> Cause | None:
+        """Why to stop, if any of the processes was asked to: then they all do, after the same step."""
+        causes: list[Cause | None] = [None, *Cause]
+        return causes[self.processes.agree(causes.index(self.stop.asked()), self.device)]
+
+    def _settle(self, since: int) -> int:
+        """Average over the processes what was measured since step `since`, look for divergence; → steps settled."""
+        rows = self.state.measures[since : self.state.step]
+        rows.copy_(self.processes.sum(rows) / self.processes.count)
+        losses = rows[:, MEASURES.index("loss")]
         wrong = (~losses.isfinite()).nonzero()
         if len(wrong):
-            step = int(wrong[0])
-            number = self.state.epoch * self.steps_per_epoch + step + 1
-            raise Diverged(f"the loss is {losses[step].item()} at step {number} (epoch {self.state.epoch + 1})")
+            number = self.state.epoch * self.steps_per_epoch + since + int(wrong[0]) + 1
+            raise Diverged(f"the loss is {losses[wrong[0]].item()} at step {number} (epoch {self.state.epoch + 1})")
+        return self.state.step
 
     def _close_epoch(self) -> None:
         """Validate, choose, log, checkpoint."""
@@ -126,7 +150,8 @@ class Trainer:
             raise
         state.offer(score, self.network.state_dict())
         row = self._epoch_row(score)
-        self.attempt.log_epoch(row)
+        if self.attempt is not None:
+            self.attempt.log_epoch(row)
         self.progress.epoch(row)
         state.epoch, state.step, state.epoch_seconds = state.epoch + 1, 0, 0.0
         self._save()
@@ -140,26 +165,21 @@ class Trainer:
             self.data,
             largest_batch=training.evaluation_batch_size,
             precision=training.precision,
-            between_batches=self.stop.check,
+            between_batches=self._check_stop,
         )
-        if not torch.tensor(score.loss).isfinite():
+        if not math.isfinite(score.loss):
             raise Diverged(f"the validation loss is {score.loss} after epoch {self.state.epoch + 1}")
         return score
 
     def _epoch_row(self, score: Score) -> dict[str, Any]:
-        state, batch = self.state, self.config.training.batch_size
-        means = (state.measures.sum(0) / self.steps_per_epoch).tolist()
-        loss, cross_entropy, weighted_slow_loss, penalty, correct = means
+        state = self.state
+        means = dict(zip(MEASURES, state.measures.mean(0).tolist(), strict=True))
         return {
             "epoch": state.epoch + 1,
             "step": (state.epoch + 1) * self.steps_per_epoch,
             "time": time.time(),
             "lr": self.step.optimizer.param_groups[0]["lr"],
-            "train_loss": loss,
-            "train_cross_entropy": cross_entropy,
-            "train_slow_loss": weighted_slow_loss,
-            "train_penalty": penalty,
-            "train_accuracy": correct / batch,
+            **{f"train_{name}": mean for name, mean in means.items()},
             "validation_loss": score.loss,
             "validation_accuracy": score.accuracy,
             "epoch_seconds": state.epoch_seconds,
@@ -191,23 +211,27 @@ class Trainer:
 
     def _report_step(self) -> None:
         state = self.state
-        self.attempt.progress(
-            epoch=state.epoch + 1,
-            epochs=self.config.training.epochs,
-            step=state.step,
-            steps_per_epoch=self.steps_per_epoch,
-        )
+        if self.attempt is not None:
+            epochs = self.config.training.epochs
+            steps = {"step": state.step, "steps_per_epoch": self.steps_per_epoch}
+            self.attempt.progress(epoch=state.epoch + 1, epochs=epochs, **steps)
         self.progress.step(self._steps_done())
 
     def _count_time(self, started: float, first: int) -> None:
-        """Called after `_check_finite`, which waits for the GPU."""
+        """Called after `_settle`, which waits for the GPU."""
         state, seconds = self.state, time.perf_counter() - started
         state.epoch_seconds += seconds
         state.train_seconds += seconds
         state.images += (state.step - first) * self.config.training.batch_size
         state.peak_memory_bytes = max(state.peak_memory_bytes, peak_memory_bytes(self.device))
 
+    def _check_stop(self) -> None:
+        if cause := self._asked_to_stop():
+            raise Stopped(cause)
+
     def _save(self) -> None:
+        if self.attempt is None:
+            return
         content = {"network": self.network.state_dict(), "optimizer": self.step.optimizer.state_dict()}
         self.attempt.check()
         save_checkpoint(self.attempt.checkpoint_path, {**content, "state": self.state.to_plain()})

@@ -9,41 +9,49 @@ from terminator.config import RunConfig
 from terminator.data.augmentation import augment
 from terminator.data.loading import Data, Split
 from terminator.model.slow_loss import slow_loss
-from terminator.training.evaluation import autocast
+from terminator.training.evaluation import at_least_float32, autocast
 from terminator.training.objective import Objective, label_smoothed_cross_entropy, total_objective
 from terminator.training.optimizer import build_optimizer
+from terminator.training.processes import Processes
 from terminator.training.randomness import generator_for, stream_seed
 from terminator.training.schedule import learning_rate_factor
 
-MEASURES = ("loss", "cross_entropy", "slow_loss", "penalty", "correct")
+MEASURES = ("loss", "cross_entropy", "slow_loss", "penalty", "accuracy")
 
 
 class TrainingStep:
     """Augment, predict, differentiate, update. What a step does is a pure function of the seed and of its number."""
 
-    def __init__(self, config: RunConfig, network: nn.Module, data: Data, steps_per_epoch: int) -> None:
+    def __init__(
+        self, config: RunConfig, network: nn.Module, data: Data, *, steps_per_epoch: int, processes: Processes
+    ) -> None:
         self.config = config
         self.network = network
         self.predict = torch.compile(network) if config.training.compile else network
         self.data = data
         self.steps_per_epoch = steps_per_epoch
+        self.processes = processes
         self.optimizer = build_optimizer(config.optimizer, network)
 
     def __call__(self, batch: Split, number: int) -> Tensor:
-        """Step `number` of the run, from 0; → what MEASURES names, (len(MEASURES)) float64, means but for `correct`."""
-        device = batch.labels.device
+        """Step `number` of the run, from 0, on a batch that all processes share; → what MEASURES names.
+
+        (len(MEASURES)) float64, means over this process's images.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(number)
-        images = self.data.standardise(self._augment(batch.images, number))
-        torch.manual_seed(stream_seed(self.config.seed, "dropout", number))
+        # All of the batch is augmented before it is shared out: the crops then don't depend on the number of processes.
+        share = self.processes.share(Split(self._augment(batch.images, number), batch.labels))
+        torch.manual_seed(stream_seed(self.config.seed, "dropout", number, self.processes.rank))
         self.optimizer.zero_grad()
-        with autocast(device, self.config.training.precision):
-            logits, kernels = self.predict(images)
-        objective = self._objective(logits.float(), kernels, batch.labels)
+        with autocast(share.labels.device, self.config.training.precision):
+            logits, kernels = self.predict(self.data.standardise(share.images))
+        objective = self._objective(at_least_float32(logits), kernels, share.labels)
         objective.loss.backward()  # type: ignore[no-untyped-call]
+        self.processes.average_gradients(self.network.parameters())
         self.optimizer.step()
-        correct = (logits.argmax(1) == batch.labels).sum()
-        return torch.stack([*objective, correct]).detach().double()
+        accuracy = (logits.argmax(1) == share.labels).double().mean()
+        return torch.stack([*objective, accuracy]).detach().double()
 
     def learning_rate(self, number: int) -> float:
         """The rate of step `number`."""

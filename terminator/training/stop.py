@@ -56,7 +56,6 @@ class StopRequest:
             raise KeyboardInterrupt
         self.cause = self.cause or cause
 
-    def check(self) -> None:
-        """Raise Stopped if a stop was asked for."""
-        if self.cause is not None:
-            raise Stopped(self.cause)
+    def asked(self) -> Cause | None:
+        """Who asked, if anybody did."""
+        return self.cause

@@ -61,17 +61,15 @@ class StopAtCheck(StopRequest):
         super().__init__()
         self.left = number
 
-    def check(self) -> None:
+    def asked(self) -> Cause | None:
         self.left -= 1
-        if self.left == 0:
-            self.cause = Cause.preempted
-        super().check()
+        return Cause.preempted if self.left == 0 else None
 
 
 def finish(run: Run) -> dict[str, Any]:
     """Train to the end in a new attempt; → the result's metrics."""
     attempt = run.begin()
-    attempt.finish(run_experiment(attempt, StopRequest(), None))
+    attempt.finish(run_experiment(run, attempt, StopRequest(), None))
     result = run.result()
     assert result is not None
     return result.metrics

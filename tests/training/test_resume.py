@@ -23,7 +23,7 @@ def stop_at(run: Run, check: int) -> Path:
     """One attempt that is asked to stop; → its checkpoint."""
     attempt = run.begin()
     with pytest.raises(Stopped):
-        run_experiment(attempt, StopAtCheck(1 + check), None)  # it looks once before the first step
+        run_experiment(run, attempt, StopAtCheck(1 + check), None)  # it looks once before the first step
     return attempt.checkpoint_path
 
 
