@@ -22,7 +22,7 @@ from terminator.ledger import (
     alive_here,
     code_hash,
 )
-from terminator.sweeps.driver import drivers, driving
+from terminator.sweeps.driver import drivers
 
 
 class Local:
@@ -64,19 +64,11 @@ class Local:
                     "check that commit out, or run the sweep's command again"
                 )
         from terminator.config import Device
-        from terminator.planning.local import default_workers
-        from terminator.planning.pool import Pool
-        from terminator.planning.progress import SweepProgress
+        from terminator.planning.local import default_workers, run_here
+        from terminator.settings import TrackingConfig
 
-        names = {cell.key: f"{cell.variant.name}/{cell.seed}" for cell in self._sweep.cells()}
-        workers = min(default_workers(Device.auto), len(runs))
-        with (
-            driving(self._ledger, [self._sweep]),
-            SweepProgress(Console(stderr=True), len(runs), 0, workers, names) as progress,
-        ):
-            pool = Pool(runs, workers, progress.update)
-            pool.run()
-        if pool.interrupted:
+        tracking = TrackingConfig(enabled=self._sweep.tracked, uri=self._sweep.tracking_uri)
+        if run_here(Console(stderr=True), self._ledger, [self._sweep], default_workers(Device.auto), tracking):
             return 130
         return int(any(run.state().state is not RunState.done for run in runs))
 
