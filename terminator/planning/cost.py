@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from terminator.config import RunConfig, from_plain, to_plain
 from terminator.model import build
@@ -21,18 +22,35 @@ class Cost:
     flops: int
 
 
+def check(config: RunConfig) -> None:
+    """Build the network, for the errors that this raises: UserError where model and data do not fit."""
+    _network(*_model_and_data(config))
+
+
 def cost(config: RunConfig) -> Cost:
-    """Builds the network on one image of its data set and counts. Raises UserError where model and data do not fit."""
+    """Build the network on its data set's images and count. Raises UserError where they do not fit."""
+    return _cost(*_model_and_data(config))
+
+
+def _model_and_data(config: RunConfig) -> tuple[str, str]:
     plain = to_plain(config)
-    return _cost(json.dumps({"model": plain["model"], "data": plain["data"]}, sort_keys=True))
+    return json.dumps(plain["model"], sort_keys=True), json.dumps(plain["data"], sort_keys=True)
 
 
 @functools.lru_cache(maxsize=4096)
-def _cost(model_and_data: str) -> Cost:
-    config = from_plain(json.loads(model_and_data))
-    facts = config.data.facts
-    network = build(
-        config.model, image_shape=facts.image_shape, classes=facts.classes, generator=torch.Generator().manual_seed(0)
-    )
+def _cost(model: str, data: str) -> Cost:
+    network = _network(model, data)
     parameters = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
-    return Cost(parameters, forward_flops(network, facts.image_shape))
+    return Cost(parameters, forward_flops(network, _config(model, data).data.facts.image_shape))
+
+
+@functools.lru_cache(maxsize=1)
+def _network(model: str, data: str) -> nn.Module:
+    config = _config(model, data)
+    facts = config.data.facts
+    generator = torch.Generator().manual_seed(0)
+    return build(config.model, image_shape=facts.image_shape, classes=facts.classes, generator=generator)
+
+
+def _config(model: str, data: str) -> RunConfig:
+    return from_plain({"model": json.loads(model), "data": json.loads(data)})

@@ -12,8 +12,8 @@ from terminator.settings import Match
 NARROWEST, WIDEST, STEPS = 1 / 16, 16.0, 12
 
 
-def twin(config: RunConfig, budget: Cost, match: Match) -> tuple[float, RunConfig, Cost]:
-    """The `model.width` whose network comes closest to the budget, its configuration and cost.
+def twin(config: RunConfig, budget: Cost, match: Match) -> tuple[float, RunConfig]:
+    """The `model.width` whose network comes closest to the budget, and its configuration.
 
     Channels are whole, a Terminator's in whole groups, so the budget is met only as nearly as they allow.
     """
@@ -32,8 +32,7 @@ def twin(config: RunConfig, budget: Cost, match: Match) -> tuple[float, RunConfi
         else:
             high = middle
     best = min(sorted(tried), key=distance)
-    widened = _widened(config, best)
-    return best, widened, cost(widened)
+    return best, _widened(config, best)
 
 
 def _widened(config: RunConfig, width: float) -> RunConfig:

@@ -11,7 +11,7 @@ from terminator.config import RunConfig, to_plain
 from terminator.errors import UserError
 from terminator.ledger import Ablation, Ledger, Provenance, Sweep, Variant, run_key, sweep_id
 from terminator.planning.compose import Composer
-from terminator.planning.cost import Cost, cost
+from terminator.planning.cost import Cost, check, cost
 from terminator.planning.matching import twin
 from terminator.planning.variants import describe, to_words, variants
 from terminator.settings import AblationConfig, Settings, TrackingConfig
@@ -20,11 +20,15 @@ from terminator.tracking.uri import checked_uri
 
 @dataclass(frozen=True)
 class PlannedVariant:
-    """A variant with its configuration (of the first seed) and what it costs."""
+    """A variant with its configuration."""
 
     variant: Variant
     config: RunConfig
-    cost: Cost
+
+    @property
+    def cost(self) -> Cost:
+        """What its network costs; counted when first asked for."""
+        return cost(self.config)
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,8 @@ def plan_choices(
 def plan_single(settings: Settings, words: Sequence[str]) -> Plan:
     """One run, as a sweep of one variant."""
     config = settings.run_config()
-    variant = PlannedVariant(Variant("default"), config, cost(config))
+    check(config)
+    variant = PlannedVariant(Variant("default"), config)
     single = AblationConfig(baseline="default", seeds=[settings.seed])
     return Plan(list(words), [PlannedAblation("single", single, [variant])])
 
@@ -146,7 +151,8 @@ def _compose(
         if rows and config == rows[0].config:
             rows[0] = replace(rows[0], variant=replace(rows[0].variant, factors=variant.factors))
             continue
-        rows.append(PlannedVariant(variant, config, cost(config)))
+        check(config)
+        rows.append(PlannedVariant(variant, config))
         if settings.match and len(rows) > 1:
             rows.append(_twin(rows[-1], rows[0].cost, settings))
     return rows
@@ -154,12 +160,10 @@ def _compose(
 
 def _twin(of: PlannedVariant, budget: Cost, settings: AblationConfig) -> PlannedVariant:
     assert settings.match is not None
-    width, config, reached = twin(of.config, budget, settings.match)
+    width, config = twin(of.config, budget, settings.match)
     name = f"{of.variant.name}@{settings.match.value}"
     overrides = {**of.variant.overrides, "model.width": width}
-    return PlannedVariant(
-        Variant(name, overrides, twin_of=of.variant.name, resources=of.variant.resources), config, reached
-    )
+    return PlannedVariant(Variant(name, overrides, twin_of=of.variant.name, resources=of.variant.resources), config)
 
 
 def _check_names(settings: AblationConfig, name: str, found: Sequence[Variant]) -> None:

@@ -15,6 +15,8 @@ from typing import Any
 
 from terminator.ledger import Outcome, Reason, Run, RunState
 
+PRELOADED = ["terminator.job", "terminator.training.experiment", "torch._dynamo"]  # every optimizer imports the last
+
 
 class Pool:
     """Keeps up to `workers` jobs going until `runs` is empty; SIGINT and SIGTERM end it at the jobs' next steps.
