@@ -36,6 +36,7 @@ class ArrayExecutor(SlurmExecutor):
             job_name=array.token,
             wckey=None,
             stderr_to_stdout=True,
+            srun_args=["--kill-on-bad-exit=1"],  # the first task's word ends all
             setup=_setup(array.profile, code),
             **array.profile.sbatch_parameters(),
         )

@@ -38,12 +38,14 @@ class Signals:
 
 
 class Child:
-    """One run of the job, in a process of its own."""
+    """One run of the job, in a process of its own; in a job of several tasks, this task's share of it."""
 
-    def __init__(self, run: Run, job: Job) -> None:
+    def __init__(self, run: Run, job: Job, place: int) -> None:
         command = [sys.executable, "-u", "-m", "terminator.job", str(run.folder)]
         self.run = run
-        self.process = subprocess.Popen([*command, "--attempt-job", json.dumps(asdict(job))])
+        self.process = subprocess.Popen(
+            [*command, "--attempt-job", json.dumps(asdict(job))], env={**os.environ, **_group(place)}
+        )
 
     def attempt(self) -> AttemptRecord | None:
         """The attempt that the process made; None where it ended before."""
@@ -54,8 +56,6 @@ def main() -> int:
     """Returns 0 if every run is done, else the exit code of the first that is not."""
     signals = Signals()
     folder = Path(sys.argv[1])
-    if int(os.environ.get("SLURM_PROCID", "0")) > 0:
-        return 0  # a run is one process: further tasks of its job have nothing to do
     array = read_array(folder)
     if array is None:
         print(f"terminator: {folder}/array.json is missing", file=sys.stderr)
@@ -66,8 +66,10 @@ def main() -> int:
     runs = [ledger.run(key) for key in array.jobs[int(index)]]
     failed = [run for run in runs if _failed_before(run, job)]
     todo = [run for run in runs if run not in failed and run.result() is None]
-    children = [] if signals.seen else [Child(run, job) for run in todo]
+    children = [] if signals.seen else [Child(run, job, place) for place, run in enumerate(todo)]
     _wait(children, signals)
+    if os.environ["SLURM_PROCID"] != "0":
+        return 0  # the first task speaks for all, and with it srun ends them all
     codes = [_ending(child, job, folder) for child in children] if children else [PREEMPTED] * len(todo)
     if SUPERSEDED in codes:
         return SUPERSEDED
@@ -82,6 +84,21 @@ def main() -> int:
     if stop.requeue:
         back_to_queue(job)
     return PREEMPTED
+
+
+def _group(place: int) -> dict[str, str]:
+    """The variables by which the tasks that train one run together find each other. `place`: the run's in the job."""
+    if os.environ["SLURM_NTASKS"] == "1":
+        return {}
+    ports = range(20000, 32000)  # below those that systems hand out by themselves
+    job, restarts = int(os.environ["SLURM_JOB_ID"]), int(os.environ.get("SLURM_RESTART_COUNT", "0"))
+    return {
+        "RANK": os.environ["SLURM_PROCID"],
+        "WORLD_SIZE": os.environ["SLURM_NTASKS"],
+        "LOCAL_RANK": os.environ["SLURM_LOCALID"],
+        "MASTER_ADDR": os.environ["SLURM_LAUNCH_NODE_IPADDR"],  # srun runs on the first node, as does the first task
+        "MASTER_PORT": str(ports[(37 * job + 7 * restarts + place) % len(ports)]),
+    }
 
 
 def _failed_before(run: Run, job: Job) -> bool:
