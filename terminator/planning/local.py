@@ -41,7 +41,8 @@ def run_here(console: Console, ledger: Ledger, sweeps: Sequence[Sweep], workers:
     todo = [run for run in runs if run.state().state is not RunState.done]
     skipped = len(runs) - len(todo)
     workers = min(workers, len(todo)) or 1
-    console.print(f"{len(runs)} runs: {skipped} done already, {len(todo)} to run on {workers} workers → {ledger.root}")
+    on = f" on {workers} worker{'s' * (workers > 1)}" if todo else ""
+    console.print(f"{len(runs)} runs: {skipped} done already, {len(todo)} to run{on} → {ledger.root}")
     follower = LiveSync(ledger, sweeps, tracking.uri) if tracking.enabled else None
     interrupted = False
     if todo:
