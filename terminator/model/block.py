@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from terminator.model.channels import tile_channels
-from terminator.model.config import TerminatorConfig, Wiring
+from terminator.model.config import TerminatorConfig
 from terminator.model.gating import build_gate, build_self_gate
+from terminator.model.hyper_kernels import HyperKernels, generate_hyper_kernels
 from terminator.model.hyperzzw import choose_product
 from terminator.model.interaction import HyperChannelInteraction, HyperInteraction
-from terminator.model.local_branch import LocalBranch
+from terminator.model.local_branch import LocalBranches
 from terminator.model.mixer import Init, Mixer
-from terminator.model.slow_network import SlowRecipe, build_slow_network
+from terminator.model.slow_network import FreeKernel, SlowNetwork, SlowRecipe, build_slow_network
 from terminator.model.standardisation import build_standardisation, instance_standardise
 from terminator.model.wiring import block_needs, bottleneck_order
 
@@ -52,7 +53,6 @@ class SFNEBlock(nn.Module):
         self.needs = block_needs(config)
         self.order = bottleneck_order(config, previous)
         self.has_global_context = config.global_context
-        self.has_local_context = config.local_context
         self.has_residual = config.residual
         self.product = choose_product(config.product, pixels)
         if self.needs.kernel:
@@ -70,19 +70,7 @@ class SFNEBlock(nn.Module):
             )
         if config.branches.si_glu:
             self.self_gate = build_self_gate(config.self_gate, channels, axes, generator=generator)
-        self.wirings = [wiring for _, wiring in config.local_branches()]
-        self.local = nn.ModuleList(
-            LocalBranch(
-                channels,
-                (size,) * axes,
-                hidden=config.local_hidden,
-                layers=config.local_layers,
-                has_context=config.local_context,
-                learn_renormalisation=config.learn_renormalisation,
-                recipe=recipe,
-            )
-            for size, _ in config.local_branches()
-        )
+        self.local = LocalBranches(config, channels, pixels, recipe) if config.local_branches() else None
         if config.branches.interaction:
             self.hyper_interaction = HyperInteraction(
                 channels,
@@ -98,57 +86,65 @@ class SFNEBlock(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1))
         self.dropout = nn.Dropout1d(dropout) if axes == 1 else nn.Dropout2d(dropout)
 
-    def forward(self, z: Tensor, previous: Sequence[Tensor] = ()) -> BlockOutput:
-        """`z`: (B, C, *pixels). `previous`: outputs of earlier blocks, same pixels."""
-        kernel = self.global_slow() if self.needs.kernel else None
-        features = self.branches(z, kernel, previous)
+    def forward(self, z: Tensor, previous: Sequence[Tensor] = (), kernels: HyperKernels | None = None) -> BlockOutput:
+        """`z`: (B, C, *pixels). `previous`: outputs of earlier blocks, same pixels. `kernels`: this block's, where they
+        were generated together with others'."""
+        kernels = kernels or generate_hyper_kernels([self])[0]
+        features = self.branches(z, previous, kernels)
         inputs = torch.cat([features[name] for name in self.order], dim=1) if self.order else z
         y = F.gelu(self.standardise(self.bottleneck(inputs))) + self.bias
         y = self.dropout(y)
         if self.has_residual:
             y = y + tile_channels(z, y.shape[1])
-        return BlockOutput(y, kernel)
+        return BlockOutput(y, kernels.global_kernel)
+
+    def branches(self, z: Tensor, previous: Sequence[Tensor], kernels: HyperKernels) -> dict[str, Tensor]:
+        """The value of every branch that is on, by its name in `order`; each (B, C, *pixels)."""
+        features = {f"previous.{i}": tile_channels(earlier, z.shape[1]) for i, earlier in enumerate(previous)}
+        sources = {"z": z}  # what local branches read
+        if self.needs.mixed:
+            sources["m"] = instance_standardise(self.channel_mixer(z))
+        if kernels.channel is not None:
+            sources["hc"] = instance_standardise(self.hyper_channel_interaction(z, kernels.channel))
+        if kernels.global_kernel is not None:
+            hyper = z * kernels.global_kernel if self.has_global_context else kernels.global_kernel  # K̂
+            if self.needs.gate:
+                features["gated"] = instance_standardise(self.rgu_slow(hyper) + self.rgu_fast(z))  # F
+            features |= self._multiply(hyper, features.get("gated"), sources)
+        if "si_glu" in self.order:
+            features["si_glu"] = self.self_gate(features["global_gated"])
+        if kernels.interaction_channel is not None:
+            features["interaction"] = self.hyper_interaction(
+                features["global_gated"], z, kernels.interaction_channel, kernels.interaction_spatial
+            )
+        if self.local is not None:
+            features |= {f"local.{i}": y for i, y in enumerate(self.local(sources, kernels.local))}
+        return features
+
+    def slow_networks(self) -> dict[str, SlowNetwork | FreeKernel]:
+        """The networks of coordinates alone, by the names that HyperKernels has for their kernels."""
+        networks: dict[str, SlowNetwork | FreeKernel] = {}
+        if self.needs.kernel:
+            networks["global_kernel"] = self.global_slow
+        if self.needs.channel:
+            networks["channel"] = self.hyper_channel_interaction.slow
+        if "interaction" in self.order:
+            networks["interaction_channel"] = self.hyper_interaction.channel_slow
+            networks["interaction_spatial"] = self.hyper_interaction.spatial_slow
+        return networks
 
     def slow_networks_and_gates(self) -> list[nn.Module]:
         """The parts that the penalty all but spares (spec §8)."""
-        parts = ("global_slow", "rgu_slow", "rgu_fast", "hyper_channel_interaction", "hyper_interaction")
-        units = [getattr(self, part) for part in parts if hasattr(self, part)]
-        return units + [branch.slow for branch in self.local]
+        gates = [self.rgu_slow, self.rgu_fast] if self.needs.gate else []
+        local = [branch.slow for branch in self.local.all] if self.local is not None else []
+        return [*self.slow_networks().values(), *gates, *local]
 
-    def branches(self, z: Tensor, kernel: Tensor | None, previous: Sequence[Tensor]) -> dict[str, Tensor]:
-        """The value of every branch that is on, by its name; each (B, C, *pixels)."""
-        needs, features = self.needs, {}
-        mixed = instance_standardise(self.channel_mixer(z)) if needs.mixed else z  # M
-        channel = instance_standardise(self.hyper_channel_interaction(z)) if needs.channel else z  # Hc
-        if kernel is not None:
-            hyper = z * kernel if self.has_global_context else kernel  # K̂
-            if needs.gate:
-                features["gated"] = instance_standardise(self.rgu_slow(hyper) + self.rgu_fast(z))  # F
-            if needs.product:
-                features["global_gated"] = self.product(hyper, features["gated"])  # O
-            if "global_mixed" in self.order:
-                features["global_mixed"] = self.product(hyper, mixed)
-            if "global_channel" in self.order:
-                features["global_channel"] = self.product(hyper, channel)
-        if "si_glu" in self.order:
-            features["si_glu"] = self.self_gate(features["global_gated"])
-        if "interaction" in self.order:
-            features["interaction"] = self.hyper_interaction(features["global_gated"], z)
-        for i, (branch, wiring) in enumerate(zip(self.local, self.wirings, strict=True)):
-            context, convolved = _wire(wiring, z, mixed, channel)
-            features[f"local.{i}"] = branch(
-                convolved, context.mean(0, keepdim=True) if self.has_local_context else None
-            )
-        for i, earlier in enumerate(previous):
-            features[f"previous.{i}"] = tile_channels(earlier, z.shape[1])
-        return features
-
-
-def _wire(wiring: Wiring, z: Tensor, mixed: Tensor, channel: Tensor) -> tuple[Tensor, Tensor]:
-    """A local branch's context and the features its kernel convolves."""
-    return {
-        Wiring.z_to_hc: (z, channel),
-        Wiring.hc_to_z: (channel, z),
-        Wiring.m_to_z: (mixed, z),
-        Wiring.z_to_m: (z, mixed),
-    }[wiring]
+    def _multiply(self, hyper: Tensor, gated: Tensor | None, sources: dict[str, Tensor]) -> dict[str, Tensor]:
+        """K̂ ⊗ Y for each Y that some branch wants multiplied."""
+        factors = {
+            "global_gated": gated if self.needs.product else None,
+            "global_mixed": sources["m"] if "global_mixed" in self.order else None,
+            "global_channel": sources["hc"] if "global_channel" in self.order else None,
+        }
+        wanted = {name: y for name, y in factors.items() if y is not None}
+        return dict(zip(wanted, self.product(hyper, list(wanted.values())), strict=True))

@@ -14,6 +14,7 @@ from terminator.model.classifier import Classifier
 from terminator.model.comparison_config import ContinuousKernelConfig
 from terminator.model.config import SlowNetworkKind
 from terminator.model.convolution import batch_norm, convolution
+from terminator.model.kernel_generation import generate_kernels
 from terminator.model.slow_network import SlowRecipe, build_slow_network
 
 
@@ -48,7 +49,7 @@ class ContinuousKernelConvolution(nn.Module):
         self.pointwise = convolution(channels, out, 1, len(pixels), generator=generator)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.pointwise(centred_convolution(self.kernel(), x) + self.bias)
+        y: Tensor = self.pointwise(centred_convolution(generate_kernels([self.kernel])[0], x) + self.bias)
         return y
 
 

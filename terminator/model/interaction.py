@@ -18,10 +18,10 @@ class HyperChannelInteraction(nn.Module):
         super().__init__()
         self.slow = build_slow_network((channels,), 1, hidden=hidden, layers=layers, recipe=recipe)
 
-    def forward(self, x: Tensor) -> Tensor:
-        s = x.flatten(2).mean(2)  # (B, C)
-        score = twice_elementwise(self.slow().flatten(), s)
-        return x * torch.sigmoid(_over_pixels(score, x))
+    def forward(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """`kernel`: (1, 1, C), of `slow`."""
+        s = x.mean(list(range(2, x.dim())), keepdim=True)
+        return x * torch.sigmoid(twice_elementwise(_over_channels(kernel, x), s))
 
 
 class HyperInteraction(nn.Module):
@@ -41,12 +41,15 @@ class HyperInteraction(nn.Module):
         self.channel_slow = build_slow_network((channels,), 1, hidden=channel_hidden, layers=layers, recipe=recipe)
         self.spatial_slow = build_slow_network(pixels, 1, hidden=spatial_hidden, layers=layers, recipe=recipe)
 
-    def forward(self, source: Tensor, x: Tensor) -> Tensor:
-        c = twice_elementwise(self.channel_slow().flatten(), source.flatten(2).mean(2))  # (B, C)
-        m = twice_elementwise(self.spatial_slow(), source.mean(1, keepdim=True))  # (B, 1, *pixels)
-        return x * torch.sigmoid(m * _over_pixels(c, x))
+    def forward(self, source: Tensor, x: Tensor, channel_kernel: Tensor, spatial_kernel: Tensor) -> Tensor:
+        """`channel_kernel`: (1, 1, C), of `channel_slow`. `spatial_kernel`: (1, 1, *pixels), of `spatial_slow`."""
+        pixel_mean = source.mean(list(range(2, x.dim())), keepdim=True)  # (B, C, 1, …)
+        channel_mean = source.mean(1, keepdim=True)  # (B, 1, *pixels)
+        c = twice_elementwise(_over_channels(channel_kernel, x), pixel_mean)
+        m = twice_elementwise(spatial_kernel, channel_mean)
+        return x * torch.sigmoid(m * c)
 
 
-def _over_pixels(score: Tensor, x: Tensor) -> Tensor:
-    """(B, C) → (B, C, 1, …, 1)."""
-    return score.view(*score.shape, *[1] * (x.dim() - 2))
+def _over_channels(kernel: Tensor, x: Tensor) -> Tensor:
+    """(1, 1, C) → (1, C, 1, …)."""
+    return kernel.view(1, -1, *[1] * (x.dim() - 2))

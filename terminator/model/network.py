@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from terminator.model.block import SFNEBlock
 from terminator.model.config import TerminatorConfig
+from terminator.model.hyper_kernels import HyperKernels, generate_hyper_kernels
 from terminator.model.penalty import Penalty
 
 
@@ -30,7 +32,7 @@ class Terminator(nn.Module):
         image_channels, *pixels = image_shape
         outs = config.block_channels()
         self.previous = [config.block_previous(block) for block in range(config.depth)]
-        blocks = [
+        self._blocks = [
             SFNEBlock(
                 config,
                 channels=channels,
@@ -43,23 +45,39 @@ class Terminator(nn.Module):
             )
             for block, (channels, out) in enumerate(zip([image_channels, *outs], outs, strict=False))
         ]
-        self.blocks = nn.ModuleList(blocks)
+        self.blocks = nn.ModuleList(self._blocks)
         self.head = nn.Linear(outs[-1], classes)
         nn.init.kaiming_normal_(self.head.weight, generator=generator)
         nn.init.zeros_(self.head.bias)
-        self._penalty = Penalty(blocks, axes=len(pixels))
+        self._penalty = Penalty(self._blocks, axes=len(pixels))
+        self._fixed_kernels: list[HyperKernels] | None = None
+
+    def forward(self, images: Tensor) -> Output:
+        hyper_kernels = self._fixed_kernels or generate_hyper_kernels(self._blocks)
+        z = _channels_last(images)
+        outputs: list[Tensor] = []
+        for block, sources, kernels in zip(self.blocks, self.previous, hyper_kernels, strict=True):
+            z, _ = block(z, [outputs[source] for source in sources], kernels)
+            outputs.append(z)
+        logits = self.head(z.mean(list(range(2, z.dim()))))
+        global_kernels = (kernels.global_kernel for kernels in hyper_kernels)
+        return Output(logits, tuple(kernel for kernel in global_kernels if kernel is not None))
 
     def penalty(self) -> Tensor:
         """The norms of spec §8, without their factor l2; scalar."""
         return self._penalty()
 
-    def forward(self, images: Tensor) -> Output:
-        outputs: list[Tensor] = []
-        kernels = []
-        z = images
-        for block, sources in zip(self.blocks, self.previous, strict=True):
-            z, kernel = block(z, [outputs[source] for source in sources])
-            outputs.append(z)
-            kernels.append(kernel)
-        logits = self.head(z.flatten(2).mean(2))
-        return Output(logits, tuple(kernel for kernel in kernels if kernel is not None))
+    @contextmanager
+    def fixed_kernels(self) -> Iterator[None]:
+        """Inside, parameters must not change: what depends on them and coordinates alone is generated once."""
+        with torch.no_grad():
+            self._fixed_kernels = generate_hyper_kernels(self._blocks)
+        try:
+            yield
+        finally:
+            self._fixed_kernels = None
+
+
+def _channels_last(images: Tensor) -> Tensor:
+    """The same numbers with the channels innermost in memory, where mixers are quick."""
+    return images.movedim(1, -1).contiguous().movedim(-1, 1)

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from terminator.model.config import SlowNetworkKind
 from terminator.model.coordinates import coordinate_grid
@@ -24,30 +23,22 @@ class SlowRecipe(NamedTuple):
 
 
 class SlowNetwork(nn.Module):
-    """A small implicit network on a fixed grid; its kernel is as large as the grid. () → (1, out, *grid).
+    """The parameters of a small implicit network on a fixed grid; `generate_kernels` makes kernels of them.
 
-    The hidden features are rows, (points, hidden). Kinds:
     `sine_mfn`: h_0 = sin(F_0 c), h_i = sin(F_i c) ⊙ (A_i h_{i-1} + a_i) + p (MAGNet; Romero et al. 2110.08059).
     `siren`: h_0 = sin(F_0 c), h_i = sin(A_i h_{i-1} + a_i) (Sitzmann et al. 2006.09661).
-    `fourier_mlp`: h_0 = [sin, cos](2π F_0 c) with F_0 fixed, h_i = GELU(A_i h_{i-1} + a_i) (Tancik et al. 2006.10739).
+    `fourier_mlp`: h_0 = [sin, cos](F_0 c) with F_0 fixed, h_i = GELU(A_i h_{i-1} + a_i) (Tancik et al. 2006.10739).
     In all of them K = A_o h_n + a_o. ω0 scales F_0 (in `sine_mfn` every F_i).
     """
 
     coordinates: Tensor
 
-    def __init__(
-        self,
-        grid: Sequence[int],
-        out: int,
-        *,
-        hidden: int,
-        layers: int,
-        recipe: SlowRecipe,
-    ) -> None:
+    def __init__(self, grid: Sequence[int], out: int, *, hidden: int, layers: int, recipe: SlowRecipe) -> None:
         super().__init__()
         axes, generator = len(grid), recipe.generator
         self.grid = tuple(grid)
         self.kind = recipe.kind
+        self.hidden = hidden
         self.register_buffer("coordinates", coordinate_grid(grid), persistent=False)
         self.filters = Mixers(_filters(recipe, axes, hidden, layers))
         self.linears = Mixers(
@@ -60,57 +51,24 @@ class SlowNetwork(nn.Module):
         if recipe.kind is SlowNetworkKind.sine_mfn:
             self.position_bias = nn.Parameter(torch.zeros(1, 1, *grid))
 
-    def forward(self) -> Tensor:
-        h, *rest = self.features()
-        for i, linear in enumerate(self.linears):
-            h = self.layer(linear.rows(h), rest[i] if rest else None)
-        return self.as_kernel(self.output.rows(h))
-
-    def features(self) -> list[Tensor]:
-        """What depends on coordinates and parameters alone: h_0, then sin(F_i c) in `sine_mfn`; each (points, hidden).
-
-        The phases are float64 products of the parameters: at ω0 = 2000 those of float32 are off by 1e-2 (spec §9.1).
-        """
-        weight = torch.cat([f.weight.flatten(1) for f in self.filters]).double()
-        bias = torch.cat([f.bias for f in self.filters]).double()
-        phases = torch.addmm(bias, self.coordinates, weight.t())  # (points, filters · hidden)
-        if self.kind is SlowNetworkKind.fourier_mlp:
-            waves = torch.cat([phases.sin(), phases.cos()], dim=1)
-        else:
-            waves = phases.sin()
-        return list(waves.to(self.output.weight.dtype).chunk(len(self.filters), dim=1))
-
-    def layer(self, mixed: Tensor, wave: Tensor | None) -> Tensor:
-        """h_i of A_i h_{i-1} + a_i, both (points, hidden)."""
-        if wave is not None:
-            return torch.addcmul(self.position_bias.view(-1, 1), wave, mixed)
-        return mixed.sin() if self.kind is SlowNetworkKind.siren else F.gelu(mixed)
-
-    def as_kernel(self, rows: Tensor) -> Tensor:
-        """(points, out) → (1, out, *grid)."""
-        return rows.view(*self.grid, -1).movedim(-1, 0).unsqueeze(0)
+    @property
+    def points(self) -> int:
+        """Of the grid."""
+        return math.prod(self.grid)
 
 
 class FreeKernel(nn.Module):
-    """The kernel itself as a parameter: no slow network at all. () → (1, out, *grid). Starts with the MFN's spread."""
+    """The kernel itself as a parameter, (1, out, *grid): no slow network at all. Starts with the MFN's spread."""
 
     def __init__(self, grid: Sequence[int], out: int, *, generator: torch.Generator) -> None:
         super().__init__()
         self.kernel = nn.Parameter(torch.empty(1, out, *grid))
         nn.init.normal_(self.kernel, std=math.sqrt(1 / math.prod(grid)), generator=generator)
 
-    def forward(self) -> Tensor:
-        return self.kernel
-
 
 def build_slow_network(
-    grid: Sequence[int],
-    out: int,
-    *,
-    hidden: int,
-    layers: int,
-    recipe: SlowRecipe,
-) -> nn.Module:
+    grid: Sequence[int], out: int, *, hidden: int, layers: int, recipe: SlowRecipe
+) -> SlowNetwork | FreeKernel:
     """What makes a kernel of `out` channels on `grid`."""
     if recipe.kind is SlowNetworkKind.free:
         return FreeKernel(grid, out, generator=recipe.generator)

@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from terminator.model.config import GROUPS, Standardisation
+from terminator.model.global_batch import batch_mean, global_mean, is_spread
+from terminator.model.population import PopulationStatistics
 
 EPSILON = 1e-5
 
 
-def standardise(x: Tensor, dims: list[int]) -> Tensor:
-    """(x − mean) / sqrt(variance + ε), statistics over `dims`, biased variance."""
-    variance, mean = torch.var_mean(x, dims, correction=0, keepdim=True)
-    return (x - mean) * torch.rsqrt(variance + EPSILON)
-
-
 def instance_standardise(x: Tensor) -> Tensor:
     """IS: per sample and channel, over the pixels. (B, C, *pixels) → same."""
-    return standardise(x, list(range(2, x.dim())))
-
-
-class BatchStandardise(nn.Module):
-    """BS: per channel, over batch and pixels. (B, C, *pixels) → same."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return standardise(x, [0, *range(2, x.dim())])
-
-
-class GroupedStandardise(nn.Module):
-    """G-IBS: of 12 equal groups of channels, even ones get BS, odd ones IS. (B, C, *pixels) → same."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.batch = BatchStandardise()
-
-    def forward(self, x: Tensor) -> Tensor:
-        groups = list(x.chunk(GROUPS, dim=1))
-        groups[0::2] = self.batch(torch.cat(groups[0::2], dim=1)).chunk(GROUPS // 2, dim=1)
-        groups[1::2] = instance_standardise(torch.cat(groups[1::2], dim=1)).chunk(GROUPS // 2, dim=1)
-        return torch.cat(groups, dim=1)
+    return _standardise(x, None)
 
 
 class InstanceStandardise(nn.Module):
@@ -49,10 +27,68 @@ class InstanceStandardise(nn.Module):
         return instance_standardise(x)
 
 
+class BatchStandardise(nn.Module):
+    """BS: per channel, over batch and pixels; by the population's statistics where they are in use. (B, C, *pixels) →
+    same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.population = PopulationStatistics()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.population.is_used:
+            return _affine(x, self.population.mean, self.population.variance)
+        if self.population.is_gathering:
+            self.population.observe(x, _without_channels(x))
+        if is_spread():
+            return _standardise(x, torch.ones(x.shape[1], dtype=torch.bool, device=x.device))
+        return F.batch_norm(x, None, None, training=True, eps=EPSILON)
+
+
+class GroupedStandardise(nn.Module):
+    """G-IBS: of 12 equal groups of channels, even ones get BS, odd ones IS. (B, C, *pixels) → same."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.population = PopulationStatistics()
+        is_even = torch.arange(GROUPS) % 2 == 0
+        self.batch_channels: Tensor
+        self.register_buffer("batch_channels", is_even.repeat_interleave(channels // GROUPS), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.population.is_gathering:
+            self.population.observe(x, _without_channels(x))
+        if not self.population.is_used:
+            return _standardise(x, self.batch_channels)
+        variance, mean = torch.var_mean(x, _pixels(x), correction=0, keepdim=True)
+        is_batch = _over_pixels(self.batch_channels, x)
+        return _affine(
+            x,
+            torch.where(is_batch, self.population.mean.to(mean), mean),
+            torch.where(is_batch, self.population.variance.to(mean), variance),
+        )
+
+
+class ContextMean(nn.Module):
+    """The mean over the batch that local kernels depend on; the population's where it is in use. (B, C, *pixels) →
+    rows (1, pixels, C)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.population = PopulationStatistics()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.population.is_gathering:
+            self.population.observe(x, [0])
+        used = self.population.is_used
+        mean = self.population.mean.to(x) if used else batch_mean(x.float() if x.dtype is torch.bfloat16 else x)
+        return mean.flatten(2).transpose(1, 2)
+
+
 def build_standardisation(kind: Standardisation, channels: int, axes: int) -> nn.Module:
     """What follows the bottleneck. The two norms of the axis have PyTorch's affine parameters."""
     if kind is Standardisation.g_ibs:
-        return GroupedStandardise()
+        return GroupedStandardise(channels)
     if kind is Standardisation.bs:
         return BatchStandardise()
     if kind is Standardisation["is"]:
@@ -62,3 +98,63 @@ def build_standardisation(kind: Standardisation, channels: int, axes: int) -> nn
     if kind is Standardisation.group_norm:
         return nn.GroupNorm(GROUPS, channels)
     return nn.Identity()
+
+
+def _standardise(x: Tensor, batch_channels: Tensor | None) -> Tensor:
+    """(x − mean) / sqrt(variance + ε) over the pixels, and over the batch too in the channels `batch_channels`."""
+    if torch.compiler.is_compiling():  # the compiler fuses the plain form, and makes its own backward
+        return _plain_standardise(x, batch_channels)[0]
+    y: Tensor = _Standardise.apply(x, batch_channels)  # type: ignore[no-untyped-call]
+    return y
+
+
+def _plain_standardise(x: Tensor, batch_channels: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The standardised x (B, C, *pixels), and 1 / sqrt(variance + ε), (B, C, 1, …)."""
+    centred = x - _share(x.mean(_pixels(x), keepdim=True), batch_channels)
+    variance = _share(centred.square().mean(_pixels(x), keepdim=True), batch_channels)
+    scale = torch.rsqrt(variance + EPSILON)
+    return centred * scale, scale
+
+
+class _Standardise(torch.autograd.Function):
+    """`_plain_standardise` with its backward by hand, in half the passes over memory."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, batch_channels: Tensor | None) -> Tensor:
+        y, scale = _plain_standardise(x.float() if x.dtype is torch.bfloat16 else x, batch_channels)
+        y = y.to(x.dtype)
+        ctx.save_for_backward(y, scale, batch_channels)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        y, scale, batch_channels = ctx.saved_tensors
+        gradient = gradients[0]
+        mean = _share(gradient.mean(_pixels(y), keepdim=True), batch_channels)
+        along = _share((gradient * y).mean(_pixels(y), keepdim=True), batch_channels)
+        return torch.addcmul(gradient - mean, y, along, value=-1).mul_(scale), None
+
+
+def _share(statistic: Tensor, batch_channels: Tensor | None) -> Tensor:
+    """Average a statistic (B, C, 1, …) of samples over the batch in the channels that say so."""
+    if batch_channels is None:
+        return statistic
+    return torch.where(_over_pixels(batch_channels, statistic), global_mean(statistic), statistic)
+
+
+def _affine(x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+    scale = torch.rsqrt(variance + EPSILON)
+    return torch.addcmul((-mean * scale).to(x.dtype), x, scale.to(x.dtype))
+
+
+def _over_pixels(channels: Tensor, x: Tensor) -> Tensor:
+    """(C) → (1, C, 1, …)."""
+    return channels.view(1, -1, *[1] * (x.dim() - 2))
+
+
+def _pixels(x: Tensor) -> list[int]:
+    return list(range(2, x.dim()))
+
+
+def _without_channels(x: Tensor) -> list[int]:
+    return [0, *_pixels(x)]

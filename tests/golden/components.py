@@ -12,11 +12,13 @@ from terminator.model.block import SFNEBlock
 from terminator.model.config import SlowNetworkKind
 from terminator.model.gating import RecursiveGatedUnit
 from terminator.model.interaction import HyperChannelInteraction, HyperInteraction
+from terminator.model.kernel_generation import generate_kernels
 from terminator.model.local_branch import LocalBranch
-from terminator.model.local_slow_network import LocalSlowNetwork
+from terminator.model.local_kernels import LocalKernels
+from terminator.model.local_slow_network import FreeLocalKernel, LocalSlowNetwork
 from terminator.model.slow_loss import channel_sum_loss, tile_loss
 from terminator.model.slow_network import SlowNetwork, SlowRecipe
-from terminator.model.standardisation import GroupedStandardise
+from terminator.model.standardisation import ContextMean, GroupedStandardise
 from terminator.training.objective import label_smoothed_cross_entropy
 from tests.golden.golden_file import GoldenFile
 from tests.golden.sizes import block_sizes, network_config, slow_sizes, under
@@ -32,7 +34,7 @@ def slow_kernel(file: GoldenFile) -> Component:
     """slow_global and slow_channel."""
     sizes = slow_sizes(file.parameters)
     slow = SlowNetwork(sizes.grid, sizes.out, hidden=sizes.hidden, layers=sizes.layers, recipe=RECIPE)
-    return slow, lambda inputs: {"kernel": slow()}
+    return slow, lambda inputs: {"kernel": generate_kernels([slow])[0]}
 
 
 def slow_local(file: GoldenFile) -> Component:
@@ -46,7 +48,13 @@ def slow_local(file: GoldenFile) -> Component:
         context_channels=file.inputs["x"].shape[1],
         learn_renormalisation=False,
     )
-    return slow, lambda inputs: {"kernel": slow(inputs["x"].mean(0, keepdim=True))}
+    kernels = LocalKernels([sizes.grid], file.inputs["x"].shape[2:]).double()
+
+    def run(inputs: Outputs) -> Outputs:
+        context = ContextMean()(inputs["x"])
+        return {"kernel": kernels([slow], kernels.first_layer([slow]), context)[0]}
+
+    return slow, run
 
 
 def rgu(file: GoldenFile) -> Component:
@@ -56,14 +64,14 @@ def rgu(file: GoldenFile) -> Component:
 
 
 def gibs(file: GoldenFile) -> Component:
-    standardise = GroupedStandardise()
+    standardise = GroupedStandardise(file.inputs["x"].shape[1])
     return standardise, lambda inputs: {"y": standardise(inputs["x"])}
 
 
 def hyper_channel_interaction(file: GoldenFile) -> Component:
     sizes = slow_sizes(under(file.parameters, "slow."))
     interaction = HyperChannelInteraction(sizes.grid[0], hidden=sizes.hidden, layers=sizes.layers, recipe=RECIPE)
-    return interaction, lambda inputs: {"y": interaction(inputs["x"])}
+    return interaction, lambda inputs: {"y": interaction(inputs["x"], *generate_kernels([interaction.slow]))}
 
 
 def hyper_interaction(file: GoldenFile) -> Component:
@@ -77,16 +85,20 @@ def hyper_interaction(file: GoldenFile) -> Component:
         layers=spatial.layers,
         recipe=RECIPE,
     )
-    return interaction, lambda inputs: {"y": interaction(inputs["score_source"], inputs["x"])}
+
+    def run(inputs: Outputs) -> Outputs:
+        kernels = generate_kernels([interaction.channel_slow, interaction.spatial_slow])
+        return {"y": interaction(inputs["score_source"], inputs["x"], *kernels)}
+
+    return interaction, run
 
 
 def local_conv(file: GoldenFile) -> Component:
     channels, _, *grid = file.inputs["kernel"].shape
-    branch = LocalBranch(
-        channels, grid, hidden=1, layers=1, recipe=RECIPE, has_context=False, learn_renormalisation=False
-    )
-    part = nn.ModuleDict({"mixer": branch.mixer})  # the file's kernel stands in for the slow network
-    return part, lambda inputs: {"y": branch.convolve(inputs["kernel"], inputs["x"])}
+    unused = FreeLocalKernel(grid, channels, hidden=1, context_channels=None, generator=GENERATOR)
+    branch = LocalBranch(channels, len(grid), unused, generator=GENERATOR)
+    part = nn.ModuleDict({"mixer": branch.mixer})  # the file's kernel stands in for the slow network's
+    return part, lambda inputs: {"y": branch.convolve(inputs["x"], inputs["kernel"])}
 
 
 def sfne_block(file: GoldenFile) -> Component:
