@@ -82,6 +82,8 @@ def _question(sweep: Sweep, ablation: Ablation) -> Question:
         variants=tuple(variant.name for variant in ablation.variants),
         sweep=sweep.id,
         command=tuple(sweep.command),
+        base=tuple(sweep.base),
+        tracking_uri=sweep.tracking_uri,
     )
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from analysis.load import load
 from analysis.metrics import check_logged
-from analysis.results import Words
+from analysis.results import Results, Words
 from analysis.summary import Summary, summarize
 from analysis.tables.collection import build_tables, labels, write_tables
+from analysis.tables.table import Table
 from analysis.tables.terminal import print_table
 from terminator.errors import UserError
 from terminator.ledger import default_root
@@ -30,7 +31,7 @@ def write_report(
     """Print the tables, then write them with the figures and the page into `out` (default: ROOT/reports/<names>/).
 
     `ablations`, `sweep`, `dataset`: as in `analysis.load`. `metric`: judge by this one instead of the ablation's own;
-    `extra`: further metrics to show. Returns the folder. Raises UserError.
+    `extra`: further metrics to show. Returns the page's file, `<out>/report.html`. Raises UserError.
     """
     home = Path(root) if root is not None else default_root()
     results = load(home, ablations, sweep=sweep, dataset=dataset)
@@ -43,12 +44,24 @@ def write_report(
             print_table(table)
     folder = Path(out) if out is not None else home / "reports" / _name(summaries, with_data=dataset is not None)
     write_tables(tables, folder / "tables")
-    from analysis.figures.collection import draw_figures  # not before the tables are out: seaborn takes a second
+    page = folder / "report.html"
+    page.write_text(_page(results, summaries, tables, folder), "utf-8")
+    print(f"Report: {page}")
+    return page
 
+
+def _page(results: Results, summaries: Sequence[Summary], tables: Sequence[Table], folder: Path) -> str:
+    """Draw the figures into `folder`, and put the page together."""
+    # Not before the tables are out: seaborn and jinja2 take their time to import.
+    from analysis.figures.collection import draw_figures
+    from analysis.page.page import Part, render_page
+
+    parts = []
     for summary, label in zip(summaries, labels(summaries), strict=True):
-        draw_figures(results, summary, folder / "figures", label)
-    print(f"Report: {folder}")
-    return folder
+        own = [table for table in tables if table.label in (label, f"{label}-effects", f"{label}-tests")]
+        parts.append(Part(label, summary, own, draw_figures(results, summary, folder / "figures", label)))
+    shared = [table for table in tables if not any(table in part.tables for part in parts)]
+    return render_page(results, parts, shared)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

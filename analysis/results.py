@@ -21,7 +21,8 @@ EPOCH_COLUMNS = ("ablation", "variant", "seed", "key", "dataset", "epoch")
 class Question:
     """An ablation as it was asked: its baseline, its metric, and its variants in the file's order.
 
-    `command`: the words that ran its sweep; empty where that is not known.
+    `command`: the words that ran its sweep, and `base`, the overrides that all its runs share; empty where not known.
+    `tracking_uri`: where its MLflow is, None for ROOT/mlflow.db.
     """
 
     name: str
@@ -34,6 +35,8 @@ class Question:
     variants: tuple[str, ...]
     sweep: str
     command: tuple[str, ...] = ()
+    base: tuple[str, ...] = ()
+    tracking_uri: str | None = None
 
 
 @dataclass(frozen=True)

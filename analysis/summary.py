@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.change import Change, change
+from analysis.factors import Crossing, crossing
 from analysis.metrics import Metric, check_logged, metric
 from analysis.results import Question, Results
 from analysis.statistics.comparison import Comparison, compare
@@ -79,11 +80,17 @@ class Summary:
     variants: tuple[VariantSummary, ...]
     commits: tuple[str, ...]
     codes: tuple[str, ...]
+    crossing: Crossing | None
 
     @property
     def baseline(self) -> VariantSummary:
         """What the others are compared with."""
         return self.variants[0]
+
+    def half_widths(self) -> list[float]:
+        """How uncertain the differences are: half of each 95 % interval."""
+        intervals = [variant.comparison.interval for variant in self.variants if variant.comparison is not None]
+        return [(interval.high - interval.low) / 2 for interval in intervals if interval is not None]
 
 
 def summarize(results: Results, question: Question, metric_name: str | None = None) -> Summary:
@@ -130,6 +137,7 @@ def summarize(results: Results, question: Question, metric_name: str | None = No
         variants=tuple(_ordered(summaries, question.baseline, higher_is_better)),
         commits=tuple(sorted(set(runs["commit"].dropna()))),
         codes=tuple(sorted(set(runs["code_hash"].dropna()))),
+        crossing=crossing(runs, question.baseline),
     )
 
 

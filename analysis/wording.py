@@ -41,7 +41,7 @@ def sentence(summary: Summary, variant: VariantSummary) -> str:
         return f"{subject}: no verdict, {verdict_words(variant)}."
     judgement, metric = comparison.judgement, summary.metric
     mean, interval = comparison.pairs.mean, comparison.interval
-    places = decimals([interval.high - mean] if interval else [])
+    places = decimals(summary.half_widths())
     unit = f" {metric.points}" if metric.points else ""
     if comparison.pairs.constant and mean == 0:
         what = "stays the same"

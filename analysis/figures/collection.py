@@ -8,7 +8,6 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from analysis.factors import crossing
 from analysis.figures.curves import learning_curves
 from analysis.figures.forest import forest
 from analysis.figures.heatmap import heatmap
@@ -56,6 +55,5 @@ def _figures(results: Results, summary: Summary) -> Iterator[tuple[str, Figure |
     )
     for cost, what in (("parameters", "parameters"), ("flops", "FLOPs of a forward pass")):
         yield cost, tradeoff(summary, cost), f"{summary.metric.title} (mean ± standard deviation) against {what}."
-    crossed = crossing(results, summary.question)
-    if crossed is not None:
-        yield "crossing", heatmap(summary, crossed), f"Mean {title} in each cell of {' × '.join(crossed.factors)}."
+    if summary.crossing is not None:
+        yield "crossing", heatmap(summary), f"Mean {title} in each cell of {' × '.join(summary.crossing.factors)}."

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.digits import number
-from analysis.figures.style import FAINT, PALETTE, legend_above, new_figure, styled
+from analysis.figures.style import FAINT, PALETTE, legend_above, new_figure, short, styled
 from analysis.summary import Summary
 
 CURVE = "validation_accuracy"
@@ -43,12 +43,12 @@ def learning_curves(summary: Summary, epochs: pd.DataFrame, curve: str = CURVE) 
         grey = _band(axes, baseline, curve, scale, FAINT, "--")
         own = _band(axes, rows[rows["variant"] == name], curve, scale, PALETTE[0], "-")
         _say_if_outside(axes, rows[rows["variant"] == name], curve, scale, limits)
-        axes.set_title(name, pad=2, size=min(6.5, TITLE_POINTS / len(name)))
+        axes.set_title(short(name), pad=2, size=min(6.5, TITLE_POINTS / len(short(name))))
         axes.tick_params(labelsize=6, length=2, labelbottom=position >= len(panels) - across)
         sns.despine(ax=axes)
     for axes in list(grid.flat)[len(panels) :]:
         axes.set_visible(False)
-    legend_above(figure, {"variant": own, f"{summary.baseline.name} (mean ± std over seeds)": grey})
+    legend_above(figure, {"variant": own, f"{short(summary.baseline.name)} (mean ± std over seeds)": grey})
     figure.supxlabel("Epoch", size=8)
     unit = " (%)" if scale == 100 else ""
     figure.supylabel(f"{curve.replace('_', ' ').capitalize()}{unit}", size=8)

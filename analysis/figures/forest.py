@@ -7,10 +7,9 @@ from matplotlib.figure import Figure
 
 from analysis.digits import decimals, number
 from analysis.figures.limits import clipped
-from analysis.figures.style import FAINT, INK, MARKS, axes_of, legend_above, mark, new_figure, styled
+from analysis.figures.style import FAINT, INK, MARKS, axes_of, legend_above, mark, new_figure, short, styled
 from analysis.statistics.verdict import Verdict
 from analysis.summary import Summary, VariantSummary
-from analysis.tables.ablation import half_widths
 
 ROW_INCHES = 0.19
 
@@ -31,14 +30,14 @@ def forest(summary: Summary) -> Figure:
     if margin:
         axes.axvspan(-margin, margin, color="#000000", alpha=0.07, linewidth=0)
     axes.axvline(0, color=INK, linewidth=0.7)
-    places = decimals(half_widths([summary]))
+    places = decimals(summary.half_widths())
     for row, variant in enumerate(rows):
         _draw(axes, row, variant, limits, places)
-    axes.set_yticks(range(len(rows)), [variant.name for variant in rows])
+    axes.set_yticks(range(len(rows)), [short(variant.name) for variant in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     points = f" ({summary.metric.points})" if summary.metric.points else ""
-    axes.set_xlabel(f"{summary.metric.title}, difference from {summary.baseline.name}{points}")
+    axes.set_xlabel(f"{summary.metric.title}, difference from {short(summary.baseline.name)}{points}")
     _legend(figure, axes, rows)
     return figure
 

@@ -7,15 +7,15 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from analysis.digits import decimals
-from analysis.factors import Crossing
 from analysis.figures.style import new_figure, styled
 from analysis.summary import Summary
 
 
 @styled
-def heatmap(summary: Summary, crossing: Crossing) -> Figure | None:
+def heatmap(summary: Summary) -> Figure | None:
     """The metric's mean in every cell of two crossed factors; None for any other number of factors."""
-    if len(crossing.factors) != 2:
+    crossing = summary.crossing
+    if crossing is None or len(crossing.factors) != 2:
         return None
     down, across = crossing.factors
     by_name = {variant.name: variant for variant in summary.variants}

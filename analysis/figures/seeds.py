@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from analysis.digits import number
 from analysis.figures.forest import ROW_INCHES
 from analysis.figures.limits import clipped
-from analysis.figures.style import FAINT, INK, PALETTE, axes_of, legend_above, new_figure, styled
+from analysis.figures.style import FAINT, INK, PALETTE, axes_of, legend_above, new_figure, short, styled
 from analysis.summary import Summary
 
 SHAPES = ("o", "s", "^", "D", "v", "P", "X")
@@ -52,6 +52,7 @@ def seed_strip(summary: Summary) -> Figure:
             lost = f"missing: {row.missing[0].why}" if row.missing else "missing"
             text = f"◂ {number(row.mean, 1)}" if row.values else lost
             axes.text(low, position, f" {text}", va="center", size=7, color=INK if row.values else FAINT)
+    axes.set_yticks(range(len(rows)), [short(row.name) for row in rows])
     axes.set_ylabel("")
     axes.set_xlabel(summary.metric.heading)
     axes.set_ylim(len(rows) - 0.4, -0.6)

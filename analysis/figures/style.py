@@ -84,6 +84,13 @@ def styled(draw: Callable[P, Drawn]) -> Callable[P, Drawn]:
     return in_style
 
 
+def short(name: str, letters: int = 24) -> str:
+    """A name that leaves room for the picture, its middle left out; no dollar in it starts a formula."""
+    if len(name) > letters:
+        name = f"{name[: letters * 2 // 3]}…{name[-(letters // 3) :]}"
+    return name.replace("$", r"\$")
+
+
 def new_figure(height: float, width: float = COLUMN_INCHES) -> Figure:
     """An empty figure; sizes in inches."""
     return Figure(figsize=(width, height), layout="constrained")

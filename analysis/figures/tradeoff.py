@@ -9,7 +9,7 @@ from matplotlib.ticker import EngFormatter
 
 from analysis.digits import number
 from analysis.figures.limits import clipped
-from analysis.figures.style import COLUMN_INCHES, FAINT, axes_of, mark, new_figure, styled
+from analysis.figures.style import COLUMN_INCHES, FAINT, axes_of, mark, new_figure, short, styled
 from analysis.metrics import metric
 from analysis.summary import Summary, VariantSummary
 
@@ -61,9 +61,9 @@ def _label(*, axes_inches: float, figure: Figure, drawn: list[VariantSummary], s
     for position, variant in enumerate(ordered):
         room_below = low + step * (len(ordered) - 1 - position)
         place = max(min(place, max(variant.mean, low)), room_below)
-        text = variant.name if variant.mean >= low else f"{variant.name} ({number(variant.mean, 1)})"
+        beyond = "" if variant.mean >= low else f" ({number(variant.mean, 1)})"
         axes.annotate(
-            text,
+            f"{short(variant.name)}{beyond}",
             (variant.costs[cost] * metric(cost).scale, max(variant.mean, low)),
             xytext=(1.06, place),
             textcoords=axes.get_yaxis_transform(),

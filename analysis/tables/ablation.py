@@ -40,7 +40,9 @@ def ablation_table(summaries: Sequence[Summary], extra: Sequence[str] = ()) -> T
         *(Column(metric(name).heading) for name in after),
     )
     metric_places = decimals([variant.std for summary in summaries for variant in summary.variants])
-    difference_places = decimals(half_widths(summaries), default=metric_places)
+    difference_places = decimals(
+        [width for summary in summaries for width in summary.half_widths()], default=metric_places
+    )
     sections = tuple(
         Section(
             title=summary.question.name if len(summaries) > 1 else "",
@@ -125,13 +127,6 @@ def _cost_cell(variant: VariantSummary, name: str) -> Cell:
         return Cell(NOTHING, {name: None})
     shown = value * metric(name).scale
     return Cell(number(shown, 0) if name == "parameters" else significant(shown), {name: value}, value)
-
-
-def half_widths(summaries: Sequence[Summary]) -> list[float]:
-    """How uncertain the differences are: half of each interval."""
-    compared = [variant.comparison for summary in summaries for variant in summary.variants]
-    intervals = [each.interval for each in compared if each is not None and each.interval is not None]
-    return [(interval.high - interval.low) / 2 for interval in intervals]
 
 
 def _check_alike(first: Summary, other: Summary) -> None:

@@ -10,6 +10,8 @@ from analysis.summary import Summary
 from analysis.tables.ablation import ablation_table
 from analysis.tables.csv import comma_separated
 from analysis.tables.datasets import datasets_table
+from analysis.tables.details import details_table
+from analysis.tables.effects import effects_table
 from analysis.tables.html import html
 from analysis.tables.latex import latex
 from analysis.tables.markdown import markdown
@@ -20,7 +22,7 @@ FORMS = {".md": markdown, ".tex": latex, ".csv": comma_separated, ".html": html}
 
 
 def labels(summaries: Sequence[Summary]) -> list[str]:
-    """A word for each summary that no other has: the ablation's name, with the data set where it comes several times."""
+    """A word for each summary that no other has: the ablation's name, with the data set where it comes again."""
     names = [summary.question.name for summary in summaries]
     return [
         name if names.count(name) == 1 else f"{name}-{summary.dataset}"
@@ -29,12 +31,15 @@ def labels(summaries: Sequence[Summary]) -> list[str]:
 
 
 def build_tables(summaries: Sequence[Summary], extra: Sequence[str] = ()) -> list[Table]:
-    """A table for each ablation and data set; then, where there are several, one with the data sets as columns and one
-    with all ablations; published results beside ours where there are any. `extra`: further metrics to show."""
+    """For each ablation and data set its table, its factors' effects where it crosses some, and all its tests; then,
+    where there are several, one with the data sets as columns and one with all ablations; published results beside ours
+    where there are any. `extra`: further metrics to show."""
     tables = [
         replace(ablation_table([summary], extra), label=label)
         for summary, label in zip(summaries, labels(summaries), strict=True)
     ]
+    for summary, label in zip(summaries, labels(summaries), strict=True):
+        tables += [table for table in (effects_table(summary, label), details_table(summary, label)) if table]
     groups: dict[str, list[Summary]] = {}
     for summary in summaries:
         groups.setdefault(summary.question.name, []).append(summary)

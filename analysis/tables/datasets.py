@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from analysis.digits import NOTHING, decimals
 from analysis.summary import Summary
-from analysis.tables.ablation import difference_cells, half_widths, metric_cell
+from analysis.tables.ablation import difference_cells, metric_cell
 from analysis.tables.notes import notes
 from analysis.tables.table import Cell, Column, Section, Table
 from terminator.errors import UserError
@@ -47,7 +47,7 @@ def _cells(summary: Summary, name: str) -> list[Cell]:
     if variant is None:
         return [Cell(NOTHING)] * 3
     places = decimals([each.std for each in summary.variants])
-    difference, _, verdict = difference_cells(summary, variant, decimals(half_widths([summary]), default=places))
+    difference, _, verdict = difference_cells(summary, variant, decimals(summary.half_widths(), default=places))
     return [_of(summary, cell) for cell in (metric_cell(summary, variant, places), difference, verdict)]
 
 

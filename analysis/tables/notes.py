@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from analysis.digits import number
-from analysis.summary import Missing, Summary
+from analysis.summary import Summary
 from analysis.tables.table import TIE
 
 
@@ -51,21 +51,24 @@ def _provenance(summaries: Sequence[Summary]) -> Iterator[str]:
         yield f"Mixed code{of}: ‡ marks rows whose code is not the baseline's; their differences may come from that."
 
 
-def _lost(missing: Sequence[Missing]) -> Iterator[str]:
-    """The seeds that were lost to the same thing, together."""
-    seeds: dict[str, list[int]] = {}
-    for each in missing:
-        message = f" ({each.message})" if each.message else ""
-        seeds.setdefault(f"{each.why}{message}", []).append(each.seed)
-    for why, lost in seeds.items():
-        yield f"seed{'s' if len(lost) > 1 else ''} {', '.join(map(str, lost))}: {why}"
+def missing_runs(summary: Summary) -> list[str]:
+    """The variants with runs without a result; the seeds that were lost to the same thing stand together."""
+    lines = []
+    for variant in summary.variants:
+        seeds: dict[str, list[int]] = {}
+        for each in variant.missing:
+            message = f" ({each.message})" if each.message else ""
+            seeds.setdefault(f"{each.why}{message}", []).append(each.seed)
+        lost = [f"seed{'s' if len(of) > 1 else ''} {', '.join(map(str, of))}: {why}" for why, of in seeds.items()]
+        if lost:
+            lines.append(f"{variant.name}, {'; '.join(lost)}")
+    return lines
 
 
 def _gaps(summary: Summary) -> Iterator[str]:
-    prefix = f"{summary.question.name}, " if summary.question.name else ""
+    for line in missing_runs(summary):
+        yield f"Missing: {summary.question.name}, {line}."
     for variant in summary.variants:
-        if variant.missing:
-            yield f"Missing: {prefix}{variant.name}, {'; '.join(_lost(variant.missing))}."
         comparison = variant.comparison
         if comparison is None or not variant.values:
             continue

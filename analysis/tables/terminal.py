@@ -13,12 +13,13 @@ WIDTH_WITHOUT_TERMINAL = 140
 
 
 def print_table(table: Table, console: Console | None = None) -> None:
-    """Print to standard output, or to `console`."""
+    """Print to standard output, or to `console`, with an empty line after it."""
     if console is None:
         console = Console()
         if not console.is_terminal:  # a log has no width; a table broken into narrow columns helps nobody there
             console = Console(width=WIDTH_WITHOUT_TERMINAL)
     console.print(terminal(table))
+    console.print()
 
 
 def terminal(table: Table) -> RenderableType:

@@ -15,7 +15,7 @@ def test_report_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "no_gated" in out
     assert "Images/s" in out
     folder = tmp_path / "reports" / "branches"
-    assert out.splitlines()[-1] == f"Report: {folder}"
+    assert out.splitlines()[-1] == f"Report: {folder / 'report.html'}"
     assert (folder / "figures" / "branches-differences.pdf").exists()
     assert {path.suffix for path in (folder / "tables").iterdir()} == {".md", ".tex", ".csv", ".html"}
 

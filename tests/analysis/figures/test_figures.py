@@ -9,7 +9,6 @@ import matplotlib.image as image
 import pytest
 
 import analysis
-from analysis.factors import crossing
 from analysis.figures.collection import draw_figures
 from analysis.figures.curves import learning_curves
 from analysis.figures.forest import forest
@@ -31,17 +30,11 @@ def read(invented: Invented, root: Path) -> tuple[Results, Summary]:
 
 
 def crossed() -> Invented:
-    rows = [
-        Row("full", {}, 0.0, {"model.gate": "rgu", "objective.slow_loss": "channel_sum"}),
-        Row("a", {"model.gate": "glu"}, -0.01, {"model.gate": "glu", "objective.slow_loss": "channel_sum"}),
-        Row("b", {"objective.slow_loss": "off"}, -0.02, {"model.gate": "rgu", "objective.slow_loss": "off"}),
-        Row(
-            "c",
-            {"model.gate": "glu", "objective.slow_loss": "off"},
-            -0.04,
-            {"model.gate": "glu", "objective.slow_loss": "off"},
-        ),
-    ]
+    cells = [("full", "rgu", "tile", 0), ("a", "glu", "tile", -1), ("b", "rgu", "off", -2), ("c", "glu", "off", -4)]
+    rows = []
+    for name, gate, loss, points in cells:
+        levels = {"model.gate": gate, "objective.slow_loss": loss}
+        rows.append(Row(name, levels, points / 100, levels))
     return Invented(rows)
 
 
@@ -76,20 +69,14 @@ def test_curves_have_a_panel_a_variant(tmp_path: Path) -> None:
 
 
 def test_heat_map_has_the_cells_means(tmp_path: Path) -> None:
-    results, summary = read(crossed(), tmp_path)
-    found = crossing(results, summary.question)
-    assert found is not None
-    assert found.factors == ("gate", "slow_loss")
-    figure = heatmap(summary, found)
+    _, summary = read(crossed(), tmp_path)
+    assert summary.crossing is not None
+    assert summary.crossing.factors == ("gate", "slow_loss")
+    figure = heatmap(summary)
     assert figure is not None
     shown = sorted(float(text.get_text()) for text in figure.axes[0].texts)
     assert shown == pytest.approx(sorted(variant.mean for variant in summary.variants), abs=0.06)
-    assert crossing(*_uncrossed(tmp_path / "other")) is None
-
-
-def _uncrossed(root: Path) -> tuple[Results, analysis.Question]:
-    results, summary = read(branches(1), root)
-    return results, summary.question
+    assert read(branches(1), tmp_path / "other")[1].crossing is None
 
 
 @pytest.mark.parametrize(

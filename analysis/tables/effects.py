@@ -1,0 +1,58 @@
+"""The table of main effects and interactions of an ablation that crosses factors."""
+
+from __future__ import annotations
+
+from analysis.digits import NOTHING, decimals, number, p_value
+from analysis.factors import Crossing
+from analysis.statistics.factorial import Effect, effects
+from analysis.summary import Summary
+from analysis.tables.table import Cell, Column, Section, Table
+from terminator.errors import UserError
+
+
+def effects_table(summary: Summary, label: str) -> Table | None:
+    """A row for each effect of leaving the baseline's level; None where nothing is crossed or cells are missing."""
+    crossed = summary.crossing
+    if crossed is None:
+        return None
+    values = {variant.name: variant.values for variant in summary.variants}
+    try:
+        found = effects(
+            {cell: values[name] for cell, name in crossed.cells.items()}, crossed.factors, crossed.reference
+        )
+    except UserError:
+        return None
+    places = decimals([(e.interval.high - e.interval.low) / 2 for e in found if e.interval])
+    points = f" ({summary.metric.points})" if summary.metric.points else ""
+    columns = (
+        Column("Effect", numeric=False),
+        Column(f"{summary.metric.title}{points} [95\u00a0%]"),
+        Column("p (Holm)"),
+        Column("Seeds"),
+    )
+    notes = (
+        f"Main effect: the change from the level of {summary.baseline.name}, averaged over the other factors' levels. "
+        "Interaction (×): by how much the first change does more beside the second than without it. "
+        "Each from one contrast a seed, with its 95\u00a0% t interval; p: paired t-test, Holm over all effects.",
+    )
+    rows = tuple(_row(summary, crossed, effect, places) for effect in found)
+    title = f"{summary.question.name}: main effects and interactions ({summary.dataset})"
+    return Table(f"{label}-effects", title, columns, (Section("", rows),), notes)
+
+
+def _row(summary: Summary, crossed: Crossing, effect: Effect, places: int) -> tuple[Cell, ...]:
+    reference = dict(zip(crossed.factors, crossed.reference, strict=True))
+    name = " × ".join(
+        f"{factor}: {reference[factor]} → {level}" for factor, level in zip(effect.factors, effect.levels, strict=True)
+    )
+    interval = effect.interval
+    text = number(effect.pairs.mean, places, sign=True)
+    if interval is not None:
+        text += f" [{number(interval.low, places, sign=True)},\u00a0{number(interval.high, places, sign=True)}]"
+    data = {"effect_low": interval.low if interval else None, "effect_high": interval.high if interval else None}
+    return (
+        Cell(name, {"ablation": summary.question.name, "effect": name}),
+        Cell(text or NOTHING, {"effect_mean": effect.pairs.mean, **data}, effect.pairs.mean),
+        Cell(p_value(effect.p), {"p_holm": effect.p}, effect.p),
+        Cell(str(effect.pairs.n), {"pairs": effect.pairs.n}, float(effect.pairs.n)),
+    )

@@ -1,0 +1,84 @@
+"""The page in a real browser: it loads, sorts, fits and prints, whatever a name or a log holds."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from analysis.report import write_report
+from terminator.ledger import Reason
+from tests.analysis.ledgers import Row, branches
+from tests.analysis.page.browser import CHROMIUM, DRIVER, Browser, browser
+
+HOSTILE = "</td><script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'>{{ 7 * 7 }} $x_$"
+LOG = f"\x1b[31mloss 1.0\rloss 0.5\n{HOSTILE}\n" + "x" * 3000
+needs_browser = pytest.mark.skipif(not (DRIVER and CHROMIUM), reason="chromium and chromedriver are not installed")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("results")
+    lost = {("no_gated", 1): (Reason.exception, HOSTILE)}
+    rows = [*branches(3).rows, Row(HOSTILE, {"model.gate": "glu"}, -0.02)]
+    branches(rows=rows, failed=lost, log=LOG, question=f"Which? {HOSTILE}", epochs=2).write(root)
+    return write_report(root, "branches")
+
+
+@pytest.fixture(scope="module")
+def opened(page: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browser(tmp_path_factory.mktemp("profile")) as session:
+        session.resize(1280, 900)
+        session.open(page)
+        yield session
+
+
+def test_the_page_is_whole_and_asks_for_nothing(page: Path) -> None:
+    text = page.read_text("utf-8")
+    assert "http://" not in text
+    assert "https://" not in text
+    assert text.count("data:image/png;base64,") == 5
+    assert "<script>window" not in text
+    assert "<img src=x" not in text
+    assert "{{ 7 * 7 }} $x_$" in text
+    assert "loss 0.5" in text
+    assert "loss 1.0" not in text
+    assert "python -m terminator.run data=digits model.branches.gated=false seed=0" in text
+
+
+@needs_browser
+def test_it_loads_without_errors_and_runs_nothing_foreign(opened: Browser) -> None:
+    assert opened.complaints() == []
+    assert opened.script("return window.hacked") is None
+    assert opened.script("return [...document.images].every((image) => image.naturalWidth > 0)") is True
+
+
+@needs_browser
+def test_sorting(opened: Browser) -> None:
+    column = "return [...document.querySelector('table').tBodies[0].rows].map((row) => row.cells[{}].textContent)"
+    before = opened.script(column.format(0))
+    assert before[0] == "full"
+    opened.click("(//table)[1]//th[contains(., 'Parameters')]/button")
+    numbers = [float(text.replace(",", "")) for text in opened.script(column.format(1))]
+    assert numbers == sorted(numbers)
+    opened.click("(//table)[1]//th[contains(., 'Parameters')]/button")
+    assert [float(text.replace(",", "")) for text in opened.script(column.format(1))] == sorted(numbers, reverse=True)
+    opened.click("(//table)[1]//th[contains(., 'Variant')]/button")
+    names = opened.script(column.format(0))
+    assert sorted(names) == sorted(before)
+    assert [name for name in names if name != HOSTILE] == ["full", "no_gated", "no_global_gated", "no_si_glu"]
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_nothing_overflows(width: int, opened: Browser) -> None:
+    opened.script("for (const each of document.querySelectorAll('details')) each.open = true")
+    opened.resize(width, 800)
+    assert opened.script("return document.documentElement.scrollWidth") <= width
+
+
+@needs_browser
+def test_it_prints(opened: Browser) -> None:
+    assert base64.b64decode(opened.printed()).startswith(b"%PDF")
