@@ -1,0 +1,122 @@
+"""Jobs that are interrupted go back to the queue and end with the very numbers of undisturbed ones."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from terminator.cluster.scheduler import Slurm
+from terminator.cluster.submit import submit
+from terminator.ledger import Ledger, Outcome, Reason, Run, RunState, Sweep
+from tests.slurm.conftest import Cluster
+from tests.slurm.sweeps import PROFILE, all_done, determined, freeze, in_epoch, jobs_of, runs_of, tiny, undisturbed
+
+EPOCHS = 20  # enough to be hit in
+
+
+def job_in_epoch(cluster: Cluster, ledger: Ledger, sweep: Sweep, run: Run, epoch: int = 1) -> str:
+    """The job of the run, once it has trained so far."""
+    cluster.wait(lambda: in_epoch(run, epoch), 120)
+    return jobs_of(ledger, sweep)[run.key].id
+
+
+def test_every_kind_of_preemption_continues_exactly(cluster: Cluster, tmp_path: Path) -> None:
+    configs = [tiny(EPOCHS, seed) for seed in range(4)]
+    ledger, sweep = freeze(tmp_path / "cluster", configs)
+    runs = runs_of(ledger, sweep)
+    submit(ledger, sweep, PROFILE, runs)
+    for run, blow in zip(runs, ("USR2", "TERM", "requeue", "urgent"), strict=True):
+        job = job_in_epoch(cluster, ledger, sweep, run)
+        if blow == "requeue":
+            cluster.run("scontrol", "requeue", job)
+        elif blow == "urgent":
+            wanted = ("--partition=urgent", "--nodes=2", "--gpus-per-node=2", "--output=/dev/null")
+            cluster.run("sbatch", *wanted, "--wrap=sleep 1")
+        else:
+            cluster.run("scancel", f"--signal={blow}", job)
+    cluster.wait(lambda: all_done(ledger, sweep), 240)
+    reference = undisturbed(tmp_path / "local", configs)
+    for run in runs:
+        assert determined(run) == determined(reference.run(run.key))
+        first, *_, last = run.attempts()
+        assert first.end is not None
+        assert (first.end.outcome, first.end.reason) == (Outcome.preempted, Reason.preempted)
+        assert last.resumed_from is not None
+        assert (last.resumed_from.epoch, last.resumed_from.step) > (0, 0)
+        assert {attempt.job.id for attempt in run.attempts() if attempt.job} == {first.job.id if first.job else None}
+    cluster.wait(lambda: {job.state for job in jobs_of(ledger, sweep).values()} == {"COMPLETED"})
+
+
+def test_two_tasks_stop_and_go_on_together(cluster: Cluster, tmp_path: Path) -> None:
+    profile = replace(PROFILE, nodes=2)
+    disturbed, sweep = freeze(tmp_path / "disturbed", [tiny(EPOCHS)])
+    submit(disturbed, sweep, profile, runs_of(disturbed, sweep))
+    (run,) = runs_of(disturbed, sweep)
+    job = job_in_epoch(cluster, disturbed, sweep, run)
+    steps = cluster.run("squeue", "--noheader", "--steps", f"--jobs={job}", "--format=%i").split()
+    cluster.run("scancel", "--signal=USR2", next(step for step in steps if step.endswith(".0")))
+    cluster.wait(lambda: all_done(disturbed, sweep), 180)
+    calm, sweep = freeze(tmp_path / "calm", [tiny(EPOCHS)])
+    submit(calm, sweep, profile, runs_of(calm, sweep))
+    cluster.wait(lambda: all_done(calm, sweep), 120)
+    assert determined(run) == determined(calm.run(run.key))
+    assert [attempt.end.outcome for attempt in run.attempts() if attempt.end] == [Outcome.preempted, Outcome.done]
+
+
+def test_the_time_limit_is_counted_apart(cluster: Cluster, tmp_path: Path) -> None:
+    """SLURM itself sends the signal, within the last 45 seconds of the one-minute limit."""
+    ledger, sweep = freeze(tmp_path, [tiny(10_000)])
+    submit(ledger, sweep, replace(PROFILE, timeout_min=1, max_timeouts=0), runs_of(ledger, sweep))
+    (run,) = runs_of(ledger, sweep)
+    began = time.monotonic()
+    cluster.wait(lambda: run.state(lambda attempt: True).state is RunState.failed, 75)
+    assert time.monotonic() - began > 10
+    status = run.state()
+    assert (status.reason, status.message) == (
+        Reason.timeout,
+        "reached its time limit 1 times, max_timeouts=0: retry goes on from the checkpoint",
+    )
+    cluster.wait(lambda: jobs_of(ledger, sweep)[run.key].ended)
+    assert (jobs_of(ledger, sweep)[run.key].state, jobs_of(ledger, sweep)[run.key].exit_code) == ("FAILED", 75)
+    assert run.attempts()[-1].folder.joinpath("checkpoint.pt").exists()
+
+
+def test_preempted_too_often_and_retried(cluster: Cluster, tmp_path: Path) -> None:
+    configs = [tiny(EPOCHS)]
+    ledger, sweep = freeze(tmp_path / "cluster", configs)
+    submit(ledger, sweep, replace(PROFILE, max_preemptions=0), runs_of(ledger, sweep))
+    (run,) = runs_of(ledger, sweep)
+    cluster.run("scancel", "--signal=TERM", job_in_epoch(cluster, ledger, sweep, run))
+    cluster.wait(lambda: run.state(lambda attempt: True).state is RunState.failed)
+    assert run.state().reason is Reason.preempted
+    cluster.wait(lambda: jobs_of(ledger, sweep)[run.key].ended)
+    assert Slurm(ledger, sweep).retry([run]) == 0
+    cluster.wait(lambda: all_done(ledger, sweep), 120)
+    assert determined(run) == determined(undisturbed(tmp_path / "local", configs).run(run.key))
+    assert run.attempts()[-1].resumed_from is not None
+
+
+def test_a_killed_job_continues_from_its_checkpoint_when_retried(cluster: Cluster, tmp_path: Path) -> None:
+    configs = [tiny(EPOCHS)]
+    ledger, sweep = freeze(tmp_path / "cluster", configs)
+    submit(ledger, sweep, PROFILE, runs_of(ledger, sweep))
+    (run,) = runs_of(ledger, sweep)
+    job_in_epoch(cluster, ledger, sweep, run, epoch=2)
+    pid = run.attempts()[-1].pid
+    assert pid is not None
+    task = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    for victim in (task, pid):
+        os.kill(victim, signal.SIGKILL)
+    cluster.wait(lambda: jobs_of(ledger, sweep)[run.key].ended)
+    slurm = Slurm(ledger, sweep)
+    slurm.refresh()
+    assert (run.state().state, run.state().reason) == (RunState.failed, Reason.killed)
+    slurm.retry([run])
+    cluster.wait(lambda: all_done(ledger, sweep), 120)
+    last = run.attempts()[-1]
+    assert last.resumed_from is not None
+    assert last.resumed_from.epoch >= 1
+    assert determined(run) == determined(undisturbed(tmp_path / "local", configs).run(run.key))
