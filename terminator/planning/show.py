@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -14,20 +15,19 @@ def show_plan(console: Console, plan: Plan, sweep: Sweep, ledger: Ledger) -> Non
     """One table an ablation, then the number of runs: in all, done already, shared between ablations."""
     for planned, frozen in zip(plan.ablations, sweep.ablations, strict=True):
         title = f"{planned.name}: {planned.settings.question}" if planned.settings.question else planned.name
-        table = Table(title=title, title_justify="left", caption_justify="left")
-        for column in ("variant", "overrides"):
-            table.add_column(column, overflow="fold")
-        for column in ("parameters", "MFLOPs", "runs", "done"):
-            table.add_column(column, justify="right")
+        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        table.add_column("variant", no_wrap=True)
+        for column in ("parameters", "MFLOPs", "done"):
+            table.add_column(column, justify="right", no_wrap=True)
+        table.add_column("overrides", overflow="fold")
         for each, variant in zip(planned.variants, frozen.variants, strict=True):
             done = sum(ledger.run(key).state().state is RunState.done for key in variant.runs.values())
             table.add_row(
                 each.variant.name,
-                "\n".join(to_words(each.variant.overrides)),
                 f"{each.cost.parameters:,}",
                 f"{each.cost.flops / 1e6:,.2f}",
-                str(len(variant.runs)),
-                str(done),
+                f"{done}/{len(variant.runs)}",
+                "\n".join(to_words(each.variant.overrides)),
             )
         console.print(table)
     keys = sweep.keys()
