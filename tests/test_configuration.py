@@ -12,7 +12,7 @@ from hydra.errors import ConfigCompositionException
 
 from terminator.config import from_plain, to_plain
 from terminator.errors import UserError
-from terminator.model import build
+from terminator.model.build import build
 from terminator.planning.compose import typed
 from terminator.settings import Settings, register_schemas
 from terminator.shipped import shipped

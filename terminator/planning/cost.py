@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from terminator.config import RunConfig, from_plain, to_plain
-from terminator.model import build
+from terminator.model.build import build
 from terminator.model.flops import forward_flops
 
 

@@ -7,7 +7,7 @@ from typing import Any, TextIO
 from terminator.config import from_plain
 from terminator.data.loading import load
 from terminator.ledger import Attempt, Run
-from terminator.model import build
+from terminator.model.build import build
 from terminator.training.config import Protocol
 from terminator.training.device import prepare_device
 from terminator.training.loop import Trainer

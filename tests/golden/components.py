@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from terminator.model import build
 from terminator.model.block import SFNEBlock
+from terminator.model.build import build
 from terminator.model.config import SlowNetworkKind
 from terminator.model.gating import RecursiveGatedUnit
 from terminator.model.interaction import HyperChannelInteraction, HyperInteraction

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from terminator.model import Output, build
+from terminator.model.build import build
 from terminator.model.classifier import Classifier
 from terminator.model.comparison_config import ContinuousKernelConfig, LargeKernelConfig, ResNetConfig
 from terminator.model.config import ModelConfig
+from terminator.model.network import Output
 
 SMALL = [
     ResNetConfig(depth=8, channels=4),

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from terminator.model import build
+from terminator.model.build import build
 from terminator.model.comparison_config import ContinuousKernelConfig
 from terminator.model.continuous_kernel_cnn import ContinuousKernelConvolution, centred_convolution
 

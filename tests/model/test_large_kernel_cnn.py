@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from terminator.model import build
+from terminator.model.build import build
 from terminator.model.comparison_config import LargeKernelConfig
 from terminator.model.large_kernel_cnn import ConvMixerBlock
 

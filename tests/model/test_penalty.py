@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from terminator.model import build
+from terminator.model.build import build
 from terminator.model.config import TerminatorConfig
 from terminator.model.network import Terminator
 from terminator.model.penalty import SLOW_FACTOR

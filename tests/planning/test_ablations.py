@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from terminator.config import RunConfig
-from terminator.model import build
+from terminator.model.build import build
 from terminator.planning.compose import Composer
 from terminator.planning.variants import to_words, variants
 from terminator.settings import AblationConfig

@@ -12,7 +12,7 @@ from terminator.config import RunConfig
 from terminator.data.config import DataConfig
 from terminator.data.loading import load
 from terminator.errors import UserError
-from terminator.model import build
+from terminator.model.build import build
 from terminator.training.config import ObjectiveConfig, OptimizerConfig, OptimizerName, Precision, Protocol, SlowLoss
 from terminator.training.evaluation import Score, evaluate, even_batches
 from terminator.training.experiment import run_experiment
