@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from terminator.ledger import Ledger, Reason, Result, Run, RunState, Spec, Status, Sweep
+from terminator.tracking.known import Place
+from terminator.tracking.uri import default_uri
 
 LONGEST_PARAMETER = 6000  # MLflow's limit; the artifact spec.json holds the whole value
 STOPPED = (Reason.killed, Reason.cancelled, Reason.interrupted)
@@ -17,7 +19,7 @@ STOPPED = (Reason.killed, Reason.cancelled, Reason.interrupted)
 class Entry:
     """One MLflow run: a run of the ledger in its place in an ablation. One shared by two ablations has two entries."""
 
-    store: str | None  # its URI; None for ROOT/mlflow.db
+    store: str  # its tracking URI
     experiment: str
     variant: str
     seed: int
@@ -29,6 +31,11 @@ class Entry:
     def name(self) -> str:
         """`variant/seed`."""
         return f"{self.variant}/{self.seed}"
+
+    @property
+    def place(self) -> Place:
+        """What tells it from the others."""
+        return Place(self.experiment, self.key, self.variant, str(self.seed))
 
 
 class Point(NamedTuple):
@@ -46,15 +53,15 @@ def entries(ledger: Ledger, sweeps: Sequence[Sweep] | None, uri: str | None) -> 
     `uri`: a store other than the sweeps' own, for untracked sweeps too.
     """
     wanted = None if sweeps is None else {cell.key for sweep in sweeps for cell in sweep.cells()}
-    found: dict[tuple[str | None, str, str, int, str], Entry] = {}
+    found: dict[tuple[str, Place], Entry] = {}
     for sweep in ledger.sweeps():
         if not sweep.tracked and uri is None:
             continue
-        store = uri or sweep.tracking_uri
+        store = uri or sweep.tracking_uri or default_uri(ledger.root)
         for ablation, variant, seed, key in sweep.cells():
             if wanted is None or key in wanted:
-                place = (store, ablation.name, variant.name, seed, key)
-                found.setdefault(place, Entry(*place, question=ablation.question, sweep=sweep.id))
+                entry = Entry(store, ablation.name, variant.name, seed, key, ablation.question, sweep.id)
+                found.setdefault((store, entry.place), entry)
     return list(found.values())
 
 
@@ -71,16 +78,13 @@ def mlflow_status(status: Status) -> str:
     }[status.state]
 
 
-def identity(entry: Entry) -> dict[str, str]:
-    """The tags that tell an entry from the others of its experiment."""
-    return {"run_key": entry.key, "variant": entry.variant, "seed": str(entry.seed)}
-
-
 def tags(entry: Entry, spec: Spec, status: Status) -> dict[str, str]:
     """All tags but `epoch`, the last epoch whose metrics MLflow has."""
     commit = spec.code.commit or "none"
     return {
-        **identity(entry),
+        "run_key": entry.key,
+        "variant": entry.variant,
+        "seed": str(entry.seed),
         "state": status.state.value,
         "reason": status.reason.value if status.reason else "",
         "attempt": str(status.attempt),

@@ -21,10 +21,11 @@ for _name, _value in {
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what of its libraries mlflow uses that is deprecated is its own business
     from mlflow import MlflowClient
-    from mlflow.entities import Metric, Param, Run, RunTag
+    from mlflow.entities import Metric, Param, Run, RunTag, ViewType
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-from terminator.tracking.entries import Point  # noqa: E402
+from terminator.tracking.entries import Entry, Point  # noqa: E402
+from terminator.tracking.known import Known, Place  # noqa: E402
 from terminator.tracking.uri import SQLITE, is_server, sqlite_path  # noqa: E402
 
 POINTS_PER_BATCH = 1000  # MLflow's limits
@@ -37,42 +38,34 @@ for _noisy in ("mlflow", "alembic", "urllib3"):  # their complaints come as exce
 
 
 class Store:
-    """The store at `uri`; None for a sqlite file under `root`, which is made if it isn't there."""
+    """The store at `uri`; a sqlite file is made if it isn't there. Artifacts go under `root`, except a server's."""
 
-    def __init__(self, root: Path, uri: str | None) -> None:
-        uri = uri or f"{SQLITE}{root / 'mlflow.db'}"
+    def __init__(self, root: Path, uri: str) -> None:
         artifacts = (root / "mlflow-artifacts").as_uri()
         if path := sqlite_path(uri):
             make_database(path, artifacts)
         self._artifacts = None if is_server(uri) else artifacts
         self._client = MlflowClient(uri, registry_uri=uri)
+        self._experiments: dict[str, str] = {}  # name → id
 
-    def experiment(self, name: str, question: str) -> str:
-        """The id of the experiment of that name, made or brought back if need be."""
-        experiment = self._client.get_experiment_by_name(name)
-        if experiment is None:
-            location = f"{self._artifacts}/{name}" if self._artifacts else None
-            note = {"mlflow.note.content": question} if question else {}
-            return str(self._client.create_experiment(name, location, note))
-        if experiment.lifecycle_stage != "active":
-            self._client.restore_experiment(experiment.experiment_id)
-        return str(experiment.experiment_id)
+    def known(self, experiments: Iterable[str]) -> dict[Place, Known]:
+        """The runs of these experiments; of several in one place, the oldest."""
+        known: dict[Place, Known] = {}
+        for name in experiments:
+            experiment = self._client.get_experiment_by_name(name)
+            for run in self._runs(experiment.experiment_id) if experiment else ():
+                deleted = run.info.lifecycle_stage != "active"
+                mine = Known(run.info.run_id, run.info.status, run.data.tags, deleted)
+                known.setdefault(mine.place(name), mine)
+        return known
 
-    def runs(self, experiment: str) -> Iterator[Run]:
-        """Every run of an experiment, oldest first."""
-        token = None
-        while True:
-            page = self._client.search_runs(
-                [experiment], max_results=RUNS_PER_PAGE, order_by=["attributes.start_time ASC"], page_token=token
-            )
-            yield from page
-            token = page.token
-            if not token:
-                return
-
-    def create(self, experiment: str, name: str, start: int | None, tags: Mapping[str, str]) -> str:
+    def create(self, entry: Entry, start: int | None) -> str:
         """A new run's id."""
-        run = self._client.create_run(experiment, start_time=start, tags=dict(tags), run_name=name)
+        tags = entry.place._asdict()
+        name = tags.pop("experiment")
+        if name not in self._experiments:
+            self._experiments[name] = self._experiment(name, entry.question)
+        run = self._client.create_run(self._experiments[name], start_time=start, tags=tags, run_name=entry.name)
         return str(run.info.run_id)
 
     def set_up(self, run_id: str, parameters: Mapping[str, str], artifacts: Iterable[Path]) -> None:
@@ -98,6 +91,32 @@ class Store:
             self._client.set_terminated(run_id, status, ended)
         else:
             self._client.update_run(run_id, status)
+
+    def _experiment(self, name: str, question: str) -> str:
+        """The id of the experiment of that name, made or brought back if need be."""
+        experiment = self._client.get_experiment_by_name(name)
+        if experiment is None:
+            location = f"{self._artifacts}/{name}" if self._artifacts else None
+            note = {"mlflow.note.content": question} if question else {}
+            return str(self._client.create_experiment(name, location, note))
+        if experiment.lifecycle_stage != "active":
+            self._client.restore_experiment(experiment.experiment_id)
+        return str(experiment.experiment_id)
+
+    def _runs(self, experiment: str) -> Iterator[Run]:
+        token = None
+        while True:
+            page = self._client.search_runs(
+                [experiment],
+                run_view_type=ViewType.ALL,
+                max_results=RUNS_PER_PAGE,
+                order_by=["attributes.start_time ASC"],
+                page_token=token,
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
 
 
 def make_database(path: Path, artifacts: str) -> None:

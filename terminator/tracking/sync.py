@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +10,11 @@ from terminator.errors import UserError
 from terminator.ledger import Ledger, Result, Run, RunState, Status, Sweep
 from terminator.tracking import entries
 from terminator.tracking.entries import Entry, Point
+from terminator.tracking.known import Known, read_known
 from terminator.tracking.lock import only_one
+from terminator.tracking.uri import sqlite_path
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run as Known
-
     from terminator.tracking.store import Store
 
 SECONDS_FOR_LOCK = 30.0
@@ -37,8 +37,17 @@ class SyncReport:
         return SyncReport(runs, points, self.unchanged + other.unchanged, "; ".join(problems) or None)
 
     def __str__(self) -> str:
-        done = f"{self.runs} runs and {self.points} points written, {self.unchanged} runs up to date"
-        return done if self.problem is None else f"{done}; {self.problem}; the next sync brings in the rest"
+        done = f"{self.runs + self.unchanged} runs up to date, {self.points:,} new points"
+        return done if self.problem is None else f"{self.problem}; the next sync brings in the rest; {done}"
+
+
+@dataclass(frozen=True)
+class _Update:
+    """What MLflow lacks of a run."""
+
+    tags: dict[str, str]
+    status: str
+    points: list[Point]
 
 
 def sync(
@@ -61,70 +70,60 @@ def sync(
                 for written in _sync_store(ledger, store, [entry for entry in todo if entry.store == store]):
                     report += written
         except Exception as error:  # whatever it is, it must not take down what is being tracked
-            report += SyncReport(problem=f"{store or ledger.root / 'mlflow.db'}: {_why(error)}")
+            report += SyncReport(problem=f"{store}: {_why(error)}")
     return report
 
 
-def _sync_store(ledger: Ledger, uri: str | None, todo: list[Entry]) -> Iterator[SyncReport]:
+def _sync_store(ledger: Ledger, uri: str, todo: list[Entry]) -> Iterator[SyncReport]:
+    path = sqlite_path(uri)
+    store = None if path else _open(ledger, uri)
+    known = store.known({entry.experiment for entry in todo}) if store else read_known(path) if path else {}
+    for entry in todo:
+        run, mine = ledger.run(entry.key), known.get(entry.place)
+        status = run.state()
+        if status.state is RunState.pending:
+            continue  # it has nothing to say yet
+        try:
+            update = _update(entry, run, status, mine)
+            if update is None:
+                yield SyncReport(unchanged=1)
+                continue
+            store = store or _open(ledger, uri)
+            _write(store, entry, run, status, mine, update)
+            yield SyncReport(runs=1, points=len(update.points))
+        except Exception as error:
+            if not isinstance(error, UserError) and getattr(error, "error_code", "") not in BAD_REQUESTS:
+                raise
+            yield SyncReport(problem=f"{entry.name}: {_why(error)}")
+
+
+def _open(ledger: Ledger, uri: str) -> Store:
     from terminator.tracking.store import Store
 
-    store = Store(ledger.root, uri)
-    for name in dict.fromkeys(entry.experiment for entry in todo):
-        of_experiment = [entry for entry in todo if entry.experiment == name]
-        experiment = store.experiment(name, of_experiment[0].question)
-        known = _known(store, experiment)
-        for entry in of_experiment:
-            try:
-                yield _sync_run(store, experiment, entry, ledger.run(entry.key), known)
-            except Exception as error:
-                if not isinstance(error, UserError) and getattr(error, "error_code", "") not in BAD_REQUESTS:
-                    raise
-                yield SyncReport(problem=f"{entry.name}: {_why(error)}")
+    return Store(ledger.root, uri)
 
 
-Identity = tuple[tuple[str, str], ...]
-
-
-def _known(store: Store, experiment: str) -> dict[Identity, Known]:
-    """MLflow's runs by who they are; of several, the oldest."""
-    known: dict[Identity, Known] = {}
-    for run in store.runs(experiment):
-        tags = run.data.tags
-        known.setdefault(tuple((name, tags.get(name, "")) for name in ("run_key", "variant", "seed")), run)
-    return known
-
-
-def _sync_run(store: Store, experiment: str, entry: Entry, run: Run, known: dict[Identity, Known]) -> SyncReport:
-    """Bring one MLflow run up to date. A run that has not begun has nothing to say."""
-    status = run.state()
-    if status.state is RunState.pending:
-        return SyncReport()
-    spec = run.spec()
-    tags = entries.tags(entry, spec, status)
-    mlflow_status = entries.mlflow_status(status)
-    mine = known.get(tuple(entries.identity(entry).items()))
-    had: dict[str, str] = mine.data.tags if mine else {}
-    same = mine is not None and mine.info.status == mlflow_status and tags.items() <= had.items() and "epoch" in had
+def _update(entry: Entry, run: Run, status: Status, mine: Known | None) -> _Update | None:
+    """What there is to write; None if nothing, or if the user has deleted the run in MLflow."""
+    if mine and mine.deleted:
+        return None
+    tags, word = entries.tags(entry, run.spec(), status), entries.mlflow_status(status)
+    had = mine.tags if mine else {}
+    same = mine is not None and mine.status == word and tags.items() <= had.items() and "epoch" in had
     if same and status.state is not RunState.running:
-        return SyncReport(unchanged=1)
+        return None
     rows = run.metrics()
-    points, epoch = _new_points(rows, run.result(), status, had)
+    points = _new_points(rows, run.result(), status, had)
     if same and not points:
-        return SyncReport(unchanged=1)
-    began, ended = entries.times(run, status)
-    run_id = mine.info.run_id if mine else store.create(experiment, entry.name, began, entries.identity(entry))
-    if "epoch" not in had:
-        store.set_up(run_id, entries.parameters(spec.config), [run.folder / "spec.json"])
-    store.log(run_id, points, {**tags, "epoch": str(epoch)})
-    if mine is None or mine.info.status != mlflow_status:
-        store.set_status(run_id, mlflow_status, ended)
-    return SyncReport(runs=1, points=len(points))
+        return None
+    epoch = max([int(had.get("epoch", 0)), *(row["epoch"] for row in rows)])
+    return _Update({**tags, "epoch": str(epoch)}, word, points)
 
 
 def _new_points(
-    rows: list[dict[str, Any]], result: Result | None, status: Status, had: dict[str, str]
-) -> tuple[list[Point], int]:
-    """The points that MLflow lacks, and the last epoch it then has.
+    rows: list[dict[str, Any]], result: Result | None, status: Status, had: Mapping[str, str]
+) -> list[Point]:
+    """The points that MLflow lacks.
 
     A run that began anew repeats epochs with the same values at other times: MLflow keeps the points it has.
     """
@@ -132,7 +131,17 @@ def _new_points(
     points = [point for row in rows if row["epoch"] > seen for point in entries.curve(row)]
     if result is not None and (had.get("state"), had.get("attempt")) != (status.state.value, str(status.attempt)):
         points += entries.final(result, rows)
-    return points, max([seen, *(row["epoch"] for row in rows)])
+    return points
+
+
+def _write(store: Store, entry: Entry, run: Run, status: Status, mine: Known | None, update: _Update) -> None:
+    began, ended = entries.times(run, status)
+    run_id = mine.run_id if mine else store.create(entry, began)
+    if mine is None or "epoch" not in mine.tags:
+        store.set_up(run_id, entries.parameters(run.spec().config), [run.folder / "spec.json"])
+    store.log(run_id, update.points, update.tags)
+    if mine is None or mine.status != update.status:
+        store.set_status(run_id, update.status, ended)
 
 
 def _why(error: BaseException) -> str:

@@ -24,6 +24,11 @@ def checked_uri(uri: str | None) -> str | None:
     return uri if path is None else f"{SQLITE}{path.absolute()}"
 
 
+def default_uri(root: Path) -> str:
+    """The sqlite file in an output root."""
+    return f"{SQLITE}{root / 'mlflow.db'}"
+
+
 def sqlite_path(uri: str) -> Path | None:
     """The file of a sqlite URI; None for other stores."""
     return Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None

@@ -60,7 +60,7 @@ def test_the_state_in_mlflows_words(state: RunState, reason: Reason | None, said
 
 
 def test_tags_name_the_commit_and_its_changes() -> None:
-    entry = Entry(None, "branches", "full", 0, "k", "Why?", "branches-1")
+    entry = Entry("http://there", "branches", "full", 0, "k", "Why?", "branches-1")
     spec = Spec("k", {"data": {"name": "digits"}}, Code("c0de", "1f2e", True), {}, 1.0)
     tags = entries.tags(entry, spec, Status(RunState.done, attempt=2))
     assert tags["commit"] == "1f2e+changes"
@@ -90,6 +90,6 @@ def test_each_sweep_has_its_own_store(ledger: Ledger) -> None:
     sweep(ledger, "gating")
     assert {(entry.experiment, entry.store) for entry in entries.entries(ledger, None, None)} == {
         ("branches", "http://there"),
-        ("gating", None),
+        ("gating", f"sqlite:///{ledger.root}/mlflow.db"),
     }
     assert {entry.store for entry in entries.entries(ledger, None, "http://here")} == {"http://here"}

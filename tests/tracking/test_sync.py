@@ -10,6 +10,8 @@ from mlflow.entities import Run as MlflowRun
 
 from terminator.ledger import Ledger, Outcome, Reason
 from terminator.tracking import SyncReport, sync
+from terminator.tracking.known import read_known
+from terminator.tracking.store import Store
 from tests.ledger.examples import EPOCHS, finish, finish_all, row, sweep, train
 
 TABLES = ("experiments", "runs", "params", "tags", "metrics", "latest_metrics")
@@ -70,6 +72,13 @@ def test_everything_that_a_run_left_is_in_mlflow(ledger: Ledger) -> None:
     ]
     artifact = ledger.root / "mlflow-artifacts" / "branches" / run.info.run_id / "artifacts" / "spec.json"
     assert json.loads(artifact.read_text())["key"] == key
+
+
+def test_a_server_is_asked_what_a_file_is_read_for(ledger: Ledger) -> None:
+    finish_all(ledger, sweep(ledger, "branches", "gating"))
+    sync(ledger, None)
+    path = ledger.root / "mlflow.db"
+    assert Store(ledger.root, f"sqlite:///{path}").known(["branches", "gating", "none"]) == read_known(path)
 
 
 def test_a_second_sync_writes_nothing(ledger: Ledger) -> None:
@@ -174,11 +183,11 @@ def test_a_run_that_mlflow_refuses_does_not_stand_in_the_others_way(ledger: Ledg
     assert "spec.json is missing" in report.problem
 
 
-def test_an_experiment_deleted_in_mlflow_comes_back(ledger: Ledger) -> None:
+def test_what_the_user_deleted_in_mlflow_stays_deleted(ledger: Ledger) -> None:
     planned = sweep(ledger, "branches")
     finish_all(ledger, planned)
     sync(ledger, None)
     client(ledger).delete_experiment(client(ledger).get_experiment_by_name("branches").experiment_id)
-    report = sync(ledger, None)
-    assert report.problem is None
-    assert len(runs(ledger)) == 4
+    before = row_counts(ledger)
+    assert sync(ledger, None) == SyncReport(unchanged=4)
+    assert row_counts(ledger) == before
