@@ -1,0 +1,84 @@
+"""What one pass of a network costs: time, memory, FLOPs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+
+Step = Callable[[], None]
+
+# PyTorch's counter knows attention by its names on a GPU.
+ATTENTION_ON_CPU = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda query, key, value, *_, **__: sdpa_flop_count(
+        query, key, value
+    ),
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: (
+        lambda gradient, query, key, value, *_, **__: sdpa_backward_flop_count(gradient, query, key, value)
+    ),
+}
+
+
+def step_of(network: nn.Module, images: Tensor, *, backward: bool) -> Step:
+    """One forward pass in training mode, with gradients and a backward pass of the cross-entropy where asked."""
+    labels = torch.zeros(len(images), dtype=torch.long, device=images.device)
+
+    def step() -> None:
+        with torch.set_grad_enabled(backward):
+            output = network(images)
+            logits = output if isinstance(output, Tensor) else output.logits
+            if backward:
+                F.cross_entropy(logits, labels).backward()
+                network.zero_grad()
+
+    return step
+
+
+def seconds(step: Step, device: torch.device, repetitions: int) -> list[float]:
+    """Wall-clock time of each repetition, after one that is not counted."""
+    step()
+    times = []
+    for _ in range(repetitions):
+        _finish(device)
+        began = time.perf_counter()
+        step()
+        _finish(device)
+        times.append(time.perf_counter() - began)
+    return times
+
+
+def peak_memory(step: Step, device: torch.device) -> int:
+    """Bytes that one step allocates at its peak, beyond what is there before it."""
+    if device.type == "cuda":
+        before = torch.cuda.memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        step()
+        return torch.cuda.max_memory_allocated(device) - before
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+        step()
+    # The allocator's own events: resident size would say little of steps smaller than what Python and MKL hold.
+    events = profiled.profiler.kineto_results.events()
+    total = peak = 0
+    for event in sorted((each for each in events if each.name() == "[memory]"), key=lambda each: each.start_ns()):
+        total += event.nbytes()
+        peak = max(peak, total)
+    return peak
+
+
+def flops(step: Step) -> int:
+    """FLOPs of one step by PyTorch's counter: matrix products and convolutions, 2 per multiply-accumulate. FFTs and
+    elementwise operations are not counted."""
+    with FlopCounterMode(display=False, custom_mapping=ATTENTION_ON_CPU) as counter:
+        step()
+    total: int = counter.get_total_flops()
+    return total
+
+
+def _finish(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
