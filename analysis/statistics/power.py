@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from math import sqrt
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from analysis.statistics.paired import FloatArray
 
@@ -21,14 +22,14 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(400)
 def difference_power(seeds: int, effect: float, spread: float, alpha: float) -> float:
     """The chance that a two-sided paired t-test at `alpha` shows a true difference of `effect`."""
     shift = abs(effect) / spread * sqrt(seeds)
-    reach = stats.t.ppf(1 - alpha / 2, seeds - 1) * _spread_ratios(seeds - 1)
+    reach = special.stdtrit(seeds - 1, 1 - alpha / 2) * _spread_ratios(seeds - 1)
     return _expected(special.ndtr(shift - reach) + special.ndtr(-shift - reach))
 
 
 def equivalence_power(seeds: int, effect: float, margin: float, spread: float, alpha: float) -> float:
     """The chance that two one-sided tests at `alpha` show a true difference of `effect` to lie within ±`margin`."""
     error = spread / sqrt(seeds)
-    reach = stats.t.ppf(1 - alpha, seeds - 1) * _spread_ratios(seeds - 1)
+    reach = special.stdtrit(seeds - 1, 1 - alpha) * _spread_ratios(seeds - 1)
     inside = special.ndtr((margin - effect) / error - reach) - special.ndtr((-margin - effect) / error + reach)
     return _expected(np.maximum(0.0, inside))
 
@@ -60,9 +61,10 @@ def detectable_difference(seeds: int, spread: float, alpha: float) -> float:
     return float(found) * spread
 
 
+@cache  # a verdict asks for the same few again and again
 def _spread_ratios(degrees: int) -> FloatArray:
     """Sample spread over true spread, at the nodes."""
-    return np.sqrt(stats.chi2.ppf((_NODES + 1) / 2, degrees) / degrees)  # type: ignore[no-any-return]
+    return np.sqrt(special.chdtri(degrees, (1 - _NODES) / 2) / degrees)  # type: ignore[no-any-return]
 
 
 def _expected(values: FloatArray) -> float:

@@ -7,6 +7,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
 from analysis.statistics.bootstrap import bca_interval
@@ -48,6 +49,13 @@ def test_holm_s_procedure() -> None:
         "d": pytest.approx(0.02),
     }
     assert holm({"untested": None}) == {"untested": None}
+
+
+def test_holm_s_procedure_as_statsmodels_has_it() -> None:
+    p_values = np.random.default_rng(0).uniform(0, 0.2, 12).tolist()
+    published = multipletests(p_values, method="holm")[1]
+    ours = holm({str(number): p for number, p in enumerate(p_values)})
+    assert list(ours.values()) == pytest.approx(published.tolist())
 
 
 def test_hedges_g_z() -> None:
