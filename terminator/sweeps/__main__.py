@@ -65,6 +65,7 @@ def _parser() -> _Parser:
     syncing = add("sync", _sync, "bring MLflow up to date")
     syncing.add_argument("sweep", nargs="*", help="sweeps; default: all")
     syncing.add_argument("--uri", help="MLflow's tracking URI; default: each sweep's own, or ROOT/mlflow.db")
+    syncing.add_argument("--run", action="append", default=[], metavar="RUN", help="this run only; may be repeated")
     syncing.add_argument("--follow", action="store_true", help="again and again, until standard input ends")
     logs = add("logs", _logs, "a run's log")
     logs.add_argument("run", help="VARIANT/SEED, or how a run key begins")
@@ -123,7 +124,11 @@ def _sync(ledger: Ledger, arguments: argparse.Namespace) -> int:
     sweeps = [ledger.sweep(word) for word in arguments.sweep] or None
     for each in sweeps or ledger.sweeps():
         scheduler_of(ledger, each).refresh()
-    report = follow(ledger, sweeps, uri, sys.stdin) if arguments.follow else sync(ledger, sweeps, uri)
+    runs = [find_run(ledger, sweeps or ledger.sweeps(), word).key for word in arguments.run]
+    if arguments.follow:
+        report = follow(ledger, sweeps, uri, sys.stdin, runs=runs)
+    else:
+        report = sync(ledger, sweeps, uri, runs=runs)
     print(f"mlflow: {report}")
     return int(report.problem is not None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -47,19 +47,22 @@ class Point(NamedTuple):
     epoch: int
 
 
-def entries(ledger: Ledger, sweeps: Sequence[Sweep] | None, uri: str | None) -> list[Entry]:
+def entries(
+    ledger: Ledger, sweeps: Iterable[Sweep] | None = None, uri: str | None = None, *, runs: Collection[str] = ()
+) -> list[Entry]:
     """The entries of the runs of `sweeps`, None for all there are. Of a place's sweeps the newest counts.
 
-    `uri`: a store other than the sweeps' own, for untracked sweeps too.
+    `uri`: a store other than the sweeps' own, for untracked sweeps too. `runs`: of these keys only.
     """
-    wanted = None if sweeps is None else {cell.key for sweep in sweeps for cell in sweep.cells()}
+    chosen = ledger.sweeps() if sweeps is None else sweeps
+    wanted = {cell.key for sweep in chosen for cell in sweep.cells() if not runs or cell.key in runs}
     found: dict[tuple[str, Place], Entry] = {}
     for sweep in ledger.sweeps():
         if not sweep.tracked and uri is None:
             continue
         store = uri or sweep.tracking_uri or default_uri(ledger.root)
         for ablation, variant, seed, key in sweep.cells():
-            if wanted is None or key in wanted:
+            if key in wanted:
                 entry = Entry(store, ablation.name, variant.name, seed, key, ablation.question, sweep.id)
                 found.setdefault((store, entry.place), entry)
     return list(found.values())

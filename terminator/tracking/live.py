@@ -4,39 +4,48 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import IO
 
 from terminator.ledger import Ledger, Sweep
 from terminator.ledger.key import PACKAGE
 from terminator.tracking.sync import SyncReport, sync
+from terminator.tracking.uri import is_server
 
 SECONDS_BETWEEN = 10.0
 SHARE = 0.1  # of its time that a follower spends syncing, at the most
 LAST_WORDS = 60.0
 
 
-def follow(ledger: Ledger, sweeps: list[Sweep] | None, uri: str | None, until: IO[str]) -> SyncReport:
+def follow(
+    ledger: Ledger, sweeps: Sequence[Sweep] | None, uri: str | None, until: IO[str], *, runs: Collection[str] = ()
+) -> SyncReport:
     """Sync again and again until `until` (standard input, say) is at its end, then once more: that one's report."""
+    for number in (signal.SIGTERM, signal.SIGUSR2):  # SLURM sends them to every process of a job; the end comes first
+        signal.signal(number, signal.SIG_IGN)
     while True:
         began = time.monotonic()
-        sync(ledger, sweeps, uri)
+        sync(ledger, sweeps, uri, runs=runs)
         pause = max(SECONDS_BETWEEN, (time.monotonic() - began) / SHARE)
         readable, _, _ = select.select([until], [], [], pause)
         if readable and not until.readline():
-            return sync(ledger, sweeps, uri)
+            return sync(ledger, sweeps, uri, runs=runs)
 
 
 class LiveSync:
     """A child process that follows sweeps until `close`, or until this process ends, however that happens."""
 
-    def __init__(self, ledger: Ledger, sweeps: Sequence[Sweep], uri: str | None) -> None:
+    def __init__(
+        self, ledger: Ledger, sweeps: Sequence[Sweep], uri: str | None = None, *, runs: Collection[str] = ()
+    ) -> None:
         command = [sys.executable, "-m", "terminator.sweeps", "sync", *(sweep.id for sweep in sweeps), "--follow"]
+        options = ["--root", str(ledger.root), *(["--uri", uri] if uri else []), *(f"--run={key}" for key in runs)]
         self._process = subprocess.Popen(
-            [*command, "--root", str(ledger.root), *(["--uri", uri] if uri else [])],
+            [*command, *options],
             stdin=subprocess.PIPE,  # its end tells the child that this process is done, or gone
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -45,6 +54,11 @@ class LiveSync:
             env={**os.environ, "PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), *_python_path()])},
         )
 
+    @property
+    def pid(self) -> int:
+        """The child's process, and process group."""
+        return self._process.pid
+
     def close(self, timeout: float = LAST_WORDS) -> str:
         """Ask for the last sync and wait for it: its report, in a line. It goes on alone if it takes longer."""
         try:
@@ -52,6 +66,12 @@ class LiveSync:
         except subprocess.TimeoutExpired:
             return "mlflow: still being brought up to date"
         return said.strip().splitlines()[-1] if said.strip() else "mlflow: the sync ended without a word"
+
+
+def sync_beside_job(ledger: Ledger, sweep: Sweep, runs: Collection[str]) -> LiveSync | None:
+    """A follower of a cluster job's runs, if the sweep's MLflow is a server. A file is left to whoever watches."""
+    on_server = sweep.tracked and sweep.tracking_uri is not None and is_server(sweep.tracking_uri)
+    return LiveSync(ledger, [sweep], runs=runs) if on_server else None
 
 
 def _python_path() -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,15 +55,16 @@ def sync(
     sweeps: Sequence[Sweep] | None,
     uri: str | None = None,
     *,
+    runs: Collection[str] = (),
     patience: float = SECONDS_FOR_LOCK,
 ) -> SyncReport:
     """Bring MLflow up to date with the runs of `sweeps` (None: with all), at `uri` (None: each sweep's own store).
 
-    Waits up to `patience` seconds for another syncer. Raises nothing on MLflow's account: a store that is slow, locked
-    or not there is the report's problem.
+    `runs`: with those of these keys only. Waits up to `patience` seconds for another syncer. Raises nothing on MLflow's
+    account: a store that is slow, locked or not there is the report's problem.
     """
     report = SyncReport()
-    todo = entries.entries(ledger, sweeps, uri)
+    todo = entries.entries(ledger, sweeps, uri, runs=runs)
     for store in dict.fromkeys(entry.store for entry in todo):
         try:
             with only_one(ledger.root / ".sync.lock", patience):

@@ -70,7 +70,7 @@ def test_tags_name_the_commit_and_its_changes() -> None:
 
 def test_a_shared_run_has_an_entry_in_each_ablation(ledger: Ledger) -> None:
     union = sweep(ledger, "branches", "gating")
-    found = entries.entries(ledger, [union], None)
+    found = entries.entries(ledger, [union])
     assert len(found) == 8
     assert [(entry.experiment, entry.name) for entry in found[3:5]] == [
         ("branches", "no_local/1"),
@@ -78,9 +78,15 @@ def test_a_shared_run_has_an_entry_in_each_ablation(ledger: Ledger) -> None:
     ]
 
 
+def test_of_these_runs_only(ledger: Ledger) -> None:
+    planned = sweep(ledger, "branches", "gating")
+    found = entries.entries(ledger, [planned], runs=planned.keys()[:1])
+    assert [(entry.experiment, entry.name) for entry in found] == [("branches", "full/0"), ("gating", "full/0")]
+
+
 def test_of_a_places_sweeps_the_newest_counts(ledger: Ledger) -> None:
     old, new = sweep(ledger, "branches", created=1.0), sweep(ledger, "branches", "gating", created=2.0)
-    found = entries.entries(ledger, [old], None)
+    found = entries.entries(ledger, [old])
     assert {entry.sweep for entry in found} == {new.id}
     assert len(found) == 8  # the old sweep's runs, wherever they stand
 
@@ -88,8 +94,8 @@ def test_of_a_places_sweeps_the_newest_counts(ledger: Ledger) -> None:
 def test_each_sweep_has_its_own_store(ledger: Ledger) -> None:
     sweep(ledger, "branches", uri="http://there")
     sweep(ledger, "gating")
-    assert {(entry.experiment, entry.store) for entry in entries.entries(ledger, None, None)} == {
+    assert {(entry.experiment, entry.store) for entry in entries.entries(ledger)} == {
         ("branches", "http://there"),
         ("gating", f"sqlite:///{ledger.root}/mlflow.db"),
     }
-    assert {entry.store for entry in entries.entries(ledger, None, "http://here")} == {"http://here"}
+    assert {entry.store for entry in entries.entries(ledger, uri="http://here")} == {"http://here"}

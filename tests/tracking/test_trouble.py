@@ -31,7 +31,7 @@ def test_a_server_that_is_not_there_costs_no_time_and_loses_nothing(finished: Le
         uri = f"http://127.0.0.1:{free.getsockname()[1]}"  # bound, not listening: it refuses
         began = time.monotonic()
         report = sync(finished, None, uri)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert report.runs == 0
     assert report.problem.startswith(f"{uri}: ")
     assert report.problem.endswith("Connection refused")
@@ -43,7 +43,7 @@ def test_a_server_that_does_not_answer_is_given_up(finished: Ledger, monkeypatch
     with socket.create_server(("127.0.0.1", 0)) as silent:
         began = time.monotonic()
         report = sync(finished, None, f"http://127.0.0.1:{silent.getsockname()[1]}")
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 30
     assert "timed out" in report.problem
 
 
