@@ -67,6 +67,10 @@ def _try(attempt: Attempt, stop: StopRequest, watcher: TextIO | None) -> Ending:
         raise
     except Exception as error:
         _say(f"{error}" if isinstance(error, UserError) else traceback.format_exc(), watcher)
+        if stop.cause and not isinstance(error, (UserError, Diverged)):
+            # The signal reached others too, a compiler or another process of this run, and this comes of their end.
+            attempt.stop(Outcome(stop.cause.value), _one_line(error))
+            return Ending[stop.cause.value]
         reason = _reason(error)
         attempt.fail(reason, _one_line(error), traceback.format_exc())
         return Ending.diverged if reason is Reason.diverged else Ending.failed

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from terminator.data.loading import Data, Split
-from terminator.training.config import Precision
+from terminator.model.network import Terminator
+from terminator.model.population import gather_population_statistics
+from terminator.training.config import Evaluation, Precision, TrainingConfig
 
 
 class Score(NamedTuple):
@@ -18,6 +21,55 @@ class Score(NamedTuple):
 
     loss: float
     accuracy: float
+
+
+def judge(
+    network: nn.Module,
+    split: Split,
+    data: Data,
+    config: TrainingConfig,
+    *,
+    predict: Callable[[Tensor], tuple[Tensor, object]],
+    between_batches: Callable[[], None],
+) -> Score:
+    """Evaluate `network` on `split`; `predict` is the network itself or its compiled form. Leaves evaluation mode on.
+
+    With `population`, its statistics come from one pass over the training images first, unaugmented.
+    """
+    network.eval()
+    with torch.no_grad(), autocast(split.labels.device, config.precision), _fixed_kernels(network):
+        if config.evaluation is Evaluation.population:
+            gather_population_statistics(network, _batches(data, config.batch_size, between_batches))
+        return evaluate(predict, split, data, config.evaluation_batch_size, between_batches)
+
+
+def _fixed_kernels(network: nn.Module) -> AbstractContextManager[None]:
+    """Hyper-kernels don't depend on images: they are generated once an evaluation."""
+    return network.fixed_kernels() if isinstance(network, Terminator) else nullcontext()
+
+
+def _batches(data: Data, largest: int, between_batches: Callable[[], None]) -> Iterator[Tensor]:
+    for batch in even_batches(data.train, largest):
+        yield data.standardise(batch.images)
+        between_batches()
+
+
+def evaluate(
+    predict: Callable[[Tensor], tuple[Tensor, object]],
+    split: Split,
+    data: Data,
+    largest_batch: int,
+    between_batches: Callable[[], None],
+) -> Score:
+    """Judge `predict`, which answers (logits, …), on every image of `split` once."""
+    loss = torch.zeros((), dtype=torch.float64, device=split.images.device)
+    correct = torch.zeros((), dtype=torch.int64, device=split.images.device)
+    for batch in even_batches(split, largest_batch):
+        logits = at_least_float32(predict(data.standardise(batch.images))[0])
+        loss += F.cross_entropy(logits, batch.labels, reduction="none").double().sum()
+        correct += (logits.argmax(1) == batch.labels).sum()
+        between_batches()
+    return Score(loss.item() / len(split), correct.item() / len(split))
 
 
 def even_batches(split: Split, largest: int) -> list[Split]:
@@ -28,28 +80,6 @@ def even_batches(split: Split, largest: int) -> list[Split]:
     batches = -(-len(split) // largest)
     images, labels = split.images.tensor_split(batches), split.labels.tensor_split(batches)
     return [Split(*pair) for pair in zip(images, labels, strict=True)]
-
-
-@torch.no_grad()
-def evaluate(
-    network: Callable[[Tensor], tuple[Tensor, object]],
-    split: Split,
-    data: Data,
-    *,
-    largest_batch: int,
-    precision: Precision,
-    between_batches: Callable[[], None],
-) -> Score:
-    """Judge `network`, which answers (logits, …) and is in evaluation mode, on every image of `split` once."""
-    loss = torch.zeros((), dtype=torch.float64, device=split.images.device)
-    correct = torch.zeros((), dtype=torch.int64, device=split.images.device)
-    for batch in even_batches(split, largest_batch):
-        with autocast(split.images.device, precision):
-            logits = at_least_float32(network(data.standardise(batch.images))[0])
-        loss += F.cross_entropy(logits, batch.labels, reduction="none").double().sum()
-        correct += (logits.argmax(1) == batch.labels).sum()
-        between_batches()
-    return Score(loss.item() / len(split), correct.item() / len(split))
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:

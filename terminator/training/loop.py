@@ -17,7 +17,7 @@ from terminator.model.flops import forward_flops
 from terminator.training.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
 from terminator.training.config import Protocol
 from terminator.training.device import peak_memory_bytes
-from terminator.training.evaluation import Score, evaluate
+from terminator.training.evaluation import Score, judge
 from terminator.training.failure import Diverged
 from terminator.training.processes import Processes
 from terminator.training.progress import Progress
@@ -157,14 +157,12 @@ class Trainer:
         self._save()
 
     def _evaluate(self, split: Split) -> Score:
-        self.network.eval()
-        training = self.config.training
-        score = evaluate(
-            self.step.predict,
+        score = judge(
+            self.network,
             split,
             self.data,
-            largest_batch=training.evaluation_batch_size,
-            precision=training.precision,
+            self.config.training,
+            predict=self.step.predict,
             between_batches=self._check_stop,
         )
         if not math.isfinite(score.loss):

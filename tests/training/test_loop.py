@@ -13,7 +13,15 @@ from terminator.data.config import DataConfig
 from terminator.data.loading import load
 from terminator.errors import UserError
 from terminator.model.build import build
-from terminator.training.config import ObjectiveConfig, OptimizerConfig, OptimizerName, Precision, Protocol, SlowLoss
+from terminator.training.config import (
+    Evaluation,
+    ObjectiveConfig,
+    OptimizerConfig,
+    OptimizerName,
+    Precision,
+    Protocol,
+    SlowLoss,
+)
 from terminator.training.evaluation import Score, evaluate, even_batches
 from terminator.training.experiment import run_experiment
 from terminator.training.failure import Diverged
@@ -139,6 +147,18 @@ def test_bfloat16_changes_the_numbers_a_little(small: RunConfig, freeze: Freeze)
     assert rough["test_loss"] == pytest.approx(exact["test_loss"], rel=0.3)
 
 
+def test_population_statistics_make_a_result_independent_of_the_batches(small: RunConfig, freeze: Freeze) -> None:
+    results = {
+        (evaluation, size): finish(
+            freeze(with_training(small, epochs=1, evaluation=evaluation, evaluation_batch_size=size))
+        )["test_loss"]
+        for evaluation in Evaluation
+        for size in (40, 360)
+    }
+    assert results[Evaluation.population, 40] == pytest.approx(results[Evaluation.population, 360], rel=1e-6)
+    assert results[Evaluation.batch, 40] != pytest.approx(results[Evaluation.batch, 360], rel=1e-4)
+
+
 def test_even_batches() -> None:
     data = load(DataConfig())
     sizes = [len(batch) for batch in even_batches(data.test, 100)]
@@ -157,14 +177,7 @@ def test_evaluation_by_hand() -> None:
     only = data.test.take((data.test.labels < 2).nonzero().flatten())
     zeros = (only.labels == 0).sum().item()
     looks: list[None] = []
-    score = evaluate(
-        zero_always,
-        only,
-        data,
-        largest_batch=50,
-        precision=Precision.float32,
-        between_batches=lambda: looks.append(None),
-    )
+    score = evaluate(zero_always, only, data, 50, lambda: looks.append(None))
     ones = len(only) - zeros
     assert score.accuracy == zeros / len(only)
     assert score.loss == pytest.approx(-(zeros * math.log(2 / 3) + ones * math.log(1 / 3)) / len(only))

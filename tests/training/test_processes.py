@@ -18,15 +18,9 @@ from terminator.config import RunConfig
 from terminator.data.config import DataConfig
 from terminator.data.loading import Split
 from terminator.ledger import Run, RunState
-from terminator.model.config import Branches, Standardisation
 from terminator.training.config import OptimizerConfig, OptimizerName
 from terminator.training.processes import Processes
 from tests.training.conftest import Freeze, finish, with_training
-
-WITHOUT_BATCH_STATISTICS = {
-    "branches": Branches(local=False),
-    "standardisation": Standardisation["is"],
-}
 
 
 def test_every_image_goes_to_exactly_one_process() -> None:
@@ -56,7 +50,7 @@ def test_two_processes_give_the_losses_of_one_and_stop_together(
 ) -> None:
     config = replace(
         with_training(small, epochs=3),
-        model=replace(small.model, dropout=[0.0], **WITHOUT_BATCH_STATISTICS),  # type: ignore[type-var]
+        model=replace(small.model, dropout=[0.0]),  # type: ignore[type-var]
         data=DataConfig(crop_padding=1, horizontal_flip=True),
         optimizer=OptimizerConfig(name=OptimizerName.sgd, betas=[0.9], lr=0.1),  # signs would magnify rounding
     )
