@@ -1,10 +1,11 @@
-"""`load`: results from a ledger."""
+"""`load`: results from a ledger, or from MLflow alone."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from analysis.load_ledger import load_ledger
+from analysis.load_mlflow import load_mlflow
 from analysis.results import Results, Words, words
 from terminator.ledger import default_root
 
@@ -18,14 +19,20 @@ def load(
     dataset: Words | None = None,
     state: Words | None = None,
     commit: Words | None = None,
+    tracking_uri: str | None = None,
+    baseline: str | None = None,
 ) -> Results:
     """The results of `ablations` (default: all there are), a sweep each: `sweep` (its id or how it begins), else the
     newest one that holds the ablation; with `dataset`, the newest one on each of these data sets.
 
-    `root`: the output root; default: $TERMINATOR_ROOT, else ./outputs. Raises UserError, listing what there is, where
-    an ablation or sweep has no results.
+    `root`: the output root; default: $TERMINATOR_ROOT, else ./outputs. `tracking_uri`: read this MLflow store or server
+    instead, where `baseline` names the variant to compare with; `load_mlflow` can be told more. Raises UserError,
+    listing what there is, where an ablation or sweep has no results.
     """
     wanted = None if ablations is None else words(ablations)
     datasets = None if dataset is None else words(dataset)
-    results = load_ledger(Path(root) if root is not None else default_root(), wanted, sweep, datasets)
+    if tracking_uri is not None:
+        results = load_mlflow(tracking_uri, wanted, datasets=datasets, baseline=baseline)
+    else:
+        results = load_ledger(Path(root) if root is not None else default_root(), wanted, sweep, datasets)
     return results.only(variant=variant, dataset=dataset, state=state, commit=commit)

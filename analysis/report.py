@@ -9,6 +9,7 @@ from pathlib import Path
 
 from analysis.load import load
 from analysis.metrics import check_logged
+from analysis.mlflow_runs import linked
 from analysis.results import Results, Words
 from analysis.summary import Summary, summarize
 from analysis.tables.collection import build_tables, labels, write_tables
@@ -27,14 +28,18 @@ def write_report(
     metric: str | None = None,
     extra: Sequence[str] = (),
     out: Path | str | None = None,
+    tracking_uri: str | None = None,
+    baseline: str | None = None,
 ) -> Path:
     """Print the tables, then write them with the figures and the page into `out` (default: ROOT/reports/<names>/).
 
-    `ablations`, `sweep`, `dataset`: as in `analysis.load`. `metric`: judge by this one instead of the ablation's own;
-    `extra`: further metrics to show. Returns the page's file, `<out>/report.html`. Raises UserError.
+    `ablations`, `sweep`, `dataset`, `tracking_uri`, `baseline`: as in `analysis.load`. `metric`: judge by this one
+    instead of the ablation's own; `extra`: further metrics to show. Returns the page's file, `<out>/report.html`.
+    Raises UserError.
     """
     home = Path(root) if root is not None else default_root()
-    results = load(home, ablations, sweep=sweep, dataset=dataset)
+    results = load(home, ablations, sweep=sweep, dataset=dataset, tracking_uri=tracking_uri, baseline=baseline)
+    results = linked(results, home)
     for name in extra:
         check_logged(results, name)
     summaries = [summarize(results, question, metric) for question in results.questions]
@@ -73,6 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", nargs="+", metavar="DATASET", help="the newest sweep on each of these data sets")
     parser.add_argument("--metric", help="judge by this metric (default: the ablation's own)")
     parser.add_argument("--extra", nargs="+", default=[], metavar="METRIC", help="further metrics to show")
+    parser.add_argument("--mlflow", metavar="URI", help="read this MLflow store or server, and no ledger")
+    parser.add_argument("--baseline", help="the variant to compare with; only with --mlflow, which does not know it")
     parser.add_argument("--out", help="folder to write into (default: ROOT/reports/<names>)")
     given = parser.parse_args(arguments)
     try:
@@ -84,6 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             metric=given.metric,
             extra=given.extra,
             out=given.out,
+            tracking_uri=given.mlflow,
+            baseline=given.baseline,
         )
     except UserError as error:
         print(f"terminator: {error}", file=sys.stderr)

@@ -8,11 +8,13 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from analysis.figures.collection import Drawn
+from analysis.mlflow_runs import LOCAL_UI
 from analysis.page.runs import ShownRun, shown_runs
 from analysis.results import Results
 from analysis.summary import Summary
@@ -20,6 +22,7 @@ from analysis.tables.html import html
 from analysis.tables.notes import missing_runs
 from analysis.tables.table import Table
 from analysis.wording import sentence
+from terminator.tracking.uri import SQLITE, default_uri
 
 
 @dataclass(frozen=True)
@@ -70,9 +73,18 @@ def _content(results: Results, part: Part) -> dict[str, object]:
         "runs": runs,
         "lost": missing_runs(part.summary),
         "command": shlex.join(question.command),
+        "viewer": _viewer(results, runs),
         "metric": part.summary.metric.heading,
         "counts": _counts(runs),
     }
+
+
+def _viewer(results: Results, runs: Sequence[ShownRun]) -> str:
+    """The command that serves a sqlite store, if the runs' links lead there."""
+    if not any(run.link and run.link.startswith(LOCAL_UI) for run in runs):
+        return ""
+    store = results.source if results.source.startswith(SQLITE) else default_uri(Path(results.source).absolute())
+    return shlex.join(["mlflow", "ui", "--backend-store-uri", store])
 
 
 def _counts(runs: Sequence[ShownRun]) -> str:

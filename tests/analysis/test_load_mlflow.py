@@ -1,0 +1,90 @@
+"""What MLflow alone can tell: our own runs after a sync, and those of somebody else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import analysis
+from analysis.load_mlflow import load_mlflow
+from analysis.mlflow_runs import linked
+from analysis.summary import summarize
+from terminator.errors import UserError
+from terminator.ledger import Reason
+from terminator.tracking import sync
+from terminator.tracking.uri import default_uri
+from tests.analysis.ledgers import branches
+
+# mlflow's database layer warns of its own calls.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("tracked")
+    lost = {("no_gated", 1): (Reason.diverged, "")}
+    report = sync(branches(1, seeds=(0, 1), epochs=3, failed=lost).write(root), None)
+    assert report.problem is None
+    return root
+
+
+def test_a_synced_ledger_reads_the_same(root: Path) -> None:
+    ledger, store = analysis.load(root), analysis.load(tracking_uri=default_uri(root))
+    columns = ["variant", "seed", "key", "state", "reason", "dataset", "model", "commit", "code_hash", "is_baseline"]
+    columns += ["test_accuracy", "validation_accuracy", "parameters", "flops", "train_seconds", "attempts"]
+    sort = ["variant", "seed"]
+    ours, theirs = (each.runs.sort_values(sort)[columns].reset_index(drop=True) for each in (ledger, store))
+    pd.testing.assert_frame_equal(ours, theirs, check_dtype=False)
+    curves = ["variant", "seed", "epoch", "train_loss", "validation_accuracy"]
+    ours, theirs = (each.epochs.sort_values([*sort, "epoch"])[curves] for each in (ledger, store))
+    pd.testing.assert_frame_equal(ours.reset_index(drop=True), theirs.reset_index(drop=True), check_dtype=False)
+    summary = summarize(store, store.questions[0])
+    assert summary.variants[1].change.parts() == ["gated"]
+
+
+def test_runs_are_linked_to_mlflow(root: Path, tmp_path: Path) -> None:
+    results = analysis.load(root)
+    links = linked(results, root).runs["link"]
+    assert links.nunique() == 4
+    assert links.str.match(r"http://127\.0\.0\.1:5000/#/experiments/\d+/runs/[0-9a-f]{32}").all()
+    assert linked(results, tmp_path).runs["link"].isna().all()
+
+
+def test_what_is_not_there_is_named(root: Path, tmp_path: Path) -> None:
+    uri = default_uri(root)
+    with pytest.raises(UserError, match=r"ablation=gating: no runs in .*; there are: branches"):
+        load_mlflow(uri, "gating")
+    with pytest.raises(UserError, match="baseline=none: no variant of branches; choose from full, no_gated"):
+        load_mlflow(uri, baseline="none")
+    with pytest.raises(UserError, match="no such file"):
+        load_mlflow(default_uri(tmp_path))
+    (tmp_path / "mlflow.db").write_text("no database, but long enough to be taken for one" * 100, "utf-8")
+    with pytest.raises(UserError, match="cannot be read as an MLflow store"):
+        load_mlflow(default_uri(tmp_path))
+
+
+def test_somebody_else_s_runs(tmp_path: Path) -> None:
+    """By names and parameters alone, through MLflow's own client."""
+    from mlflow import MlflowClient
+
+    uri = default_uri(tmp_path)
+    client = MlflowClient(uri)
+    experiment = client.create_experiment("kernels", (tmp_path / "artifacts").as_uri())
+    for variant, level in (("wide", 0.9), ("narrow", 0.8)):
+        for seed in range(3):
+            run = client.create_run(experiment, run_name=f"{variant} {seed}").info.run_id
+            for key, value in {"variant": variant, "seed": seed, "dataset": "mnist"}.items():
+                client.log_param(run, key, value)
+            for step in (1, 2):
+                client.log_metric(run, "accuracy", level + seed / 100 + step / 1000 * (seed + 1), step=step)
+            client.set_terminated(run)
+    results = load_mlflow(uri, metric="accuracy", baseline="wide")
+    summary = summarize(results, results.questions[0])
+    assert summary.dataset == "mnist"
+    assert summary.baseline.values == pytest.approx({0: 0.902, 1: 0.914, 2: 0.926})
+    narrow = summary.variants[1]
+    assert narrow.comparison is not None
+    assert narrow.comparison.pairs.mean == pytest.approx(-0.1)
+    assert len(results.epochs) == 12
