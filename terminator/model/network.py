@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -30,6 +31,7 @@ class Terminator(nn.Module):
     ) -> None:
         super().__init__()
         image_channels, *pixels = image_shape
+        _warn_of_wide_kernels(config, pixels)
         outs = config.block_channels()
         self.previous = [config.block_previous(block) for block in range(config.depth)]
         self._blocks = [
@@ -76,6 +78,16 @@ class Terminator(nn.Module):
             yield
         finally:
             self._fixed_kernels = None
+
+
+def _warn_of_wide_kernels(config: TerminatorConfig, pixels: Sequence[int]) -> None:
+    """A kernel of 2N − 1 sees all of N pixels from each of them."""
+    reach = 2 * min(pixels) - 1
+    wide = [size for size, _ in config.local_branches() if size > reach]
+    if wide:
+        size = "×".join(str(side) for side in pixels)
+        message = f"model.local_kernels={config.local_kernels}: on {size} pixels sizes beyond {reach} see nothing more"
+        warnings.warn(message, stacklevel=3)
 
 
 def _channels_last(images: Tensor) -> Tensor:
