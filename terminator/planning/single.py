@@ -13,6 +13,7 @@ from terminator.ledger import Ledger, provenance
 from terminator.planning.compose import typed
 from terminator.planning.local import cores
 from terminator.planning.plan import plan_single
+from terminator.tracking import LiveSync
 
 
 def run_one(config: DictConfig) -> float:
@@ -32,7 +33,10 @@ def run_one(config: DictConfig) -> float:
         plan.freeze(ledger, sweep, origin, cores())
     run = ledger.run(sweep.keys()[0])
     if run.result() is None:
+        follower = LiveSync(ledger, [sweep]) if settings.tracking.enabled and hydra.mode is RunMode.RUN else None
         ending = execute(run, watched=True)
+        if follower:
+            print(follower.close())
         if ending.exit_code:
             sys.exit(ending.exit_code)
     result = run.result()

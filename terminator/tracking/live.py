@@ -25,6 +25,7 @@ def follow(
     ledger: Ledger, sweeps: Sequence[Sweep] | None, uri: str | None, until: IO[str], *, runs: Collection[str] = ()
 ) -> SyncReport:
     """Sync again and again until `until` (standard input, say) is at its end, then once more: that one's report."""
+    os.nice(10)  # training comes first
     for number in (signal.SIGTERM, signal.SIGUSR2):  # SLURM sends them to every process of a job; the end comes first
         signal.signal(number, signal.SIG_IGN)
     while True:
