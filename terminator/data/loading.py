@@ -9,7 +9,7 @@ from torch import Tensor
 
 from terminator.data.config import DataConfig, Dataset
 from terminator.data.digits import as_sequences, load_digits
-from terminator.data.parquet import find_tables, load_published
+from terminator.data.published import load_published
 from terminator.data.splits import stratified_split
 
 DIGITS_TEST_IMAGES = 360  # a fifth of 1,797; none is published apart
@@ -69,12 +69,6 @@ def load(config: DataConfig, *, hold_out: bool = True) -> Data:
         train, validation = published, test
     mean, std = pixel_statistics(train.images)
     return Data(train, validation, test, mean, std)
-
-
-def check_available(config: DataConfig) -> None:
-    """Raise the UserError that `load` would raise where the set is not on this machine, without decoding images."""
-    if config.facts.hub_name is not None:
-        find_tables(config)
 
 
 def _published(config: DataConfig) -> tuple[Split, Split]:

@@ -32,6 +32,10 @@ def run_experiment(run: Run, attempt: Attempt | None, stop: StopRequest, watcher
     network = build(config.model, image_shape=facts.image_shape, classes=facts.classes, generator=generator)
     try:
         with Progress(watcher) as progress:
+            sizes = "/".join(f"{len(split):,}" for split in (data.train, data.validation, data.test))
+            parameters = sum(parameter.numel() for parameter in network.parameters())
+            name, model = config.data.name.value, config.model.architecture.value
+            progress.say(f"{name}, {sizes} images to train, validate, test; {model}, {parameters:,} parameters; {device}")
             trainer = Trainer(
                 config, network.to(device), data, attempt=attempt, stop=stop, progress=progress, processes=processes
             )

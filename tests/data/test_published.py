@@ -17,7 +17,8 @@ import torch
 from PIL import Image
 
 from terminator.data.config import FACTS, DataConfig, Dataset
-from terminator.data.loading import check_available, load
+from terminator.data.loading import load
+from terminator.data.tables import check_available
 from terminator.errors import UserError
 
 LAYOUTS = {
