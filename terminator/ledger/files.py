@@ -48,7 +48,7 @@ def dumps(plain: Any) -> str:
 def read(path: Path, parse: Callable[[dict[str, Any]], Record]) -> Record | None:
     """The record in `path`; None where there is none. A damaged file is set aside, and then there is none.
 
-    Raises UserError for a record of a later version of this package, which is not damaged.
+    Raises UserError for one that may not be read, or is of a later version of this package: it is not damaged.
     """
     try:
         plain = json.loads(path.read_text("utf-8"))
@@ -56,6 +56,8 @@ def read(path: Path, parse: Callable[[dict[str, Any]], Record]) -> Record | None
             return parse(plain)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         set_aside(path, f"{type(error).__name__}: {error}")
         return None

@@ -27,7 +27,7 @@ def process_started(pid: int) -> str | None:
     fields = stat.rpartition(")")[2].split()  # the name before may hold spaces and brackets
     if fields[0] in "ZX":  # ended, but its parent has not asked yet
         return None
-    return f"{_boot()}:{fields[19]}"
+    return f"{_boot()}/{_namespace()}/{fields[19]}"
 
 
 @lru_cache(maxsize=1)
@@ -35,13 +35,25 @@ def _boot() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip()
 
 
+@lru_cache(maxsize=1)
+def _namespace() -> str:
+    return os.readlink("/proc/self/ns/pid")
+
+
 def is_alive(host: str | None, pid: int | None, started: str | None) -> bool | None:
-    """Whether that process still runs; None where it ran on another machine, which cannot be told from here."""
+    """Whether that process still runs; None where that can't be told: on another machine, or in another container."""
     if host is None or pid is None or started is None:
         return False
-    if host != hostname():
+    if host != hostname() or _in_another_container(started):
         return None
     return process_started(pid) == started
+
+
+def _in_another_container(started: str) -> bool:
+    """Whether the process was counted in another namespace of this machine: its id means another process here."""
+    boot, _, rest = started.partition("/")
+    namespace, _, _ = rest.rpartition("/")
+    return bool(namespace) and boot == _boot() and namespace != _namespace()
 
 
 def this_process() -> tuple[str, int, str]:

@@ -77,12 +77,15 @@ class Run:
         numbers = self.attempt_numbers()
         record = self._attempt(numbers[-1]) if numbers else None
         result = self.result()
+        if result is None and record is not None and record.end is None:
+            if alive(record) is not False:
+                return self._status(RunState.running, record, len(numbers))
+            # It may have ended in good order just after its files were read.
+            record, result = self._attempt(record.number), self.result()
         if result is not None:
             return self._status(RunState.done, record, len(numbers), updated=result.finished)
         if record is None:
             return Status(RunState.pending)
-        if record.end is None and alive(record) is not False:
-            return self._status(RunState.running, record, len(numbers))
         if record.end is None:
             message = "ended without a word"
             return self._status(RunState.failed, record, len(numbers), reason=Reason.killed, message=message)
@@ -128,9 +131,15 @@ class Run:
             shutil.rmtree(draft, ignore_errors=True)
 
     def close(self, number: int, outcome: Outcome, reason: Reason | None, message: str, traceback: str = "") -> bool:
-        """Record how attempt `number` ended; for a dead one, by whoever found it. False if that was known already."""
+        """Record how attempt `number` ended; for a dead one, by whoever found it.
+
+        False if that was known already, or if this login may only read.
+        """
         ending = files.dumps(_ending(outcome, reason, message, traceback))
-        return files.write_once(self.attempt_folder(number) / "end.json", ending)
+        try:
+            return files.write_once(self.attempt_folder(number) / "end.json", ending)
+        except PermissionError:
+            return False
 
     def explain(self, number: int, outcome: Outcome, reason: Reason, message: str) -> None:
         """Replace what a stopped attempt said of its end: its job knows whether that was a time limit, say."""

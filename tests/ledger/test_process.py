@@ -22,6 +22,13 @@ def test_a_process_of_another_machine_is_unknown() -> None:
     assert is_alive("elsewhere.example.org", 1, "then") is None
 
 
+def test_a_process_of_another_container_is_unknown() -> None:
+    host, pid, started = this_process()
+    boot, namespace, ticks = started.split("/")
+    assert is_alive(host, pid, f"{boot}/pid:[1]/{ticks}") is None
+    assert is_alive(host, pid, f"an earlier boot/{namespace}/{ticks}") is False
+
+
 def test_an_unknown_process_does_not_live() -> None:
     assert is_alive(None, None, None) is False
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from terminator.errors import UserError
-from terminator.ledger import Ledger, Outcome, Reason, Run, RunState
+from terminator.ledger import AttemptRecord, Ledger, Outcome, Reason, Run, RunState
 
 
 def test_a_run_that_was_never_begun_is_pending(ledger: Ledger, run: Run) -> None:
@@ -29,6 +29,16 @@ def test_who_knows_whether_it_lives_decides(run: Run, alive: bool | None, state:
     run.begin()
     assert run.state(lambda attempt: alive).state.value == state
     assert not (run.attempt_folder(1) / "end.json").exists()
+
+
+def test_a_run_that_ends_while_it_is_looked_at_is_done(run: Run) -> None:
+    attempt = run.begin()
+
+    def ends_meanwhile(record: AttemptRecord) -> bool:
+        attempt.finish({"test_accuracy": 1.0})
+        return False
+
+    assert run.state(ends_meanwhile).state is RunState.done
 
 
 def test_failed_with_its_reason(run: Run) -> None:
