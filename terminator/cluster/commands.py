@@ -20,6 +20,9 @@ AWAY = re.compile(
 )
 PATIENCE = 60.0  # seconds; each command already tries for about nine by itself
 LONGEST_PAUSE = 16.0
+# A controller that has just been started knows no node's GPUs until the node has reported.
+UNSETTLED = "Requested node configuration is not available"
+SETTLING = 8.0  # seconds
 
 
 class SlurmRefusedError(UserError):
@@ -41,9 +44,7 @@ class SlurmAwayError(UserError):
 def require(command: str) -> None:
     """Raise UserError unless this machine has the command."""
     if shutil.which(command) is None:
-        raise UserError(
-            f"no {command} on this machine: run this on a log-in node of the SLURM cluster, or leave out cluster="
-        )
+        raise UserError(f"no {command} on this machine: submit from a log-in node of the cluster")
 
 
 def ask(*command: str, patience: float | None = None) -> str:
@@ -51,14 +52,21 @@ def ask(*command: str, patience: float | None = None) -> str:
 
     Only for commands that may be repeated. Raises SlurmAwayError and SlurmRefusedError.
     """
-    pause, deadline = 1.0, time.monotonic() + (default_patience() if patience is None else patience)
+    patience = default_patience() if patience is None else patience
+    pause, until, settled = 1.0, time.monotonic() + patience, None
     while True:
         try:
             return ask_once(*command)
         except SlurmAwayError as error:
-            if time.monotonic() + pause > deadline:
+            problem: UserError = error
+        except SlurmRefusedError as error:
+            if UNSETTLED not in error.said:
                 raise
-            log.warning("%s; asking again", error)
+            settled = settled or time.monotonic() + min(patience, SETTLING)
+            problem = error
+        if time.monotonic() + pause > (settled or until):
+            raise problem
+        log.warning("%s; asking again", problem)
         time.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
 

@@ -77,6 +77,10 @@ class Array:
         """SLURM's name for one of the jobs, such as 123_4."""
         return f"{self.job_id}_{index}"
 
+    def log(self, identity: str) -> Path:
+        """What that job prints outside of its runs; made by SLURM when the job starts."""
+        return self.folder / f"{identity}_0_log.out"
+
     def submitted(self, job_id: str) -> Array:
         """Record SLURM's number. Returns the array with it."""
         array = replace(self, job_id=job_id)

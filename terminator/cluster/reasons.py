@@ -22,9 +22,11 @@ BY_STATE = {
 }
 
 
-def reason_of(job: QueuedJob | None) -> Reason:
-    """The class of a job that has ended; None for one that SLURM has forgotten."""
-    if job is None or job.signal == 9 or job.exit_code == KILLED:
+def reason_of(identity: str, job: QueuedJob | None, array: Array) -> Reason:
+    """The class of a job that has ended. `job` is None for one that SLURM has forgotten."""
+    if job is None:  # without accounting SLURM forgets a task at once that is cancelled before its start
+        return Reason.killed if array.log(identity).exists() else Reason.cancelled
+    if job.signal == 9 or job.exit_code == KILLED:
         return Reason.killed
     return BY_STATE.get(job.state, Reason.exception)
 
@@ -41,6 +43,8 @@ def cannot_see_root(job: QueuedJob | None) -> bool:
 
 def message_of(identity: str, job: QueuedJob | None, array: Array) -> str:
     """What happened to the job, in a line."""
+    if job is None and not array.log(identity).exists():
+        return f"job {identity} left the queue before it started"
     if job is None:
         return f"job {identity} has left the queue, and there is no accounting to ask why"
     if cannot_see_root(job):

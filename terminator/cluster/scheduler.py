@@ -138,7 +138,7 @@ class Slurm:
         job = self._queue.get(identity)
         if job is not None and (not job.ended or job.state == "COMPLETED"):
             return
-        reason = reason_of(job)
+        reason = reason_of(identity, job, array)
         attempt = next(iter(run.attempts()[-1:]), None)
         if attempt is None or attempt.job is None or attempt.job.id != identity:
             if attempt is not None and (attempt.started or 0.0) > array.created:

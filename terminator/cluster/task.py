@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
-from terminator.cluster.journal import read_array
+from terminator.cluster.journal import Array, read_array
 from terminator.cluster.stopping import back_to_queue, why_stopped
 from terminator.ledger import AttemptRecord, Job, Ledger, Outcome, Reason, Run
 
@@ -70,7 +70,7 @@ def main() -> int:
     _wait(children, signals)
     if os.environ["SLURM_PROCID"] != "0":
         return 0  # the first task speaks for all, and with it srun ends them all
-    codes = [_ending(child, job, folder) for child in children] if children else [PREEMPTED] * len(todo)
+    codes = [_ending(child, job, array) for child in children] if children else [PREEMPTED] * len(todo)
     if SUPERSEDED in codes:
         return SUPERSEDED
     if PREEMPTED not in codes:
@@ -122,7 +122,7 @@ def _wait(children: Sequence[Child], signals: Signals) -> None:
         time.sleep(SECONDS_BETWEEN)
 
 
-def _ending(child: Child, job: Job, folder: Path) -> int:
+def _ending(child: Child, job: Job, array: Array) -> int:
     """How the child's run stands, as an exit code; what ended without a word is recorded in its stead."""
     run, code, attempt = child.run, child.process.returncode, child.attempt()
     if run.result() is not None:
@@ -136,7 +136,7 @@ def _ending(child: Child, job: Job, folder: Path) -> int:
     if code < 0:
         message = f"the process was killed by {signal.Signals(-code).name}"
     else:
-        message = f"the process ended with {code}; see {folder}/{job.id}_0_log.out"
+        message = f"the process ended with {code}; see {array.log(job.id)}"
     if attempt is not None and preempted:
         run.close(attempt.number, Outcome.preempted, Reason.preempted, message)
     elif attempt is not None:

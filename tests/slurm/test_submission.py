@@ -1,0 +1,164 @@
+"""Every run is submitted once: within SLURM's limits, past its refusals, while its controller is away."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from terminator.cluster.queue import max_array_size, own_jobs_in_queue, read_queue
+from terminator.cluster.scheduler import WAITING, Slurm
+from terminator.cluster.submit import Submission, in_queue, journal_of, submit
+from terminator.errors import UserError
+from terminator.ledger import Reason, RunState
+from tests.slurm.conftest import Cluster
+from tests.slurm.sweeps import PROFILE, all_done, command, freeze, jobs_of, runs_of, tiny
+
+
+@pytest.fixture(scope="module")
+def small_arrays(start_cluster: Callable[..., Cluster]) -> Cluster:
+    return start_cluster("--max-array-size", "11")
+
+
+def test_arrays_are_split_and_the_rest_waits_for_places(
+    small_arrays: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_CONF", str(small_arrays.folder / "slurm.conf"))
+    assert max_array_size() == 11
+    ledger, sweep = freeze(tmp_path, [tiny(1, seed) for seed in range(30)])
+    runs = runs_of(ledger, sweep)
+    submission = submit(ledger, sweep, replace(PROFILE, max_submit=25), runs)
+    assert submission == Submission(runs=25, jobs=25, waiting=5)
+    assert [len(array.jobs) for array in journal_of(ledger, sweep).arrays()] == [11, 11, 3]
+    slurm = Slurm(ledger, sweep)
+    assert slurm.queued(runs[29]) == WAITING
+    assert own_jobs_in_queue() <= 25
+    said = command("terminator.sweeps", "watch", "--root", str(tmp_path))
+    assert said.returncode == 0, said.stderr
+    assert all_done(ledger, sweep)
+    assert {len(run.attempts()) for run in runs} == {1}
+    assert sum(len(array.jobs) for array in journal_of(ledger, sweep).arrays()) == 30
+
+
+def test_what_is_in_the_queue_is_not_submitted_again(cluster: Cluster, tmp_path: Path) -> None:
+    ledger, sweep = freeze(tmp_path, [tiny(1, seed) for seed in range(3)])
+    other_ledger, other = freeze(tmp_path, [tiny(1, seed) for seed in (1, 2, 3)], name="other")
+    profile = replace(PROFILE, sbatch={"hold": True})
+    outcomes: list[Submission] = []
+    threads = [
+        threading.Thread(target=lambda: outcomes.append(submit(ledger, sweep, profile, runs_of(ledger, sweep))))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcome.jobs for outcome in outcomes) == [0, 3]
+    assert submit(other_ledger, other, profile, runs_of(other_ledger, other)) == Submission(runs=1, jobs=1, queued=2)
+    assert own_jobs_in_queue() == 4
+
+
+def test_a_submission_that_was_cut_short_is_settled(cluster: Cluster, tmp_path: Path) -> None:
+    ledger, sweep = freeze(tmp_path, [tiny(1, seed) for seed in range(4)])
+    profile = replace(PROFILE, sbatch={"hold": True})
+    runs = runs_of(ledger, sweep)
+    submit(ledger, sweep, profile, runs[:2])
+    journal = journal_of(ledger, sweep)
+    (array,) = journal.arrays()
+    replace(array, job_id=None).write()  # as if the submitter had died after sbatch
+    assert submit(ledger, sweep, profile, runs[:2]) == Submission(queued=2)
+    assert journal.arrays() == [array]
+    plan = journal.plan()
+    assert plan is not None
+    lost = replace(array, folder=array.folder.with_name(f"{sweep.id}.lost"), job_id=None, created=time.time() - 60)
+    replace(lost, jobs=((runs[2].key,), (runs[3].key,))).write()  # as if it had died before sbatch
+    assert submit(ledger, sweep, profile, runs) == Submission(runs=2, jobs=2, queued=2)
+    assert own_jobs_in_queue() == 4
+
+
+def test_a_refusal_leaves_nothing_behind(cluster: Cluster, tmp_path: Path) -> None:
+    ledger, sweep = freeze(tmp_path, [tiny()])
+    before = sorted(tmp_path.rglob("*"))
+    for change, words in (
+        ({"partition": "nowhere"}, "invalid partition specified: nowhere"),
+        ({"gpus_per_node": 9}, "allocation failure: Requested node configuration is not available"),
+        ({"sbatch": {"time": "soon"}}, "Invalid --time specification"),
+    ):
+        with pytest.raises(UserError, match=f"^cluster: SLURM refuses jobs of this profile: {words}"):
+            submit(ledger, sweep, replace(PROFILE, **change), runs_of(ledger, sweep))
+    with pytest.raises(UserError, match=r"^resources.full.gpus: no such key; choose from partition, "):
+        submit(*freeze(tmp_path, [tiny()], resources={"gpus": 1}), PROFILE, runs_of(ledger, sweep))
+    assert sorted(tmp_path.rglob("*")) == before
+    assert own_jobs_in_queue() == 0
+
+
+def test_no_sbatch_on_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    ledger, sweep = freeze(tmp_path, [tiny()])
+    with pytest.raises(UserError, match=r"^no sbatch on this machine: submit from a log-in node"):
+        submit(ledger, sweep, PROFILE, runs_of(ledger, sweep))
+
+
+def test_the_controller_is_away(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """First for longer than we wait; then it comes back while we ask again."""
+    ledger, sweep = freeze(tmp_path, [tiny(1, seed) for seed in range(2)])
+    runs = runs_of(ledger, sweep)
+    monkeypatch.setenv("TERMINATOR_SLURM_PATIENCE", "0")
+    cluster.daemon("down", "slurmctld")
+    try:
+        with pytest.raises(UserError, match=r"^SLURM does not answer \(sbatch: .*Unable to contact slurm controller"):
+            submit(ledger, sweep, PROFILE, runs)
+        assert not journal_of(ledger, sweep).folder.exists()
+        monkeypatch.setenv("TERMINATOR_SLURM_PATIENCE", "60")
+        comeback = threading.Timer(1.0, cluster.daemon, ("up", "slurmctld"))
+        comeback.start()
+        assert submit(ledger, sweep, replace(PROFILE, sbatch={"hold": True}), runs).jobs == 2
+    finally:
+        comeback.join()
+    assert own_jobs_in_queue() == 2
+    cluster.daemon("down", "slurmctld")
+    monkeypatch.setenv("TERMINATOR_SLURM_PATIENCE", "0")
+    try:
+        slurm = Slurm(ledger, sweep)
+        slurm.refresh()
+        assert "SLURM does not answer (squeue: " in capsys.readouterr().err
+        assert runs[0].state(slurm.alive).state is RunState.pending
+    finally:
+        cluster.daemon("up", "slurmctld")
+
+
+def test_runs_share_a_gpu_and_variants_bring_their_own_resources(cluster: Cluster, tmp_path: Path) -> None:
+    configs = [tiny(1, seed) for seed in range(3)]
+    ledger, sweep = freeze(tmp_path, configs, resources={"memory_gb": 0.25, "runs_per_gpu": 3})
+    runs = runs_of(ledger, sweep)
+    assert submit(ledger, sweep, PROFILE, runs) == Submission(runs=3, jobs=1)
+    job = jobs_of(ledger, sweep)[runs[0].key].id
+    assert "MinMemoryNode=256M" in cluster.run("scontrol", "show", "job", job)
+    cluster.wait(lambda: all_done(ledger, sweep), 120)
+    assert {attempt.job.id for run in runs for attempt in run.attempts() if attempt.job} == {job}
+
+
+def test_the_accounting_remembers_what_the_queue_has_forgotten(
+    start_cluster: Callable[..., Cluster], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = start_cluster("--accounting", "--set", "MinJobAge=2")
+    monkeypatch.setenv("SLURM_CONF", str(cluster.folder / "slurm.conf"))
+    ledger, sweep = freeze(tmp_path, [tiny(1)])
+    (run,) = runs_of(ledger, sweep)
+    began = time.time()
+    submit(ledger, sweep, replace(PROFILE, setup=["exit 7"]), [run])
+    token = journal_of(ledger, sweep).arrays()[0].token
+    cluster.wait(lambda: not read_queue([token]), 120)
+    cluster.wait(lambda: read_queue([token], since=began))
+    (job,) = read_queue([token], since=began).values()
+    assert (job.state, job.exit_code) == ("FAILED", 7)
+    Slurm(ledger, sweep).refresh()
+    assert (run.state().state, run.state().reason) == (RunState.failed, Reason.exception)
+    assert "FAILED, exit code 7" in run.state().message
+    assert in_queue(tmp_path) == {}

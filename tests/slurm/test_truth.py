@@ -1,0 +1,104 @@
+"""What SLURM and the ledger say of runs that leave no result."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+from terminator.cluster.scheduler import Slurm
+from terminator.cluster.submit import submit
+from terminator.data.config import DataConfig, Dataset
+from terminator.ledger import Reason, RunState
+from terminator.model.config import TerminatorConfig
+from terminator.training.config import OptimizerConfig, OptimizerName
+from tests.slurm.conftest import Cluster
+from tests.slurm.sweeps import PROFILE, command, freeze, in_epoch, jobs_of, runs_of, tiny
+
+
+def test_failures_keep_to_themselves_and_say_why(cluster: Cluster, tmp_path: Path) -> None:
+    well = tiny()
+    no_data = replace(well, data=DataConfig(name=Dataset.mnist, folder=str(tmp_path / "nowhere")))
+    diverging = replace(well, optimizer=OptimizerConfig(name=OptimizerName.sgd, betas=[0.9], lr=1e30))
+    huge = replace(well, model=TerminatorConfig(channels=[12_000_000], previous_blocks=[[]]))
+    ledger, sweep = freeze(tmp_path, [well, no_data, diverging, huge])
+    submit(ledger, sweep, PROFILE, runs_of(ledger, sweep))
+    cluster.wait(lambda: all(job.ended for job in jobs_of(ledger, sweep).values()), 120)
+    Slurm(ledger, sweep).refresh()
+    runs = runs_of(ledger, sweep)
+    jobs = jobs_of(ledger, sweep)
+    assert [(jobs[run.key].state, jobs[run.key].exit_code) for run in runs] == [
+        ("COMPLETED", 0),
+        ("FAILED", 1),
+        ("FAILED", 3),
+        ("FAILED", 1),
+    ]
+    assert [run.state().reason for run in runs] == [None, Reason.exception, Reason.diverged, Reason.out_of_memory]
+    end = runs[1].attempts()[-1].end
+    assert end is not None
+    assert "Traceback" in end.traceback
+    assert str(tmp_path / "nowhere") in end.message
+    log = runs[1].log_path()
+    assert log is not None
+    assert "nowhere" in log.read_text()
+
+
+def test_a_killed_process_is_named_at_once(cluster: Cluster, tmp_path: Path) -> None:
+    ledger, sweep = freeze(tmp_path, [tiny(10_000)])
+    submit(ledger, sweep, PROFILE, runs_of(ledger, sweep))
+    (run,) = runs_of(ledger, sweep)
+    cluster.wait(lambda: in_epoch(run), 120)
+    pid = run.attempts()[-1].pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    cluster.wait(lambda: jobs_of(ledger, sweep)[run.key].ended)
+    assert (run.state().state, run.state().reason) == (RunState.failed, Reason.killed)
+    assert run.state().message == "the process was killed by SIGKILL"
+    job = jobs_of(ledger, sweep)[run.key]
+    assert (job.state, job.exit_code) == ("FAILED", 137)
+
+
+def test_cancelled_from_the_command_line_and_in_slurm(cluster: Cluster, tmp_path: Path) -> None:
+    """One run is cancelled in SLURM while it trains, one while it waits; the others by `sweeps cancel`."""
+    ledger, sweep = freeze(tmp_path, [tiny(10_000, seed) for seed in range(4)])
+    submit(ledger, sweep, replace(PROFILE, gpus_per_node=2), runs_of(ledger, sweep))
+    runs = runs_of(ledger, sweep)
+    cluster.wait(lambda: sum(in_epoch(run) for run in runs) == 2, 120)
+    jobs = jobs_of(ledger, sweep)
+    cluster.run("scancel", jobs[runs[0].key].id, jobs[runs[3].key].id)
+    cluster.wait(lambda: jobs_of(ledger, sweep)[runs[0].key].ended)
+    said = command("terminator.sweeps", "cancel", "--root", str(tmp_path))
+    assert (said.returncode, said.stdout) == (0, f"{sweep.id}: 2 runs stopped\n"), said.stderr
+    cluster.wait(lambda: all(job.ended for job in jobs_of(ledger, sweep).values()))
+    Slurm(ledger, sweep).refresh()
+    assert [(run.state().state, run.state().reason) for run in runs] == [(RunState.interrupted, Reason.cancelled)] * 4
+    assert (runs[1].attempts()[-1].folder / "checkpoint.pt").exists()
+
+
+def test_a_lost_node_leaves_its_old_process_without_a_say(cluster: Cluster, tmp_path: Path) -> None:
+    """A killed slurmd leaves its job running while the node counts as down and SLURM starts the job elsewhere."""
+    ledger, sweep = freeze(tmp_path, [tiny(10_000)])
+    submit(ledger, sweep, PROFILE, runs_of(ledger, sweep))
+    (run,) = runs_of(ledger, sweep)
+    cluster.wait(lambda: in_epoch(run), 120)
+    first = run.attempts()[0]
+    assert first.job is not None
+    assert first.job.node is not None
+    cluster.daemon("down", first.job.node)
+    try:
+        cluster.wait(lambda: len(run.attempts()) == 2 and in_epoch(run), 120)
+        cluster.wait(lambda: not Path(f"/proc/{first.pid}").exists() or _zombie(first.pid))
+    finally:
+        cluster.daemon("up", first.job.node)
+    second = run.attempts()[1]
+    assert second.job is not None
+    assert second.job.id == first.job.id
+    assert second.job.node != first.job.node
+    assert second.resumed_from is not None
+    assert run.attempts()[0].end is None
+    cluster.run("scancel", first.job.id)
+
+
+def _zombie(pid: int | None) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
