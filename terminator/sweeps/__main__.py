@@ -18,7 +18,6 @@ from terminator.sweeps.watch import watch
 from terminator.tracking import LiveSync, checked_uri, follow, sync
 
 WIDTH_OF_A_PIPE = 200  # where nobody's terminal says how wide a line may be
-AGAIN = (RunState.failed.value, RunState.preempted.value, RunState.interrupted.value, RunState.pending.value)
 
 
 def main() -> None:
