@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from terminator.config import RunConfig, to_plain
+from terminator.data.tables import check_available
 from terminator.errors import UserError
 from terminator.ledger import Ablation, Ledger, Provenance, Sweep, Variant, run_key, sweep_id
 from terminator.planning.compose import Composer
@@ -63,10 +64,12 @@ class Plan:
         )
 
     def freeze(self, ledger: Ledger, sweep: Sweep, provenance: Provenance, threads: int) -> None:
-        """Write every run's frozen spec, then the sweep. Raises UserError if the root can't be written.
+        """Write every run's frozen spec, then the sweep.
 
         `threads`: CPU threads of runs that name none; frozen, since sums depend on how they are split.
+        Raises UserError if the root can't be written, or if images that are still needed are not on this machine.
         """
+        self._check_data(ledger, sweep)
         for planned in self.ablations:
             for each, seed in itertools.product(planned.variants, planned.settings.seeds):
                 machine = each.config.machine
@@ -75,6 +78,17 @@ class Plan:
                 plain, key_config = to_plain(config), to_plain(config, key_only=True)
                 ledger.freeze(plain, key_config=key_config, provenance=provenance)
         ledger.write_sweep(sweep)
+
+    def _check_data(self, ledger: Ledger, sweep: Sweep) -> None:
+        """Finished runs need no images: their table can be shown anywhere."""
+        needed = [
+            each.config.data
+            for planned, ablation in zip(self.ablations, sweep.ablations, strict=True)
+            for each, variant in zip(planned.variants, ablation.variants, strict=True)
+            if any(ledger.run(key).result() is None for key in variant.runs.values())
+        ]
+        for data in dict.fromkeys(needed):
+            check_available(data)
 
 
 def _keyed(planned: PlannedAblation, provenance: Provenance) -> Ablation:

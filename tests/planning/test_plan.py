@@ -53,6 +53,14 @@ def test_a_plan_writes_nothing_until_it_is_frozen(composer: Composer, tmp_path: 
     assert {run.spec().config["machine"]["threads"] for run in ledger.runs()} == {3}
 
 
+def test_missing_images_are_told_before_anything_is_written(composer: Composer, tmp_path: Path) -> None:
+    planned = plan(composer, ["gating"], ["data=cifar10", f"data.folder={tmp_path}/images"], [0])
+    origin = provenance()
+    with pytest.raises(UserError, match=r"^data.folder=.*images: no train\*.parquet under it; fetch them with "):
+        planned.freeze(Ledger(tmp_path), planned.sweep(origin, []), origin, threads=1)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_same_command_continues_the_same_sweep(composer: Composer) -> None:
     first, second = (plan(composer, ["gating"], [], None).sweep(provenance(), []) for _ in range(2))
     assert first.id == second.id
