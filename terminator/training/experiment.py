@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any, TextIO
 
-from terminator.config import from_plain
-from terminator.data.loading import load
+import torch
+from torch import nn
+
+from terminator.config import RunConfig, from_plain
+from terminator.data.loading import Data, load
 from terminator.ledger import Attempt, Run
 from terminator.model.build import build
 from terminator.training.config import Protocol
@@ -32,13 +35,17 @@ def run_experiment(run: Run, attempt: Attempt | None, stop: StopRequest, watcher
     network = build(config.model, image_shape=facts.image_shape, classes=facts.classes, generator=generator)
     try:
         with Progress(watcher) as progress:
-            sizes = "/".join(f"{len(split):,}" for split in (data.train, data.validation, data.test))
-            parameters = sum(parameter.numel() for parameter in network.parameters())
-            name, model = config.data.name.value, config.model.architecture.value
-            progress.say(f"{name}, {sizes} images to train, validate, test; {model}, {parameters:,} parameters; {device}")
+            progress.say(_summary(config, data, network, device))
             trainer = Trainer(
                 config, network.to(device), data, attempt=attempt, stop=stop, progress=progress, processes=processes
             )
             return trainer.run()
     finally:
         processes.disconnect()
+
+
+def _summary(config: RunConfig, data: Data, network: nn.Module, device: torch.device) -> str:
+    sizes = "/".join(f"{len(split):,}" for split in (data.train, data.validation, data.test))
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    model = f"{config.model.architecture.value} of {parameters:,} parameters"
+    return f"{model} on {device}; {config.data.name.value}: {sizes} images to train, validate, test"

@@ -35,7 +35,10 @@ class Progress:
             self.say(f"resuming after {epoch} epochs and {step} steps")
         if self._console is not None and self._console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-            self._bar = Bar(*columns, console=self._console, transient=True)
+            # Standard output is the log, not the terminal that the bar is on.
+            self._bar = Bar(
+                *columns, console=self._console, transient=True, redirect_stdout=False, redirect_stderr=False
+            )
             self._bar.add_task("starting", total=epochs * steps_per_epoch, completed=done)
             self._bar.start()
 

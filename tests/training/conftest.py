@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,15 @@ TIMINGS = {"train_seconds", "images_per_second", "peak_memory_bytes", "time", "e
 STEPS_PER_EPOCH = 1257 // 300
 
 Freeze = Callable[..., Run]
+
+
+@pytest.fixture(autouse=True)
+def own_settings() -> Iterator[None]:
+    """A run sets threads and determinism for its whole process; other tests get theirs back."""
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)
 
 
 @pytest.fixture

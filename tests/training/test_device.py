@@ -12,11 +12,9 @@ from terminator.training.device import peak_memory_bytes, prepare_device
 
 
 def test_cpu_on_demand() -> None:
-    threads = torch.get_num_threads()
     assert prepare_device(MachineConfig(device=Device.cpu, threads=1)) == torch.device("cpu")
     assert torch.get_num_threads() == 1
     assert torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

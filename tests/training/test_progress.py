@@ -33,13 +33,14 @@ def test_plain_lines_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.splitlines() == lines
 
 
-def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("TERM", "xterm")
     watcher = Terminal()
     follow(watcher)
     assert "epoch 2/2" in watcher.getvalue()
     assert "\x1b[" in watcher.getvalue()  # it redraws itself
     assert LINE in watcher.getvalue()
+    assert LINE in capsys.readouterr().out  # the log stays plain and complete
 
 
 def test_nobody_watching(capsys: pytest.CaptureFixture[str]) -> None:
