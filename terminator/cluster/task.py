@@ -20,6 +20,7 @@ from types import FrameType
 from terminator.cluster.journal import Array, read_array
 from terminator.cluster.stopping import back_to_queue, why_stopped
 from terminator.ledger import AttemptRecord, Job, Ledger, Outcome, Reason, Run
+from terminator.tracking import sync_beside_job
 
 FAILED, PREEMPTED, SUPERSEDED, INTERRUPTED = 1, 75, 76, 130  # as terminator.job exits
 SECONDS_BETWEEN = 0.1
@@ -67,13 +68,17 @@ def main() -> int:
     failed = [run for run in runs if _failed_before(run, job)]
     todo = [run for run in runs if run not in failed and run.result() is None]
     children = [] if signals.seen else [Child(run, job, place) for place, run in enumerate(todo)]
+    speaks = os.environ["SLURM_PROCID"] == "0"
+    follower = sync_beside_job(ledger, folder.parents[1].name, array.jobs[int(index)]) if speaks and children else None
     _wait(children, signals)
-    if os.environ["SLURM_PROCID"] != "0":
+    if not speaks:
         return 0  # the first task speaks for all, and with it srun ends them all
     codes = [_ending(child, job, array) for child in children] if children else [PREEMPTED] * len(todo)
     if SUPERSEDED in codes:
         return SUPERSEDED
     if PREEMPTED not in codes:
+        if follower is not None:
+            print(follower.close(), flush=True)
         return next((code for code in codes if code), FAILED if failed else 0)
     stop = why_stopped(job, array.profile, todo, signals.seen)
     print(f"terminator: {stop.message}", flush=True)

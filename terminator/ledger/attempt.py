@@ -50,9 +50,9 @@ class Attempt:
         metrics.append(self.folder / metrics.NAME, row)
 
     def progress(self, *, epoch: int, epochs: int, step: int, steps_per_epoch: int) -> None:
-        """Say how far the attempt is; written once a second and at the end, so it may be called at every step.
+        """Say how far the attempt is: `step` steps into `epoch`, which counts from 1. Raises Superseded.
 
-        Raises Superseded, when it writes.
+        Written once a second and at the end, so it may be called at every step.
         """
         self._progress = Progress(epoch, epochs, step, steps_per_epoch, time.time())
         if not 0 <= self._progress.updated - self._progress_written < SECONDS_BETWEEN_PROGRESS:

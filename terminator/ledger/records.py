@@ -89,7 +89,7 @@ class ResumedFrom(NamedTuple):
 
 @dataclass(frozen=True)
 class Progress:
-    """progress.json: how far an attempt is, at most about a second ago."""
+    """progress.json: how far an attempt was about a second ago: `step` steps into `epoch`, which counts from 1."""
 
     epoch: int
     epochs: int

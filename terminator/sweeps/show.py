@@ -62,11 +62,12 @@ def _seconds_left(run: Run, limit: float | None) -> float | None:
     progress, origin = attempt.progress, attempt.resumed_from
     if progress is None or attempt.started is None:
         return limit
-    done = progress.epoch + progress.step / max(progress.steps_per_epoch, 1)
-    here = done - (origin.epoch if origin else 0)
+    steps = max(progress.steps_per_epoch, 1)
+    done = progress.epoch - 1 + progress.step / steps
+    here = done - (origin.epoch + origin.step / steps if origin else 0)
     if here <= 0:
         return limit
-    left = (progress.updated - attempt.started) / here * (progress.epochs - done)
+    left = max((progress.updated - attempt.started) / here * (progress.epochs - done), 0.0)
     return left if limit is None else min(left, limit)
 
 

@@ -69,10 +69,12 @@ class LiveSync:
         return said.strip().splitlines()[-1] if said.strip() else "mlflow: the sync ended without a word"
 
 
-def sync_beside_job(ledger: Ledger, sweep: Sweep, runs: Collection[str]) -> LiveSync | None:
+def sync_beside_job(ledger: Ledger, sweep: str, runs: Collection[str]) -> LiveSync | None:
     """A follower of a cluster job's runs, if the sweep's MLflow is a server. A file is left to whoever watches."""
-    on_server = sweep.tracked and sweep.tracking_uri is not None and is_server(sweep.tracking_uri)
-    return LiveSync(ledger, [sweep], runs=runs) if on_server else None
+    mine = [
+        each for each in ledger.sweeps() if each.id == sweep and each.tracked and is_server(each.tracking_uri or "")
+    ]
+    return LiveSync(ledger, mine, runs=runs) if mine else None
 
 
 def _python_path() -> list[str]:

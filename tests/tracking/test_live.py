@@ -70,10 +70,10 @@ def test_beside_a_job_only_what_goes_to_a_server_is_followed(ledger: Ledger) -> 
         on_server = sweep(ledger, "branches", uri=uri)
         keys = on_server.keys()[:1]
         finish(ledger.run(keys[0]))
-        follower = sync_beside_job(ledger, on_server, keys)
+        follower = sync_beside_job(ledger, on_server.id, keys)
         assert follower.close().startswith(f"mlflow: {uri}: ")
-    assert sync_beside_job(ledger, sweep(ledger, "gating"), keys) is None
-    assert sync_beside_job(ledger, sweep(ledger, "kernels", uri=uri, tracked=False), keys) is None
+    assert sync_beside_job(ledger, sweep(ledger, "gating").id, keys) is None
+    assert sync_beside_job(ledger, sweep(ledger, "kernels", uri=uri, tracked=False).id, keys) is None
 
 
 def test_nothing_but_the_sync_itself_imports_mlflow() -> None:
