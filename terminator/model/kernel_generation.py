@@ -72,7 +72,8 @@ def sine_features(networks: Sequence[SlowNetwork]) -> tuple[Tensor, list[Tensor 
     """
     filters = [mixer for network in networks for mixer in network.filters]
     kind, dtype, each = networks[0].kind, filters[0].weight.dtype, len(filters) // len(networks)
-    coordinates = pad_sequence([network.coordinates for network in networks], batch_first=True)
+    bits = pad_sequence([network.coordinate_bits for network in networks], batch_first=True)
+    coordinates = bits.view(torch.float64)  # (n, points, axes)
     weight = torch.cat([mixer.weight for mixer in filters]).view(len(networks), -1, coordinates.shape[2]).double()
     bias = torch.cat([mixer.bias for mixer in filters]).view(len(networks), 1, -1).double()
     phases = torch.baddbmm(bias, coordinates, weight.transpose(1, 2))  # (n, points, filters · hidden)

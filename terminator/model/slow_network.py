@@ -31,7 +31,7 @@ class SlowNetwork(nn.Module):
     In all of them K = A_o h_n + a_o. ω0 scales F_0 (in `sine_mfn` every F_i).
     """
 
-    coordinates: Tensor
+    coordinate_bits: Tensor
 
     def __init__(self, grid: Sequence[int], out: int, *, hidden: int, layers: int, recipe: SlowRecipe) -> None:
         super().__init__()
@@ -39,7 +39,8 @@ class SlowNetwork(nn.Module):
         self.grid = tuple(grid)
         self.kind = recipe.kind
         self.hidden = hidden
-        self.register_buffer("coordinates", coordinate_grid(grid), persistent=False)
+        # as integers, since `.to(dtype)` and the like would round a floating buffer, and phases need float64
+        self.register_buffer("coordinate_bits", coordinate_grid(grid).view(torch.int64), persistent=False)
         self.filters = Mixers(_filters(recipe, axes, hidden, layers))
         self.linears = Mixers(
             Mixer(hidden, hidden, axes, init=Init.kaiming_uniform_linear, bias=1.0, generator=generator)

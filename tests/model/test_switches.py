@@ -37,6 +37,7 @@ SMALL = TerminatorConfig(
     interaction_spatial_hidden=4,
     dropout=[0.0],
 )
+PAIRED = replace(SMALL, local_kernels=[3])
 BRANCHES = [replace(SMALL.branches, **{name: False}) for name in vars(SMALL.branches)]
 SWITCHES: dict[str, list[Any]] = {
     "depth": [1, 3],
@@ -92,6 +93,6 @@ def test_each_value_trains_with_the_parameters_that_the_formula_gives(
 def test_each_pair_of_values_trains(name: str) -> None:
     for first, second in combinations(VALUES, 2):
         if name in first and name not in second:
-            config = replace(SMALL, **first, **second)
+            config = replace(PAIRED, **first, **second)
             network = trained_one_step(config, IMAGE)
             assert sum(p.numel() for p in network.parameters()) == parameter_count(config, IMAGE, classes=3)

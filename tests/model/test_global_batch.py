@@ -1,0 +1,66 @@
+"""Two processes with half a batch each make the very steps of one process with all of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import Tensor
+
+from terminator.model.build import build
+from terminator.model.config import TerminatorConfig
+from terminator.model.slow_loss import channel_sum_loss
+
+STEPS = 10
+TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-6}  # relative
+CONFIG = TerminatorConfig(
+    depth=2,
+    channels=[12],
+    local_kernels=[3, 5],
+    global_hidden=4,
+    local_hidden=4,
+    interaction_spatial_hidden=4,
+    dropout=[0.0],
+)
+
+
+def train(dtype: torch.dtype, rank: int = 0, processes: int = 1) -> Tensor:
+    """The losses of a few steps, each process on its share of every batch; (STEPS)."""
+    torch.set_num_threads(1)
+    generator = torch.Generator().manual_seed(0)
+    network = build(CONFIG, image_shape=(1, 6, 6), classes=3, generator=generator).to(dtype)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
+    losses = []
+    for _ in range(STEPS):
+        images = torch.randn(8, 1, 6, 6, generator=generator, dtype=torch.float64).to(dtype)[rank::processes]
+        logits, kernels = network(images)
+        loss = logits.square().mean() + channel_sum_loss(kernels)
+        optimizer.zero_grad()
+        loss.backward()
+        gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+        for tensor in (*gradients, total := loss.detach()):
+            if processes > 1:
+                dist.all_reduce(tensor)
+                tensor /= processes
+        losses.append(total)
+        optimizer.step()
+    return torch.stack(losses)
+
+
+def train_in_process(rank: int, meeting: str, folder: str) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
+    losses = {dtype: train(dtype, rank, processes=2) for dtype in TOLERANCES}
+    torch.save(losses, Path(folder) / f"losses-{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_two_processes_give_the_losses_of_one(tmp_path: Path) -> None:
+    mp.spawn(train_in_process, args=(str(tmp_path / "meeting"), str(tmp_path)), nprocs=2)  # type: ignore[no-untyped-call]
+    for dtype, tolerance in TOLERANCES.items():
+        alone = train(dtype)
+        assert alone[-1] < alone[0]
+        for rank in (0, 1):
+            together = torch.load(tmp_path / f"losses-{rank}.pt")[dtype]
+            torch.testing.assert_close(together, alone, rtol=tolerance, atol=0)

@@ -1,0 +1,129 @@
+"""Whole networks: sizes of the presets, reload, layout, fixed kernels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from terminator.model.build import build
+from terminator.model.config import Branches, TerminatorConfig, Wiring
+from terminator.model.flops import forward_flops
+from terminator.model.network import Terminator
+
+PRESETS = Path(__file__).parents[2] / "conf" / "model"
+SMALL = TerminatorConfig(
+    depth=3,
+    channels=[12],
+    global_hidden=4,
+    local_hidden=4,
+    channel_hidden=4,
+    interaction_spatial_hidden=4,
+    dropout=[0.0],
+)
+
+
+def preset(name: str) -> TerminatorConfig:
+    values: dict[str, Any] = yaml.safe_load((PRESETS / f"{name}.yaml").read_text())
+    del values["defaults"]
+    if "branches" in values:
+        values["branches"] = Branches(**values["branches"])
+    if "local_wiring" in values:
+        values["local_wiring"] = [Wiring[word] for word in values["local_wiring"]]
+    return TerminatorConfig(**values)
+
+
+def network(config: TerminatorConfig, image_shape: tuple[int, ...], classes: int = 10) -> Terminator:
+    built = build(config, image_shape=image_shape, classes=classes, generator=torch.Generator().manual_seed(0))
+    assert isinstance(built, Terminator)
+    return built
+
+
+def parameters(built: Terminator) -> int:
+    return sum(parameter.numel() for parameter in built.parameters())
+
+
+def test_the_release_has_its_published_size_and_cost() -> None:
+    release = network(preset("release"), (3, 32, 32))
+    assert parameters(release) == 1_336_855
+    assert parameters(network(preset("release"), (3, 32, 32), classes=100)) == 1_362_865
+    assert round(forward_flops(release, (3, 32, 32)) / 1e9, 2) == 2.22
+    assert release.training
+
+
+def test_the_paper_has_nine_branches() -> None:
+    config = preset("paper")
+    assert config.local_branches() == [(5, Wiring.z_to_hc), (7, Wiring.z_to_m), (9, Wiring.m_to_z)]
+    assert all(len(block.order) == 9 for block in network(config, (3, 8, 8)).blocks)  # type: ignore[arg-type]
+
+
+def test_tiny_is_about_a_hundred_thousand_parameters_with_all_branches() -> None:
+    config = preset("tiny")
+    assert (config.depth, config.branches, len(config.local_kernels)) == (5, Branches(), 4)
+    assert 80_000 < parameters(network(config, (1, 8, 8))) < 120_000
+
+
+def test_reload_is_exact() -> None:
+    images = torch.randn(4, 1, 6, 6, generator=torch.Generator().manual_seed(1))
+    saved = network(SMALL, (1, 6, 6))
+    saved(images)
+    loaded = build(SMALL, image_shape=(1, 6, 6), classes=10, generator=torch.Generator().manual_seed(2))
+    loaded.load_state_dict(saved.state_dict())
+    assert torch.equal(loaded(images).logits, saved(images).logits)
+
+
+def test_one_generator_gives_one_network() -> None:
+    first, second = network(SMALL, (1, 6, 6)), network(SMALL, (1, 6, 6))
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+
+
+def test_the_layout_of_the_images_does_not_matter() -> None:
+    images = torch.randn(4, 3, 6, 6, generator=torch.Generator().manual_seed(1))
+    built = network(SMALL, (3, 6, 6))
+    assert torch.equal(built(images).logits, built(images.contiguous(memory_format=torch.channels_last)).logits)
+
+
+@torch.no_grad()
+def test_fixed_kernels_are_generated_once() -> None:
+    images = torch.randn(4, 1, 6, 6, generator=torch.Generator().manual_seed(1))
+    built = network(SMALL, (1, 6, 6)).eval()
+    expected = built(images)
+    with built.fixed_kernels():
+        first, second = built(images), built(images)
+        assert torch.equal(first.logits, expected.logits)
+        assert all(a is b for a, b in zip(first.kernels, second.kernels, strict=True))
+    assert built(images).kernels[0] is not first.kernels[0]
+
+
+def test_autocast_leaves_kernels_in_float32() -> None:
+    images = torch.randn(4, 1, 6, 6, generator=torch.Generator().manual_seed(1))
+    built = network(SMALL, (1, 6, 6))
+    expected = built(images)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = built(images)
+    assert all(torch.equal(a, b) for a, b in zip(output.kernels, expected.kernels, strict=True))
+    torch.testing.assert_close(output.logits.float(), expected.logits, rtol=0.1, atol=0.1)
+
+
+def test_without_branches_the_bottleneck_reads_the_input() -> None:
+    config = TerminatorConfig(depth=1, channels=[12], branches=Branches(*[False] * 8))
+    built = network(config, (1, 6, 6))
+    assert {name.split(".")[2] for name in built.state_dict() if name.startswith("blocks")} == {"bottleneck", "bias"}
+    assert built(torch.zeros(2, 1, 6, 6)).kernels == ()
+
+
+def test_a_residual_adds_the_tiled_input() -> None:
+    images = torch.randn(4, 3, 6, 6, generator=torch.Generator().manual_seed(1))
+    plain = network(replace(SMALL, depth=1), (3, 6, 6)).blocks[0]
+    residual = network(replace(SMALL, depth=1, residual=True), (3, 6, 6)).blocks[0]
+    torch.testing.assert_close(residual(images).features, plain(images).features + images.repeat(1, 4, 1, 1))
+
+
+def test_kernels_that_see_nothing_more_are_warned_of() -> None:
+    config = TerminatorConfig(depth=1, channels=[12], local_kernels=[3, 13])
+    with pytest.warns(UserWarning, match=r"model.local_kernels=\[3, 13\]: on 6×6 pixels sizes beyond 11 see nothing"):
+        network(config, (1, 6, 6))
