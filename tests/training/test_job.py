@@ -141,7 +141,7 @@ def start(run: Run, log: Path) -> subprocess.Popen[bytes]:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -152,7 +152,7 @@ def test_preempted_while_starting(small: RunConfig, freeze: Freeze, tmp_path: Pa
     process = start(run, tmp_path / "log")
     wait_for(lambda: bool(run.attempt_numbers()))  # PyTorch's import has hardly begun
     process.terminate()
-    assert process.wait(60) == Ending.preempted.exit_code
+    assert process.wait(120) == Ending.preempted.exit_code
     assert run.state().state is RunState.preempted
     assert not run.attempts()[0].progress
     assert "preempted" in (tmp_path / "log").read_text()
@@ -164,7 +164,7 @@ def test_killed_and_resumed(small: RunConfig, freeze: Freeze, tmp_path: Path) ->
     process = start(run, tmp_path / "log")
     wait_for(lambda: len(run.metrics()) >= 2)
     process.kill()
-    process.wait(60)
+    process.wait(120)
     assert run.state().state is RunState.failed
     assert run.state().reason is Reason.killed
     assert execute(run) is Ending.done
