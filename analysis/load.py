@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from analysis.derived import with_derived
 from analysis.load_ledger import load_ledger
 from analysis.load_mlflow import load_mlflow
 from analysis.results import Results, Words, words
@@ -35,4 +36,4 @@ def load(
         results = load_mlflow(tracking_uri, wanted, datasets=datasets, baseline=baseline)
     else:
         results = load_ledger(Path(root) if root is not None else default_root(), wanted, sweep, datasets)
-    return results.only(variant=variant, dataset=dataset, state=state, commit=commit)
+    return with_derived(results).only(variant=variant, dataset=dataset, state=state, commit=commit)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from analysis.features import Features, read_features
 from analysis.figures.curves import learning_curves
+from analysis.figures.features import feature_maps, features_by_depth, hyper_kernels
 from analysis.figures.forest import forest
 from analysis.figures.heatmap import heatmap
 from analysis.figures.seeds import seed_strip
@@ -16,6 +18,9 @@ from analysis.figures.style import save
 from analysis.figures.tradeoff import tradeoff
 from analysis.results import Results
 from analysis.summary import Summary
+
+KERNELS_SIDE_BY_SIDE = 2
+MOST_BY_DEPTH = 7
 
 
 @dataclass(frozen=True)
@@ -55,5 +60,39 @@ def _figures(results: Results, summary: Summary) -> Iterator[tuple[str, Figure |
     )
     for cost, what in (("parameters", "parameters"), ("flops", "FLOPs of a forward pass")):
         yield cost, tradeoff(summary, cost), f"{summary.metric.title} (mean ± standard deviation) against {what}."
+    yield from _inner_figures(_exported(results, summary))
     if summary.crossing is not None:
         yield "crossing", heatmap(summary), f"Mean {title} in each cell of {' × '.join(summary.crossing.factors)}."
+
+
+def _exported(results: Results, summary: Summary) -> dict[str, Features]:
+    """The features of one run of each variant that has some, by the variant's name, in the table's order."""
+    runs = results.of(summary.question)
+    found: dict[str, Features] = {}
+    for variant in summary.variants:
+        for key in runs.loc[runs["variant"] == variant.name, "key"]:
+            features = read_features(Path(results.source), str(key))
+            if features is not None:
+                found[variant.name] = features
+                break
+    return found
+
+
+def _inner_figures(exported: dict[str, Features]) -> Iterator[tuple[str, Figure | None, str]]:
+    if not exported:
+        return
+    pair = dict(list(exported.items())[:KERNELS_SIDE_BY_SIDE])
+    yield (
+        "kernels",
+        hyper_kernels(pair),
+        "Global hyper-kernels K of each block and context-dependent ones K̂ = Z ⊙ K for one test image, first channels; "
+        f"grey is zero, every row has its own scale ({' and '.join(pair)}).",
+    )
+    name, features = next(iter(exported.items()))
+    yield "maps", feature_maps(features), f"The output of each block of {name} for one test image, first channels."
+    several = dict(list(exported.items())[:MOST_BY_DEPTH])
+    yield (
+        "depth",
+        features_by_depth(several),
+        "Mean and standard deviation of each block's output over the test images, all channels and pixels.",
+    )

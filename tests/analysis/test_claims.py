@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import analysis
+from analysis.claim import Claim, Expectation, Finding, judge, read_claims
+from analysis.claims import main
+from analysis.features import features_path
+from terminator.errors import UserError
+from terminator.shipped import shipped
+from tests.analysis.ledgers import Invented, Row
+
+CLEAR = Invented(
+    rows=[
+        Row("full"),
+        Row("no_local", {"model.branches.local": False}, -0.05),
+        Row("no_gated", {"model.branches.gated": False}, 0.05),
+        Row("no_si_glu", {"model.branches.si_glu": False}, 0.0),
+    ],
+    accuracy=0.9,
+    seeds=range(5),
+    epochs=4,
+)
+
+
+def finding(root: Path, expect: Expectation, *variants: str, ablation: str = "branches") -> Finding:
+    return judge(Claim("it does", ablation, variants, expect), root, "digits").finding
+
+
+def test_findings(tmp_path: Path) -> None:
+    CLEAR.write(tmp_path)
+    assert finding(tmp_path, Expectation.worse, "no_local") is Finding.supported
+    assert finding(tmp_path, Expectation.worse, "no_gated") is Finding.contradicted
+    assert finding(tmp_path, Expectation.worse, "no_si_glu") is Finding.contradicted
+    assert finding(tmp_path, Expectation.worse, "no_local", "no_gated") is Finding.contradicted
+    assert finding(tmp_path, Expectation.not_better, "no_local", "no_si_glu") is Finding.supported
+    assert finding(tmp_path, Expectation.not_better, "no_gated") is Finding.contradicted
+    assert finding(tmp_path, Expectation.worse, "no_local", "no_global") is Finding.undecided
+
+
+def test_undecided_with_few_seeds(tmp_path: Path) -> None:
+    replace(CLEAR, seeds=[0, 1], spread=0.02).write(tmp_path)
+    assert finding(tmp_path, Expectation.worse, "no_si_glu") is Finding.undecided
+
+
+def test_open_without_ablation_or_results(tmp_path: Path) -> None:
+    claim = Claim("it does", "entanglement", ("spooky",), Expectation.worse)
+    (evidence,) = judge(claim, tmp_path, "digits").evidence
+    assert (evidence.finding, evidence.note) == (Finding.open, "there is no ablation entanglement yet")
+    (evidence,) = judge(replace(claim, ablation="gating"), tmp_path, "digits").evidence
+    assert evidence.note == "no results: python -m terminator.run -m ablation=gating data=digits"
+    CLEAR.write(tmp_path)
+    judged = judge(replace(claim, ablation="branches"), tmp_path, "digits")
+    assert judged.finding is Finding.open
+
+
+def test_zero_mean_is_read_off_the_features(tmp_path: Path) -> None:
+    CLEAR.write(tmp_path)
+    assert finding(tmp_path, Expectation.zero_mean, "full") is Finding.open
+    runs = analysis.load(tmp_path).runs
+    key = str(runs.loc[runs["variant"] == "full", "key"].iloc[0])
+    for mean, expected in ((0.05, Finding.supported), (0.3, Finding.contradicted)):
+        arrays = {"image": np.zeros((1, 2, 2)), "mean": np.array([0.0, mean]), "std": np.array([1.0, 1.0])}
+        np.savez(features_path(tmp_path, key), allow_pickle=False, **arrays, facts=np.array(json.dumps({"key": key})))
+        assert finding(tmp_path, Expectation.zero_mean, "full") is expected
+    features_path(tmp_path, key).write_bytes(b"PK half a file")
+    with pytest.raises(UserError, match=f"python -m terminator.inspect {key} writes it anew"):
+        finding(tmp_path, Expectation.zero_mean, "full")
+
+
+def test_convergence_is_counted_in_epochs(tmp_path: Path) -> None:
+    CLEAR.write(tmp_path)
+    results = analysis.load(tmp_path)
+    run = results.runs.iloc[0]
+    curve = results.epochs[results.epochs["key"] == run["key"]].set_index("epoch")["validation_accuracy"]
+    assert run["convergence_epochs"] == min(epoch for epoch, value in curve.items() if value >= 0.95 * curve.max())
+
+
+def test_the_shipped_claims_name_what_there_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    claims = read_claims(shipped("sweeps") / "claims.yaml")
+    assert len({claim.text for claim in claims}) == len(claims) >= 8
+    CLEAR.write(tmp_path)
+    with pytest.raises(SystemExit) as exit_:
+        main(["--root", str(tmp_path)])
+    assert exit_.value.code == 0
+    out = capsys.readouterr().out
+    assert "The slow neural loss helps" in out
+    table = (tmp_path / "reports" / "claims" / "claims.csv").read_text("utf-8").splitlines()
+    assert len(table) == 1 + sum(len(claim.variants) for claim in claims)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("claim: x", "must be a list of claims"),
+        ("- claim: x", "claim 1: must have the keys claim, ablation, variants, expect"),
+        (
+            "- {claim: x, ablation: a, variants: [v], expect: worse, if: y}",
+            "claim 1: if: no such key; choose from claim",
+        ),
+        ("- {claim: x, ablation: a, variants: v, expect: worse}", "variants=v: must be a list of variants' names"),
+        (
+            "- {claim: x, ablation: a, variants: [v], expect: best}",
+            "expect=best: choose from worse, not_better",
+        ),
+    ],
+)
+def test_what_is_no_claim_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "claims.yaml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(UserError, match=message):
+        read_claims(path)
