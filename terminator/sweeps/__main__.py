@@ -122,7 +122,10 @@ def _sync(ledger: Ledger, arguments: argparse.Namespace) -> int:
     uri = checked_uri(arguments.uri)
     sweeps = [ledger.sweep(word) for word in arguments.sweep] or None
     for each in sweeps or ledger.sweeps():
-        scheduler_of(ledger, each).refresh()
+        try:
+            scheduler_of(ledger, each).refresh()
+        except UserError as error:
+            print(f"terminator: {error}; synced is what the ledger knows", file=sys.stderr)
     runs = [find_run(ledger, sweeps or ledger.sweeps(), word).key for word in arguments.run]
     if arguments.follow:
         report = follow(ledger, sweeps, uri, sys.stdin, runs=runs)

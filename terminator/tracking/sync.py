@@ -10,7 +10,7 @@ from terminator.errors import UserError
 from terminator.ledger import Ledger, Result, Run, RunState, Status, Sweep
 from terminator.tracking import entries
 from terminator.tracking.entries import Entry, Point
-from terminator.tracking.known import Known, read_known
+from terminator.tracking.known import Known, Place, read_known
 from terminator.tracking.lock import only_one
 from terminator.tracking.uri import sqlite_path
 
@@ -67,18 +67,25 @@ def sync(
     todo = entries.entries(ledger, sweeps, uri, runs=runs)
     for store in dict.fromkeys(entry.store for entry in todo):
         try:
-            with only_one(ledger.root / ".sync.lock", patience):
-                for written in _sync_store(ledger, store, [entry for entry in todo if entry.store == store]):
-                    report += written
+            for written in _sync_store(ledger, store, [entry for entry in todo if entry.store == store], patience):
+                report += written
         except Exception as error:  # whatever it is, it must not take down what is being tracked
             report += SyncReport(problem=f"{store}: {_why(error)}")
     return report
 
 
-def _sync_store(ledger: Ledger, uri: str, todo: list[Entry]) -> Iterator[SyncReport]:
+def _sync_store(ledger: Ledger, uri: str, todo: list[Entry], patience: float) -> Iterator[SyncReport]:
     path = sqlite_path(uri)
+    # Importing mlflow takes seconds: for a file only if there is something to write, else before others have to wait.
     store = None if path else _open(ledger, uri)
-    known = store.known({entry.experiment for entry in todo}) if store else read_known(path) if path else {}
+    with only_one(ledger.root / ".sync.lock", patience):
+        known = store.known({entry.experiment for entry in todo}) if store else read_known(path) if path else {}
+        yield from _sync_runs(ledger, uri, todo, known, store)
+
+
+def _sync_runs(
+    ledger: Ledger, uri: str, todo: list[Entry], known: dict[Place, Known], store: Store | None
+) -> Iterator[SyncReport]:
     for entry in todo:
         run, mine = ledger.run(entry.key), known.get(entry.place)
         status = run.state()
