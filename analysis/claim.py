@@ -144,8 +144,14 @@ def _zero_mean(results: Results, root: Path, variant: str) -> Evidence:
     farthest = [features.farthest_from_zero for features in exported]
     near = [value <= NEARLY_ZERO for value in farthest]
     finding = Finding.supported if all(near) else Finding.undecided if any(near) else Finding.contradicted
-    value = f"largest |mean| / std of a block {np.mean(farthest):.2f}"
-    return Evidence(variant, finding, f"zero-mean: at most {NEARLY_ZERO}", value=value, n=len(exported))
+    value = f"|mean| / std up to {np.mean(farthest):.2f}"
+    return Evidence(
+        variant,
+        finding,
+        f"of a block's output, after GELU; zero-mean means at most {NEARLY_ZERO}",
+        value=value,
+        n=len(exported),
+    )
 
 
 def _open(claim: Claim, why: str) -> Judged:

@@ -1,0 +1,72 @@
+"""What the features' export says is what the network computes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from analysis.features import read_features
+from terminator.config import Device, MachineConfig, RunConfig, to_plain
+from terminator.data.loading import load
+from terminator.errors import UserError
+from terminator.inspect import export_features, main
+from terminator.job import Ending, execute
+from terminator.ledger import Code, Ledger, Provenance, Run
+from terminator.model.build import build
+from terminator.model.config import TerminatorConfig
+from terminator.model.network import Terminator
+from terminator.training.checkpoint import load_checkpoint
+from terminator.training.config import TrainingConfig
+
+MODEL = TerminatorConfig(depth=2, channels=[12], local_kernels=[3], global_hidden=4, local_hidden=4, channel_hidden=4)
+TRAINING = TrainingConfig(epochs=1, warmup_epochs=0.0, batch_size=600, evaluation_batch_size=360)
+CONFIG = RunConfig(model=MODEL, training=TRAINING, machine=MachineConfig(device=Device.cpu, threads=1))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    ledger = Ledger(tmp_path_factory.mktemp("root"))
+    origin = Provenance(Code("0" * 16, None, False), "", {})
+    run = ledger.freeze(to_plain(CONFIG), key_config=to_plain(CONFIG, key_only=True), provenance=origin)
+    with pytest.raises(UserError, match="has no result yet"):
+        export_features(run)
+    assert execute(run) is Ending.done
+    yield run
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)
+
+
+def test_the_export_is_what_the_blocks_compute(run: Run) -> None:
+    root = run.folder.parents[1]
+    main([run.key, "--root", str(root)])
+    features = read_features(root, run.key)
+    assert features is not None
+    assert features.facts == {"key": run.key, "dataset": "digits", "slow_loss": "channel_sum"}
+
+    data = load(CONFIG.data)
+    network = build(MODEL, image_shape=(1, 8, 8), classes=10, generator=torch.Generator())
+    assert isinstance(network, Terminator)
+    network.load_state_dict(load_checkpoint(run.attempt_folder(1) / "checkpoint.pt")["state"]["best"]["weights"])
+    with torch.no_grad():
+        z = data.standardise(data.test.images)
+        y, kernel = network.eval().blocks[0](z)
+    assert features.image.tolist() == data.test.images[0].tolist()
+    assert [maps.shape for maps in features.maps] == [(12, 8, 8)] * 2
+    assert [each.shape for each in features.kernels] == [(1, 8, 8), (12, 8, 8)]
+    np.testing.assert_allclose(features.maps[0], y[0], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(features.kernels[0], kernel[0], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(features.hyper_kernels[0], (z[0] * kernel)[0], rtol=1e-4, atol=1e-5)
+    assert features.mean[0] == pytest.approx(float(y.double().mean()), rel=1e-4)
+    assert features.std[0] == pytest.approx(float(y.double().std(unbiased=False)), rel=1e-4)
+
+
+def test_what_is_not_there_is_named(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["branches", "--root", str(tmp_path)])
+    assert exit_.value.code == 2
+    assert "sweep=branches: no such sweep" in capsys.readouterr().err
