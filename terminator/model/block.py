@@ -82,7 +82,7 @@ class SFNEBlock(nn.Module):
             )
         inputs = channels * max(len(self.order), 1)
         self.bottleneck = Mixer(inputs, out, axes, init=Init.kaiming_normal, generator=generator)
-        self.standardise = build_standardisation(config.standardisation, out, axes)
+        self.standardise = build_standardisation(config.standardisation, out)
         self.bias = nn.Parameter(torch.zeros(1))
         self.dropout = nn.Dropout1d(dropout) if axes == 1 else nn.Dropout2d(dropout)
 

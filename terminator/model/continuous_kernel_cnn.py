@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from terminator.model.batch_norm import BatchNorm
 from terminator.model.classifier import Classifier
 from terminator.model.comparison_config import ContinuousKernelConfig
 from terminator.model.config import SlowNetworkKind
-from terminator.model.convolution import batch_norm, convolution
+from terminator.model.convolution import convolution
 from terminator.model.kernel_generation import generate_kernels
 from terminator.model.slow_network import SlowRecipe, build_slow_network
 
@@ -61,7 +62,7 @@ class ContinuousKernelBlock(nn.Module):
     ) -> None:
         super().__init__()
         axes = len(pixels)
-        self.norm = batch_norm(channels, axes)
+        self.norm = BatchNorm(channels)
         self.convolution = ContinuousKernelConvolution(channels, channels, pixels, config, generator)
         self.dropout = nn.Dropout1d(config.dropout) if axes == 1 else nn.Dropout2d(config.dropout)
         self.pointwise = convolution(channels, channels, 1, axes, generator=generator)
@@ -76,13 +77,12 @@ def build_continuous_kernel_cnn(
 ) -> Classifier:
     """A stem (convolution, BN, GELU), `depth` blocks, BN, head; resolution stays."""
     image_channels, *pixels = image_shape
-    axes = len(pixels)
     channels = config.scaled(config.channels)
     stem = [
         ContinuousKernelConvolution(image_channels, channels, pixels, config, generator),
-        batch_norm(channels, axes),
+        BatchNorm(channels),
         nn.GELU(),
     ]
     blocks = [ContinuousKernelBlock(channels, pixels, config, generator) for _ in range(config.depth)]
-    features = nn.Sequential(*stem, *blocks, batch_norm(channels, axes))
+    features = nn.Sequential(*stem, *blocks, BatchNorm(channels))
     return Classifier(features, channels, classes, generator=generator)

@@ -1,4 +1,4 @@
-"""Layers of the comparison models, for images and sequences alike: `axes` is 2 or 1."""
+"""The convolution of the comparison models, for images and sequences alike: `axes` is 2 or 1."""
 
 from __future__ import annotations
 
@@ -27,8 +27,3 @@ def convolution(
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
-
-
-def batch_norm(channels: int, axes: int) -> nn.Module:
-    """Batch normalisation with its affine part and running statistics (Ioffe and Szegedy 2015, 1502.03167)."""
-    return nn.BatchNorm1d(channels) if axes == 1 else nn.BatchNorm2d(channels)

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from terminator.model.batch_norm import BatchNorm
 from terminator.model.classifier import Classifier
 from terminator.model.comparison_config import LargeKernelConfig
-from terminator.model.convolution import batch_norm, convolution
+from terminator.model.convolution import convolution
 
 
 class ConvMixerBlock(nn.Module):
@@ -20,8 +21,8 @@ class ConvMixerBlock(nn.Module):
         super().__init__()
         depthwise = convolution(channels, channels, kernel, axes, groups=channels, generator=generator)
         pointwise = convolution(channels, channels, 1, axes, generator=generator)
-        self.spatial = nn.Sequential(depthwise, nn.GELU(), batch_norm(channels, axes))
-        self.mixing = nn.Sequential(pointwise, nn.GELU(), batch_norm(channels, axes))
+        self.spatial = nn.Sequential(depthwise, nn.GELU(), BatchNorm(channels))
+        self.mixing = nn.Sequential(pointwise, nn.GELU(), BatchNorm(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.mixing(x + self.spatial(x))
@@ -37,7 +38,7 @@ def build_large_kernel_cnn(
     stem = [
         convolution(image_shape[0], channels, 1, axes, generator=generator),
         nn.GELU(),
-        batch_norm(channels, axes),
+        BatchNorm(channels),
     ]
     blocks = [ConvMixerBlock(channels, config.kernel, axes, generator) for _ in range(config.depth)]
     return Classifier(nn.Sequential(*stem, *blocks), channels, classes, generator=generator)

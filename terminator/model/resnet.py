@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from terminator.model.batch_norm import BatchNorm
 from terminator.model.classifier import Classifier
 from terminator.model.comparison_config import ResNetConfig
-from terminator.model.convolution import batch_norm, convolution
+from terminator.model.convolution import convolution
 
 
 class ResidualBlock(nn.Module):
@@ -20,9 +21,9 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int, out: int, stride: int, axes: int, generator: torch.Generator) -> None:
         super().__init__()
         self.convolution_1 = convolution(channels, out, 3, axes, stride=stride, bias=False, generator=generator)
-        self.norm_1 = batch_norm(out, axes)
+        self.norm_1 = BatchNorm(out)
         self.convolution_2 = convolution(out, out, 3, axes, bias=False, generator=generator)
-        self.norm_2 = batch_norm(out, axes)
+        self.norm_2 = BatchNorm(out)
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
@@ -45,7 +46,7 @@ def build_resnet(
     first, *_ = outs = config.stage_channels()
     layers: list[nn.Module] = [
         convolution(channels, first, 3, axes, bias=False, generator=generator),
-        batch_norm(first, axes),
+        BatchNorm(first),
         nn.ReLU(),
     ]
     channels = first

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from terminator.model.batch_norm import BatchNorm
 from terminator.model.config import GROUPS, Standardisation
 from terminator.model.global_batch import batch_mean, global_mean, is_spread
 from terminator.model.population import PopulationStatistics
@@ -85,7 +86,7 @@ class ContextMean(nn.Module):
         return mean.flatten(2).transpose(1, 2)
 
 
-def build_standardisation(kind: Standardisation, channels: int, axes: int) -> nn.Module:
+def build_standardisation(kind: Standardisation, channels: int) -> nn.Module:
     """What follows the bottleneck. The two norms of the axis have PyTorch's affine parameters."""
     if kind is Standardisation.g_ibs:
         return GroupedStandardise(channels)
@@ -94,7 +95,7 @@ def build_standardisation(kind: Standardisation, channels: int, axes: int) -> nn
     if kind is Standardisation["is"]:
         return InstanceStandardise()
     if kind is Standardisation.batch_norm:
-        return nn.BatchNorm1d(channels) if axes == 1 else nn.BatchNorm2d(channels)
+        return BatchNorm(channels)
     if kind is Standardisation.group_norm:
         return nn.GroupNorm(GROUPS, channels)
     return nn.Identity()

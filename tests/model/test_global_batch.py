@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import torch
@@ -10,33 +11,38 @@ import torch.multiprocessing as mp
 from torch import Tensor
 
 from terminator.model.build import build
-from terminator.model.config import TerminatorConfig
-from terminator.model.slow_loss import channel_sum_loss
+from terminator.model.comparison_config import ResNetConfig
+from terminator.model.config import ModelConfig, TerminatorConfig
+from terminator.model.slow_loss import slow_loss
+from terminator.training.config import SlowLoss
 
 STEPS = 10
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-6}  # relative
-CONFIG = TerminatorConfig(
-    depth=2,
-    channels=[12],
-    local_kernels=[3, 5],
-    global_hidden=4,
-    local_hidden=4,
-    interaction_spatial_hidden=4,
-    dropout=[0.0],
-)
+CONFIGS = {
+    "terminator": TerminatorConfig(
+        depth=2,
+        channels=[12],
+        local_kernels=[3, 5],
+        global_hidden=4,
+        local_hidden=4,
+        interaction_spatial_hidden=4,
+        dropout=[0.0],
+    ),
+    "resnet": ResNetConfig(depth=8, channels=2),
+}
 
 
-def train(dtype: torch.dtype, rank: int = 0, processes: int = 1) -> Tensor:
-    """The losses of a few steps, each process on its share of every batch; (STEPS)."""
+def train(config: ModelConfig, dtype: torch.dtype, rank: int = 0, processes: int = 1) -> Tensor:
+    """The losses of a few steps, each process on its share of every batch, then the running statistics."""
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
-    network = build(CONFIG, image_shape=(1, 6, 6), classes=3, generator=generator).to(dtype)
+    network = build(config, image_shape=(1, 6, 6), classes=3, generator=generator).to(dtype)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
     losses = []
     for _ in range(STEPS):
         images = torch.randn(8, 1, 6, 6, generator=generator, dtype=torch.float64).to(dtype)[rank::processes]
         logits, kernels = network(images)
-        loss = logits.square().mean() + channel_sum_loss(kernels)
+        loss = logits.square().mean() + slow_loss(kernels, SlowLoss.channel_sum)
         optimizer.zero_grad()
         loss.backward()
         gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
@@ -46,21 +52,22 @@ def train(dtype: torch.dtype, rank: int = 0, processes: int = 1) -> Tensor:
                 tensor /= processes
         losses.append(total)
         optimizer.step()
-    return torch.stack(losses)
+    running = [buffer.flatten() for name, buffer in network.named_buffers() if "running" in name]
+    return torch.cat([torch.stack(losses), *running])
 
 
 def train_in_process(rank: int, meeting: str, folder: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
-    losses = {dtype: train(dtype, rank, processes=2) for dtype in TOLERANCES}
-    torch.save(losses, Path(folder) / f"losses-{rank}.pt")
+    trained = {(name, dtype): train(config, dtype, rank, 2) for name, config in CONFIGS.items() for dtype in TOLERANCES}
+    torch.save(trained, Path(folder) / f"trained-{rank}.pt")
     dist.destroy_process_group()
 
 
 def test_two_processes_give_the_losses_of_one(tmp_path: Path) -> None:
     mp.spawn(train_in_process, args=(str(tmp_path / "meeting"), str(tmp_path)), nprocs=2)  # type: ignore[no-untyped-call]
-    for dtype, tolerance in TOLERANCES.items():
-        alone = train(dtype)
-        assert alone[-1] < alone[0]
-        for rank in (0, 1):
-            together = torch.load(tmp_path / f"losses-{rank}.pt")[dtype]
-            torch.testing.assert_close(together, alone, rtol=tolerance, atol=0)
+    together = [torch.load(tmp_path / f"trained-{rank}.pt") for rank in (0, 1)]
+    for (name, config), (dtype, tolerance) in itertools.product(CONFIGS.items(), TOLERANCES.items()):
+        alone = train(config, dtype)
+        assert alone[STEPS - 1] < alone[0]
+        for trained in together:
+            torch.testing.assert_close(trained[name, dtype], alone, rtol=tolerance, atol=tolerance / 10)
