@@ -73,8 +73,9 @@ class Kar(torch.optim.Optimizer):
     def _averages(self, parameter: Tensor, count: int) -> list[Tensor]:
         state = self.state[parameter]
         if not state:
-            state.update({f"average_{j}": torch.zeros_like(parameter) for j in range(count)})
-        return [state[f"average_{j}"] for j in range(count)]
+            state["averages"] = [torch.zeros_like(parameter) for _ in range(count)]
+        averages: list[Tensor] = state["averages"]
+        return averages
 
 
 class Kar3(Kar):

@@ -71,7 +71,7 @@ def test_state_round_trip() -> None:
     other = Kar3(network.parameters(), lr=0.2)
     other.load_state_dict(optimizer.state_dict())
     assert other.param_groups[0]["lr"] == 0.1
-    assert torch.equal(other.state[network.weight]["average_1"], optimizer.state[network.weight]["average_1"])
+    assert torch.equal(other.state[network.weight]["averages"][1], optimizer.state[network.weight]["averages"][1])
 
 
 @pytest.mark.parametrize(

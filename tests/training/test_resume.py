@@ -84,18 +84,19 @@ def test_killed_before_any_checkpoint_it_starts_anew(small: RunConfig, freeze: F
 
 
 @pytest.mark.filterwarnings("ignore:.*is damaged")
-@pytest.mark.parametrize("harm", ["half", "bit", "foreign"])
+@pytest.mark.parametrize("harm", ["half", "bits", "foreign"])
 def test_a_damaged_checkpoint_is_set_aside(small: RunConfig, freeze: Freeze, harm: str) -> None:
     undisturbed, disturbed = freeze(small, "undisturbed"), freeze(small, "disturbed")
     finish(undisturbed)
     stop_at(disturbed, 2)
     newest = stop_at(disturbed, EPOCH)
     content = bytearray(newest.read_bytes())
-    content[len(content) // 2] ^= 1
+    middle = len(content) // 2
+    content[middle : middle + 128] = bytes(byte ^ 1 for byte in content[middle : middle + 128])  # longer than padding
     if harm == "foreign":
         torch.save([1, 2], newest)
     else:
-        newest.write_bytes(content if harm == "bit" else content[: len(content) // 2])
+        newest.write_bytes(content if harm == "bits" else content[:middle])
     finish(disturbed)
     assert not newest.exists()
     assert newest.with_name("checkpoint.pt.corrupt-1").exists()
