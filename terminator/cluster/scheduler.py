@@ -153,11 +153,16 @@ class Slurm:
     def _stop_if_unseen(self) -> None:
         """Where a node does not see the output root, cancel what would fail in the same way."""
         journal, queue = journal_of(self._ledger, self._sweep), self._queue or {}
-        names = {array.token for array in journal.current_arrays()}
-        jobs = [job for job in queue.values() if job.name in names]
-        if any(cannot_see_root(job) for job in jobs):
+        current = {array.token: array for array in journal.current_arrays()}
+        jobs = [job for job in queue.values() if job.name in current]
+        blind = next((job for job in jobs if cannot_see_root(job)), None)
+        if blind is not None and (self._waiting or any(not job.ended for job in jobs)):
+            print(
+                f"terminator: {message_of(blind.id, blind, current[blind.name])}; the rest is cancelled",
+                file=sys.stderr,
+            )
             journal.stop_waiting()
-            _scancel(job.id for job in jobs if job.state == "PENDING")
+            _scancel(job.id for job in jobs if not job.ended)
 
 
 def _says_more(job: QueuedJob, end: End) -> bool:
