@@ -16,13 +16,16 @@ def load_ledger(root: Path, ablations: list[str] | None, sweep: str | None, data
     ledger = Ledger(root)
     sweeps = [ledger.sweep(sweep)] if sweep is not None else ledger.sweeps()
     known = sorted({ablation.name for each in sweeps for ablation in each.ablations})
-    if ablations is None:
-        ablations = known
-    for name in ablations:
+    for name in ablations or ():
         if name not in known:
             where = f"sweep {sweep}" if sweep is not None else str(root)
             raise UserError(f"ablation={name}: no results in {where}; there are: {', '.join(known) or 'none'}")
-    chosen = [pair for name in ablations for pair in _newest(ledger, sweeps, name, datasets)]
+    chosen = [pair for name in ablations or known for pair in _newest(ledger, sweeps, name, datasets, ablations)]
+    if not chosen:
+        on = f" on {', '.join(datasets)}" if datasets else ""
+        raise UserError(
+            f"root={root}: no results{on} in it; python -m terminator.run -m ablation=… makes some"
+        )
     rows: list[dict[str, object]] = []
     curves: list[dict[str, object]] = []
     seen: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
@@ -47,9 +50,9 @@ def load_ledger(root: Path, ablations: list[str] | None, sweep: str | None, data
 
 
 def _newest(
-    ledger: Ledger, sweeps: Sequence[Sweep], name: str, datasets: list[str] | None
+    ledger: Ledger, sweeps: Sequence[Sweep], name: str, datasets: list[str] | None, asked: list[str] | None
 ) -> list[tuple[Sweep, Ablation]]:
-    """The newest sweep with the ablation, or the newest on each of the data sets."""
+    """The newest sweep with the ablation, or the newest on each of the data sets; on all of them if it was asked for."""
     holding = [(sweep, ablation) for sweep in sweeps for ablation in sweep.ablations if ablation.name == name]
     if datasets is None:
         return holding[:1]
@@ -58,10 +61,10 @@ def _newest(
         for dataset in _datasets(ledger, ablation):
             on.setdefault(dataset, (sweep, ablation))
     for dataset in datasets:
-        if dataset not in on:
+        if dataset not in on and asked is not None:
             there = ", ".join(sorted(on)) or "none"
             raise UserError(f"dataset={dataset}: {name} has no results on it; there are: {there}")
-    return list({on[dataset][0].id: on[dataset] for dataset in datasets}.values())
+    return list({on[dataset][0].id: on[dataset] for dataset in datasets if dataset in on}.values())
 
 
 def _datasets(ledger: Ledger, ablation: Ablation) -> set[str]:

@@ -60,7 +60,11 @@ def test_one_sweep_a_data_set(tmp_path: Path) -> None:
     both = analysis.load(tmp_path, dataset=["mnist", "digits"])
     assert both.runs["dataset"].value_counts().to_dict() == {"mnist": 9, "digits": 9}
     with pytest.raises(UserError, match=r"dataset=cifar10: branches has no results on it; there are: digits, mnist"):
+        analysis.load(tmp_path, "branches", dataset="cifar10")
+    with pytest.raises(UserError, match="no results on cifar10 in it"):
         analysis.load(tmp_path, dataset="cifar10")
+    branches(1, name="gating").write(tmp_path)
+    assert [question.name for question in analysis.load(tmp_path, dataset="mnist").questions] == ["branches"]
 
 
 def test_a_run_that_two_ablations_share_is_in_both(tmp_path: Path) -> None:
@@ -79,6 +83,8 @@ def test_a_deleted_run_is_pending(tmp_path: Path) -> None:
 
 
 def test_an_ablation_without_results(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"root=.*: no results in it; python -m terminator.run"):
+        analysis.load(tmp_path)
     with pytest.raises(UserError, match=r"ablation=branches: no results in .*; there are: none"):
         analysis.load(tmp_path, "branches")
     branches(1).write(tmp_path)

@@ -25,7 +25,7 @@ def test_report_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[
     [
         (["gating"], "ablation=gating: no results in"),
         (["--sweep", "x"], "sweep=x: no such sweep"),
-        (["--data", "mnist"], "dataset=mnist: branches has no results on it; there are: digits"),
+        (["branches", "--data", "mnist"], "dataset=mnist: branches has no results on it; there are: digits"),
         (["--metric", "speed"], "metric=speed: no run has logged it; choose from"),
         (["--extra", "speed"], "metric=speed: no run has logged it; choose from"),
     ],
