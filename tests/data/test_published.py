@@ -153,4 +153,4 @@ def test_the_cache_of_hugging_face_datasets(tmp_path: Path) -> None:
     assert answer.startswith("data.name=mnist: not in the cache of Hugging Face datasets; fetch it with `python -c ")
     assert "datasets.load_dataset('ylecun/mnist')" in answer
     assert "data.folder" in answer
-    assert time.monotonic() - started < 30  # no waiting for a network
+    assert time.monotonic() - started < 100  # no waiting for a network, on a slow machine either
