@@ -11,6 +11,7 @@ import argparse
 import csv
 import math
 import statistics
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -24,6 +25,7 @@ from terminator.model.build import build
 from terminator.model.comparison_config import ResNetConfig
 from terminator.model.config import Product, TerminatorConfig
 
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 WIDTH, CLASSES = 48, 10
 BATCH_PIXELS = 16384
 SIDES, LENGTHS = [8, 16, 32, 64], [256, 1024, 4096, 16384]
@@ -32,7 +34,7 @@ COSTS = ["seconds", "memory_bytes", "flops"]
 
 @dataclass(frozen=True)
 class Measurement:
-    """A network on one size, per image. `seconds`: the least of the repetitions; `size`: N or L."""
+    """A network on one size, per image. `seconds`: the least of the repetitions, by `clock`; `size`: N or L."""
 
     dimensions: int
     network: str
@@ -45,6 +47,8 @@ class Measurement:
     seconds_median: float
     memory_bytes: float
     flops: float
+    clock: str
+    threads: int
 
 
 @dataclass(frozen=True)
@@ -63,14 +67,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="processor: for a machine shared with others")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--sides", type=int, nargs="*", default=SIDES)
     parser.add_argument("--lengths", type=int, nargs="*", default=LENGTHS)
     given = parser.parse_args()
     shapes = [*((3, side, side) for side in given.sides), *((1, length) for length in given.lengths)]
+    torch.set_num_threads(given.threads)
     given.folder.mkdir(parents=True, exist_ok=True)
     rows = []
-    for row in measurements(shapes, given.device, given.repetitions):
+    for row in measurements(shapes, given.device, given.repetitions, given.clock):
         rows.append(row)
         write(rows, given.folder / "scaling.csv")
         print(
@@ -83,7 +90,9 @@ def main() -> None:
     draw(given.folder)
 
 
-def measurements(shapes: Sequence[tuple[int, ...]], device: torch.device, repetitions: int) -> Iterator[Measurement]:
+def measurements(
+    shapes: Sequence[tuple[int, ...]], device: torch.device, repetitions: int, clock: str
+) -> Iterator[Measurement]:
     """Measure every network on images of every shape, (C, *pixels)."""
     for shape in shapes:
         for name, construct in networks().items():
@@ -93,7 +102,7 @@ def measurements(shapes: Sequence[tuple[int, ...]], device: torch.device, repeti
             images = torch.randn(batch, *shape, device=device)
             for work in ("forward", "forward + backward"):
                 step = step_of(network, images, backward="backward" in work)
-                times = seconds(step, device, repetitions)
+                times = seconds(step, device, repetitions, CLOCKS[clock])
                 yield Measurement(
                     dimensions=len(shape) - 1,
                     network=name,
@@ -106,6 +115,8 @@ def measurements(shapes: Sequence[tuple[int, ...]], device: torch.device, repeti
                     seconds_median=statistics.median(times) / batch,
                     memory_bytes=peak_memory(step, device) / batch,
                     flops=flops(step) / batch,
+                    clock=clock,
+                    threads=torch.get_num_threads(),
                 )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import torch
@@ -39,16 +38,16 @@ def step_of(network: nn.Module, images: Tensor, *, backward: bool) -> Step:
     return step
 
 
-def seconds(step: Step, device: torch.device, repetitions: int) -> list[float]:
-    """Wall-clock time of each repetition, after one that is not counted."""
+def seconds(step: Step, device: torch.device, repetitions: int, clock: Callable[[], float]) -> list[float]:
+    """Time of each repetition by `clock`, after one that is not counted."""
     step()
     times = []
     for _ in range(repetitions):
         _finish(device)
-        began = time.perf_counter()
+        began = clock()
         step()
         _finish(device)
-        times.append(time.perf_counter() - began)
+        times.append(clock() - began)
     return times
 
 

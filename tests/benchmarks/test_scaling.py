@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 
 
 def _measured(pixels: int, seconds: float) -> Measurement:
-    return Measurement(2, "network", 0, pixels, 1, "forward", 1, seconds, seconds, 8.0 * pixels, 5.0)
+    return Measurement(2, "network", 0, pixels, 1, "forward", 1, seconds, seconds, 8.0 * pixels, 5.0, "wall", 1)
 
 
 def test_exponents_of_a_power_law_and_of_its_end() -> None:
@@ -68,7 +68,7 @@ def test_a_step_backward_leaves_no_gradient_behind() -> None:
 
 
 def test_the_command_writes_tables_and_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    arguments = ["--repetitions", "1", "--sides", "4", "6", "--lengths"]
+    arguments = ["--repetitions", "1", "--sides", "5", "6", "--lengths"]
     monkeypatch.setattr(sys, "argv", ["scaling", str(tmp_path), *arguments])
     monkeypatch.setattr(scaling, "BATCH_PIXELS", 72)
     scaling.main()
