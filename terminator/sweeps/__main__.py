@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NoReturn
 
 from rich.console import Console
 
 from terminator.errors import UserError
-from terminator.ledger import Ledger, RunState, default_root
+from terminator.ledger import Ledger, RunState, Sweep, default_root
 from terminator.sweeps.find import find_run, find_sweep
 from terminator.sweeps.scheduler import scheduler_of
 from terminator.sweeps.show import counts, rows, run_table, sweep_table
@@ -121,11 +121,8 @@ def _cancel(ledger: Ledger, arguments: argparse.Namespace) -> int:
 def _sync(ledger: Ledger, arguments: argparse.Namespace) -> int:
     uri = checked_uri(arguments.uri)
     sweeps = [ledger.sweep(word) for word in arguments.sweep] or None
-    for each in sweeps or ledger.sweeps():
-        try:
-            scheduler_of(ledger, each).refresh()
-        except UserError as error:
-            print(f"terminator: {error}; synced is what the ledger knows", file=sys.stderr)
+    if not arguments.follow:  # whoever started a follower looks after the sweep
+        _refresh(ledger, sweeps or ledger.sweeps())
     runs = [find_run(ledger, sweeps or ledger.sweeps(), word).key for word in arguments.run]
     if arguments.follow:
         report = follow(ledger, sweeps, uri, sys.stdin, runs=runs)
@@ -133,6 +130,14 @@ def _sync(ledger: Ledger, arguments: argparse.Namespace) -> int:
         report = sync(ledger, sweeps, uri, runs=runs)
     print(f"mlflow: {report}")
     return int(report.problem is not None)
+
+
+def _refresh(ledger: Ledger, sweeps: Iterable[Sweep]) -> None:
+    for sweep in sweeps:
+        try:
+            scheduler_of(ledger, sweep).refresh()
+        except UserError as error:
+            print(f"terminator: {error}; synced is what the ledger knows", file=sys.stderr)
 
 
 def _logs(ledger: Ledger, arguments: argparse.Namespace) -> int:

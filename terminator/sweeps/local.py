@@ -56,7 +56,14 @@ class Local:
         return None
 
     def retry(self, runs: Sequence[Run]) -> int:
-        """Run these here, side by side. Raises UserError where the code is no longer the one they were frozen with."""
+        """Run these here, side by side.
+
+        Raises UserError where somebody does already, or where the code is no longer the one they were frozen with.
+        """
+        for driver in drivers(self._ledger, self._sweep):
+            raise UserError(
+                f"{self._sweep.id}: process {driver.pid} on {driver.host} carries it out: watch or cancel it"
+            )
         for run in runs:
             if run.spec().code.hash != code_hash():
                 raise UserError(

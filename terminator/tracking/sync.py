@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from terminator.errors import UserError
 from terminator.ledger import Ledger, Result, Run, RunState, Status, Sweep
 from terminator.tracking import entries
 from terminator.tracking.entries import Entry, Point
@@ -88,21 +87,26 @@ def _sync_runs(
 ) -> Iterator[SyncReport]:
     for entry in todo:
         run, mine = ledger.run(entry.key), known.get(entry.place)
-        status = run.state()
-        if status.state is RunState.pending:
-            continue  # it has nothing to say yet
         try:
+            status = run.state()
+            if status.state is RunState.pending:
+                continue  # it has nothing to say yet
             update = _update(entry, run, status, mine)
-            if update is None:
-                yield SyncReport(unchanged=1)
-                continue
-            store = store or _open(ledger, uri)
-            _write(store, entry, run, status, mine, update)
-            yield SyncReport(runs=1, points=len(update.points))
-        except Exception as error:
-            if not isinstance(error, UserError) and getattr(error, "error_code", "") not in BAD_REQUESTS:
-                raise
+        except Exception as error:  # something is wrong with this run's files: the others' may be in order
             yield SyncReport(problem=f"{entry.name}: {_why(error)}")
+            continue
+        if update is None:
+            yield SyncReport(unchanged=1)
+            continue
+        store = store or _open(ledger, uri)
+        try:
+            _write(store, entry, run, status, mine, update)
+        except Exception as error:
+            if getattr(error, "error_code", "") not in BAD_REQUESTS:
+                raise  # MLflow itself is in trouble: the others would fare no better
+            yield SyncReport(problem=f"{entry.name}: {_why(error)}")
+        else:
+            yield SyncReport(runs=1, points=len(update.points))
 
 
 def _open(ledger: Ledger, uri: str) -> Store:
@@ -156,4 +160,5 @@ def _why(error: BaseException) -> str:
     """The first line of an error's root, which says `Connection refused` where mlflow says a paragraph."""
     while root := error.__cause__ or error.__context__:
         error = root
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    said = (str(error).strip() or "?").splitlines()[0][:200]
+    return said if " " in said else f"{type(error).__name__}: {said}"

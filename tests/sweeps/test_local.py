@@ -84,6 +84,14 @@ def test_retry_refuses_runs_of_other_code(ledger: Ledger, sweeps: Callable) -> N
     assert ledger.run(planned.keys()[0]).state().state is RunState.pending
 
 
+def test_retry_leaves_a_sweep_that_is_being_carried_out_alone(ledger: Ledger, sweeps: Callable) -> None:
+    planned = sweep(ledger, "branches")
+    with driving(ledger, [planned]):
+        answer = sweeps("retry")
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert f"{planned.id}: process {os.getpid()} on " in answer.err
+
+
 def test_whoever_drives_a_sweep_is_known_while_it_lasts(ledger: Ledger) -> None:
     planned = sweep(ledger, "branches")
     with driving(ledger, [planned]):

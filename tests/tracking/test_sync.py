@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from pathlib import Path
 
@@ -173,14 +174,25 @@ def test_values_that_are_no_finite_numbers_stay_idempotent(ledger: Ledger) -> No
     assert runs(ledger)["full/0"].data.tags["reason"] == "diverged"
 
 
-def test_a_run_that_mlflow_refuses_does_not_stand_in_the_others_way(ledger: Ledger) -> None:
+def test_a_run_that_is_in_disorder_does_not_stand_in_the_others_way(ledger: Ledger) -> None:
     planned = sweep(ledger, "branches")
     finish_all(ledger, planned)
     (ledger.run(planned.keys()[0]).folder / "spec.json").unlink()
+    (ledger.run(planned.keys()[1]).attempt_folder(1) / "metrics.jsonl").write_text('{"epoch":1,"train_loss":1}\n')
     report = sync(ledger, None)
-    assert (report.runs, report.problem is not None) == (3, True)
-    assert "full/0" in report.problem
-    assert "spec.json is missing" in report.problem
+    assert report.runs == 2
+    assert re.match(r"full/0: run .*spec\.json is missing: .*; full/1: KeyError: 'time'", report.problem)
+
+
+def test_a_run_that_mlflow_refuses_does_not_stand_in_the_others_way(ledger: Ledger) -> None:
+    first, *others = map(ledger.run, sweep(ledger, "branches").keys())
+    attempt = first.begin()
+    attempt.log_epoch({"epoch": 1, "time": 1.0, "not a name?": 0.5})
+    for run in others:
+        finish(run)
+    report = sync(ledger, None)
+    assert report.runs == 3
+    assert re.match(r'full/0: Invalid value "not a name\?"', report.problem)
 
 
 def test_what_the_user_deleted_in_mlflow_stays_deleted(ledger: Ledger) -> None:
