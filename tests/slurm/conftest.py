@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -39,6 +40,11 @@ class Cluster:
         variables = {**os.environ, "SLURM_CONF": str(self.folder / "slurm.conf")}
         return subprocess.run(command, check=True, capture_output=True, text=True, env=variables).stdout
 
+    def try_run(self, *command: str) -> None:
+        """A command that may come too late: its job may have ended meanwhile."""
+        with contextlib.suppress(subprocess.CalledProcessError):
+            self.run(*command)
+
     def wait(self, condition: Callable[[], object], seconds: float = 60) -> None:
         """Until `condition` holds; requeued jobs are spared SLURM's two minutes of delay meanwhile."""
         deadline = time.monotonic() + seconds
@@ -52,7 +58,7 @@ class Cluster:
         for job in self.run("squeue", "-h", "-r", "-t", "PD", "-o", "%i %r").splitlines():
             number, reason = job.split(maxsplit=1)
             if reason == "BeginTime":
-                self.run("scontrol", "update", f"JobId={number}", "StartTime=now")
+                self.try_run("scontrol", "update", f"JobId={number}", "StartTime=now")
 
 
 def require_slurm() -> None:
