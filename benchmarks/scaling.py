@@ -27,7 +27,7 @@ from terminator.model.config import Product, TerminatorConfig
 
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 WIDTH, CLASSES = 48, 10
-BATCH_PIXELS = 16384
+BATCH_PIXELS = 4096
 SIDES, LENGTHS = [8, 16, 32, 64], [256, 1024, 4096, 16384]
 COSTS = ["seconds", "memory_bytes", "flops"]
 
@@ -66,7 +66,7 @@ class Exponent:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="processor: for a machine shared with others")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
@@ -102,6 +102,7 @@ def measurements(
             images = torch.randn(batch, *shape, device=device)
             for work in ("forward", "forward + backward"):
                 step = step_of(network, images, backward="backward" in work)
+                memory, operations = peak_memory(step, device), flops(step)  # these warm up
                 times = seconds(step, device, repetitions, CLOCKS[clock])
                 yield Measurement(
                     dimensions=len(shape) - 1,
@@ -113,8 +114,8 @@ def measurements(
                     parameters=sum(parameter.numel() for parameter in network.parameters()),
                     seconds=min(times) / batch,
                     seconds_median=statistics.median(times) / batch,
-                    memory_bytes=peak_memory(step, device) / batch,
-                    flops=flops(step) / batch,
+                    memory_bytes=memory / batch,
+                    flops=operations / batch,
                     clock=clock,
                     threads=torch.get_num_threads(),
                 )

@@ -39,8 +39,7 @@ def step_of(network: nn.Module, images: Tensor, *, backward: bool) -> Step:
 
 
 def seconds(step: Step, device: torch.device, repetitions: int, clock: Callable[[], float]) -> list[float]:
-    """Time of each repetition by `clock`, after one that is not counted."""
-    step()
+    """Time of each repetition by `clock`."""
     times = []
     for _ in range(repetitions):
         _finish(device)
