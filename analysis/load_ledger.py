@@ -23,9 +23,7 @@ def load_ledger(root: Path, ablations: list[str] | None, sweep: str | None, data
     chosen = [pair for name in ablations or known for pair in _newest(ledger, sweeps, name, datasets, ablations)]
     if not chosen:
         on = f" on {', '.join(datasets)}" if datasets else ""
-        raise UserError(
-            f"root={root}: no results{on} in it; python -m terminator.run -m ablation=… makes some"
-        )
+        raise UserError(f"root={root}: no results{on} in it; python -m terminator.run -m ablation=… makes some")
     rows: list[dict[str, object]] = []
     curves: list[dict[str, object]] = []
     seen: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
@@ -52,7 +50,7 @@ def load_ledger(root: Path, ablations: list[str] | None, sweep: str | None, data
 def _newest(
     ledger: Ledger, sweeps: Sequence[Sweep], name: str, datasets: list[str] | None, asked: list[str] | None
 ) -> list[tuple[Sweep, Ablation]]:
-    """The newest sweep with the ablation, or the newest on each of the data sets; on all of them if it was asked for."""
+    """The newest sweep with the ablation, or that on each of the data sets; on all of them if it was asked for."""
     holding = [(sweep, ablation) for sweep in sweeps for ablation in sweep.ablations if ablation.name == name]
     if datasets is None:
         return holding[:1]

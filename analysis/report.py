@@ -18,6 +18,8 @@ from analysis.tables.terminal import print_table
 from terminator.errors import UserError
 from terminator.ledger import default_root
 
+NAMES = 4  # in a folder's name
+
 
 def write_report(
     root: Path | str | None = None,
@@ -100,7 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _name(summaries: Sequence[Summary], *, with_data: bool) -> str:
-    names = "+".join(dict.fromkeys(summary.question.name for summary in summaries))
+    ablations = list(dict.fromkeys(summary.question.name for summary in summaries))
+    names = "+".join(ablations if len(ablations) <= NAMES else [*ablations[:NAMES], f"{len(ablations) - NAMES}-more"])
     data = "+".join(dict.fromkeys(summary.dataset for summary in summaries))
     return f"{names}-{data}" if with_data else names
 

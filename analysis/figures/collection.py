@@ -45,13 +45,12 @@ def draw_figures(results: Results, summary: Summary, folder: Path, label: str) -
 
 def _figures(results: Results, summary: Summary) -> Iterator[tuple[str, Figure | None, str]]:
     title, baseline = summary.metric.title.lower(), summary.baseline.name
-    if len(summary.variants) > 1:
-        yield (
-            "differences",
-            forest(summary),
-            f"Difference in {title} from {baseline}, paired by seed: mean, 95 % interval, and a dot for each seed. "
-            "Grey band: smaller than the smallest effect that matters. ◂: beyond the edge.",
-        )
+    yield (
+        "differences",
+        forest(summary),
+        f"Difference in {title} from {baseline}, paired by seed: mean, 95 % interval, and a dot for each seed. "
+        "Grey band: smaller than the smallest effect that matters. ◂: beyond the edge.",
+    )
     yield "seeds", seed_strip(summary), f"Every run's {title}; the bar is the mean over the seeds."
     yield (
         "curves",

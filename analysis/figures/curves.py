@@ -24,11 +24,13 @@ EARLY = 0.25  # of the epochs
 def learning_curves(summary: Summary, epochs: pd.DataFrame, curve: str = CURVE) -> Figure | None:
     """Mean over the seeds with a band of ± one standard deviation; a panel a variant, with the baseline in grey.
 
-    `epochs`: the ablation's rows of `Results.epochs`. None where no run has logged the curve.
+    `epochs`: the ablation's rows of `Results.epochs`. None where no run has logged two epochs of it.
     """
-    if curve not in epochs or epochs[curve].notna().sum() == 0:
+    if curve not in epochs:
         return None
     rows = epochs[["variant", "seed", "epoch", curve]].dropna()
+    if rows["epoch"].nunique() < 2:
+        return None
     shown = [variant.name for variant in summary.variants if (rows["variant"] == variant.name).any()]
     baseline = rows[rows["variant"] == summary.baseline.name]
     panels = [name for name in shown if name != summary.baseline.name] or shown

@@ -15,17 +15,19 @@ ROW_INCHES = 0.19
 
 
 @styled
-def forest(summary: Summary) -> Figure:
+def forest(summary: Summary) -> Figure | None:
     """A row a variant, in the table's order: dots for the seeds, a mark for the mean, a line for the 95 % interval.
 
-    The band is ± the smallest effect that matters.
+    The band is ± the smallest effect that matters. None where no variant has a pair of results.
     """
     rows = [variant for variant in summary.variants if variant.comparison is not None]
+    if not any(variant.comparison.pairs.n for variant in rows if variant.comparison):
+        return None
     figure = new_figure(0.95 + ROW_INCHES * max(3, len(rows)))
     axes = axes_of(figure)
     margin = summary.smallest_effect
     spans = [_span(variant) for variant in rows if variant.values and variant.comparison and variant.comparison.pairs.n]
-    limits = clipped(spans, keep=(-1.3 * margin, 0.0, 1.3 * margin)) if spans or margin else (-1.0, 1.0)
+    limits = clipped(spans, keep=(-1.3 * margin, 0.0, 1.3 * margin))
     axes.set_xlim(*limits)
     if margin:
         axes.axvspan(-margin, margin, color="#000000", alpha=0.07, linewidth=0)

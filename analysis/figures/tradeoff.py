@@ -14,13 +14,17 @@ from analysis.metrics import metric
 from analysis.summary import Summary, VariantSummary
 
 LABEL_INCHES = 0.125
+LABEL_LETTERS = 18
 
 
 @styled
 def tradeoff(summary: Summary, cost: str) -> Figure | None:
-    """The metric's mean ± std against the mean of `cost` (parameters, flops, …), names beside; None without costs."""
+    """The metric's mean ± std against the mean of `cost` (parameters, flops, …), names beside.
+
+    None with fewer than two variants to show.
+    """
     drawn = [variant for variant in summary.variants if variant.values and cost in variant.costs]
-    if not drawn:
+    if len(drawn) < 2:
         return None
     height = max(2.1, 0.7 + LABEL_INCHES * len(drawn))
     figure = new_figure(height, COLUMN_INCHES)
@@ -63,7 +67,7 @@ def _label(*, axes_inches: float, figure: Figure, drawn: list[VariantSummary], s
         place = max(min(place, max(variant.mean, low)), room_below)
         beyond = "" if variant.mean >= low else f" ({number(variant.mean, 1)})"
         axes.annotate(
-            f"{short(variant.name)}{beyond}",
+            f"{short(variant.name, LABEL_LETTERS)}{beyond}",
             (variant.costs[cost] * metric(cost).scale, max(variant.mean, low)),
             xytext=(1.06, place),
             textcoords=axes.get_yaxis_transform(),

@@ -14,7 +14,7 @@ def notes(summaries: Sequence[Summary]) -> Iterator[str]:
     yield from _method(summaries)
     yield from _provenance(summaries)
     for summary in summaries:
-        yield from _gaps(summary)
+        yield from _gaps(summary, f"{summary.question.name}, " if len(summaries) > 1 else "")
 
 
 def _method(summaries: Sequence[Summary]) -> Iterator[str]:
@@ -52,8 +52,8 @@ def _provenance(summaries: Sequence[Summary]) -> Iterator[str]:
 
 
 def missing_runs(summary: Summary) -> list[str]:
-    """The variants with runs without a result; the seeds that were lost to the same thing stand together."""
-    lines = []
+    """The runs without a result; variants and seeds that were lost to the same thing stand together."""
+    variants: dict[str, list[str]] = {}
     for variant in summary.variants:
         seeds: dict[str, list[int]] = {}
         for each in variant.missing:
@@ -61,13 +61,13 @@ def missing_runs(summary: Summary) -> list[str]:
             seeds.setdefault(f"{each.why}{message}", []).append(each.seed)
         lost = [f"seed{'s' if len(of) > 1 else ''} {', '.join(map(str, of))}: {why}" for why, of in seeds.items()]
         if lost:
-            lines.append(f"{variant.name}, {'; '.join(lost)}")
-    return lines
+            variants.setdefault("; ".join(lost), []).append(variant.name)
+    return [f"{', '.join(names)}, {lost}" for lost, names in variants.items()]
 
 
-def _gaps(summary: Summary) -> Iterator[str]:
+def _gaps(summary: Summary, prefix: str) -> Iterator[str]:
     for line in missing_runs(summary):
-        yield f"Missing: {summary.question.name}, {line}."
+        yield f"Missing: {prefix}{line}."
     for variant in summary.variants:
         comparison = variant.comparison
         if comparison is None or not variant.values:
@@ -75,6 +75,6 @@ def _gaps(summary: Summary) -> Iterator[str]:
         unpaired = [seed for seed in comparison.pairs.unpaired if seed in variant.values]
         if unpaired and comparison.pairs.n:
             seeds = ", ".join(map(str, unpaired))
-            yield f"{variant.name}: seed {seeds} has no baseline run and is not in the difference."
+            yield f"{prefix}{variant.name}: seed {seeds} has no baseline run and is not in the difference."
         if comparison.judgement.note:
-            yield f"{variant.name}: {comparison.judgement.note}."
+            yield f"{prefix}{variant.name}: {comparison.judgement.note}."

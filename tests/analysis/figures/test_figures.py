@@ -52,7 +52,9 @@ def test_forest_shows_every_variant_and_says_what_is_missing(tmp_path: Path) -> 
     lost = {("no_gated", seed): (Reason.timeout, "") for seed in (0, 1, 2)}
     rows = [*branches().rows, Row("none", OFF, -0.3)]
     _, summary = read(branches(rows=rows, failed=lost), tmp_path)
-    axes = forest(summary).axes[0]
+    figure = forest(summary)
+    assert figure is not None
+    axes = figure.axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == [variant.name for variant in summary.variants[1:]]
     texts = [text.get_text() for text in axes.texts]
     assert "missing: timeout" in texts

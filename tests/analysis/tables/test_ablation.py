@@ -55,8 +55,8 @@ def test_cells(table: Table) -> None:
     assert row_of(table, "no_local")[3:7] == ["missing: out of memory", "–", "–", "missing: out of memory"]
     assert "(2\u00a0of\u00a03)" in row_of(table, "no_gated")[3]
     assert sum(cell.best for section in table.sections for row in section.rows for cell in row) == 1
-    assert "Missing: branches, no_local, seeds 0, 1, 2: out of memory (no room for 3 GiB)." in table.notes
-    assert "Missing: branches, no_gated, seed 1: diverged (loss is NaN at step 7)." in table.notes
+    assert "Missing: no_local, seeds 0, 1, 2: out of memory (no room for 3 GiB)." in table.notes
+    assert "Missing: no_gated, seed 1: diverged (loss is NaN at step 7)." in table.notes
     assert "Commit 1f2e3d4c1f." in table.notes
 
 
