@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from terminator.model.channels import tile_channels
+from terminator.model.channels import concatenate, tile_channels
 from terminator.model.config import TerminatorConfig
 from terminator.model.gating import build_gate, build_self_gate
 from terminator.model.hyper_kernels import HyperKernels, generate_hyper_kernels
@@ -91,7 +91,7 @@ class SFNEBlock(nn.Module):
         were generated together with others'."""
         kernels = kernels or generate_hyper_kernels([self])[0]
         features = self.branches(z, previous, kernels)
-        inputs = torch.cat([features[name] for name in self.order], dim=1) if self.order else z
+        inputs = concatenate([features[name] for name in self.order]) if self.order else z
         y = F.gelu(self.standardise(self.bottleneck(inputs))) + self.bias
         y = self.dropout(y)
         if self.has_residual:

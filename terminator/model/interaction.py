@@ -47,7 +47,8 @@ class HyperInteraction(nn.Module):
         channel_mean = source.mean(1, keepdim=True)  # (B, 1, *pixels)
         c = twice_elementwise(_over_channels(channel_kernel, x), pixel_mean)
         m = twice_elementwise(spatial_kernel, channel_mean)
-        return x * torch.sigmoid(m * c)
+        gate = torch.sigmoid(m.movedim(1, -1) * c.movedim(1, -1)).movedim(-1, 1)  # made channels-last, as x is
+        return x * gate
 
 
 def _over_channels(kernel: Tensor, x: Tensor) -> Tensor:

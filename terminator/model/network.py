@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from terminator.model.block import SFNEBlock
+from terminator.model.channels import channels_last
 from terminator.model.config import TerminatorConfig
 from terminator.model.hyper_kernels import HyperKernels, generate_hyper_kernels
 from terminator.model.penalty import Penalty
@@ -56,7 +57,7 @@ class Terminator(nn.Module):
 
     def forward(self, images: Tensor) -> Output:
         hyper_kernels = self._fixed_kernels or generate_hyper_kernels(self._blocks)
-        z = _channels_last(images)
+        z = channels_last(images)
         outputs: list[Tensor] = []
         for block, sources, kernels in zip(self.blocks, self.previous, hyper_kernels, strict=True):
             z, _ = block(z, [outputs[source] for source in sources], kernels)
@@ -88,8 +89,3 @@ def _warn_of_wide_kernels(config: TerminatorConfig, pixels: Sequence[int]) -> No
         size = "×".join(str(side) for side in pixels)
         message = f"model.local_kernels={config.local_kernels}: on {size} pixels sizes beyond {reach} see nothing more"
         warnings.warn(message, stacklevel=3)
-
-
-def _channels_last(images: Tensor) -> Tensor:
-    """The same numbers with the channels innermost in memory, where mixers are quick."""
-    return images.movedim(1, -1).contiguous().movedim(-1, 1)
