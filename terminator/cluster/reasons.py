@@ -26,9 +26,9 @@ def reason_of(identity: str, job: QueuedJob | None, array: Array) -> Reason:
     """The class of a job that has ended. `job` is None for one that SLURM has forgotten."""
     if job is None:  # without accounting SLURM forgets a task at once that is cancelled before its start
         return Reason.killed if array.log(identity).exists() else Reason.cancelled
-    if job.signal == 9 or job.exit_code == KILLED:
-        return Reason.killed
-    return BY_STATE.get(job.state, Reason.exception)
+    if job.state in BY_STATE:
+        return BY_STATE[job.state]
+    return Reason.killed if job.signal == 9 or job.exit_code == KILLED else Reason.exception
 
 
 def outcome_of(reason: Reason) -> Outcome:
