@@ -65,7 +65,7 @@ def _page(results: Results, summaries: Sequence[Summary], tables: Sequence[Table
 
     parts = []
     for summary, label in zip(summaries, labels(summaries), strict=True):
-        own = [table for table in tables if table.label in (label, f"{label}-effects", f"{label}-tests")]
+        own = [table for table in tables if table.of == label]
         parts.append(Part(label, summary, own, draw_figures(results, summary, folder / "figures", label)))
     shared = [table for table in tables if not any(table in part.tables for part in parts)]
     return render_page(results, parts, shared)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.digits import NOTHING, decimals, number, p_value, significant
+from analysis.digits import NOTHING, decimals, number, p_value
 from analysis.metrics import metric
 from analysis.summary import Summary, VariantSummary
+from analysis.tables.costs import cost_cell
 from analysis.tables.notes import notes
 from analysis.tables.table import Cell, Column, Section, Table
 from analysis.wording import verdict_words
@@ -49,10 +50,10 @@ def ablation_table(summaries: Sequence[Summary], extra: Sequence[str] = ()) -> T
             rows=tuple(
                 (
                     name_cell(summary, variant),
-                    *(_cost_cell(variant, name) for name in COSTS_BEFORE),
+                    *(cost_cell(variant, None, name) for name in COSTS_BEFORE),
                     metric_cell(summary, variant, metric_places),
                     *difference_cells(summary, variant, difference_places),
-                    *(_cost_cell(variant, name) for name in after),
+                    *(cost_cell(variant, None, name) for name in after),
                 )
                 for variant in summary.variants
             ),
@@ -119,14 +120,6 @@ def difference_cells(summary: Summary, variant: VariantSummary, places: int) -> 
             missing=not variant.values,
         ),
     )
-
-
-def _cost_cell(variant: VariantSummary, name: str) -> Cell:
-    value = variant.costs.get(name)
-    if value is None:
-        return Cell(NOTHING, {name: None})
-    shown = value * metric(name).scale
-    return Cell(number(shown, 0) if name == "parameters" else significant(shown), {name: value}, value)
 
 
 def _check_alike(first: Summary, other: Summary) -> None:

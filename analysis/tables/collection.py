@@ -8,6 +8,7 @@ from pathlib import Path
 
 from analysis.summary import Summary
 from analysis.tables.ablation import ablation_table
+from analysis.tables.costs import costs_table
 from analysis.tables.csv import comma_separated
 from analysis.tables.datasets import datasets_table
 from analysis.tables.details import details_table
@@ -18,6 +19,7 @@ from analysis.tables.markdown import markdown
 from analysis.tables.peers import peers_table
 from analysis.tables.table import Table
 
+OWN_TABLES = (effects_table, details_table, costs_table)
 FORMS = {".md": markdown, ".tex": latex, ".csv": comma_separated, ".html": html}
 
 
@@ -31,15 +33,14 @@ def labels(summaries: Sequence[Summary]) -> list[str]:
 
 
 def build_tables(summaries: Sequence[Summary], extra: Sequence[str] = ()) -> list[Table]:
-    """For each ablation and data set its table, its factors' effects where it crosses some, and all its tests; then,
-    where there are several, one with the data sets as columns and one with all ablations; published results beside ours
-    where there are any. `extra`: further metrics to show."""
-    tables = [
-        replace(ablation_table([summary], extra), label=label)
-        for summary, label in zip(summaries, labels(summaries), strict=True)
-    ]
+    """For each ablation and data set its table, the effects of the factors that it crosses, its tests and its costs;
+    then, where there are several, one with the data sets as columns and one with all ablations; published results
+    beside ours where there are any. `extra`: further metrics to show."""
+    tables = []
     for summary, label in zip(summaries, labels(summaries), strict=True):
-        tables += [table for table in (effects_table(summary, label), details_table(summary, label)) if table]
+        tables.append(replace(ablation_table([summary], extra), label=label, of=label))
+        own = (build(summary, label) for build in OWN_TABLES)
+        tables += [replace(table, of=label) for table in own if table is not None]
     groups: dict[str, list[Summary]] = {}
     for summary in summaries:
         groups.setdefault(summary.question.name, []).append(summary)

@@ -45,7 +45,10 @@ class Section:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; `label` is a short word for file names and references. `repeats`: its rows are in other tables too."""
+    """A table; `label` is a short word for file names and references. `repeats`: its rows are in other tables too.
+
+    `of`: the label of the ablation's table that it goes with; empty where it goes with several.
+    """
 
     label: str
     title: str
@@ -53,6 +56,7 @@ class Table:
     sections: tuple[Section, ...]
     notes: tuple[str, ...] = ()
     repeats: bool = False
+    of: str = ""
 
     def groups(self) -> list[tuple[str, int]]:
         """The column groups in order, each with its number of columns; empty where no column has one."""

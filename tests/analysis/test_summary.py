@@ -117,7 +117,7 @@ def test_what_does_not_belong_together_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(UserError, match="ablation=branches: no runs in here"):
         summarized(results.runs.iloc[:0])
-    with pytest.raises(UserError, match="metric=speed: no run has logged it; choose from best_epoch, convergence_epochs"):
+    with pytest.raises(UserError, match="metric=speed: no run has logged it; choose from best_epoch, conv"):
         summarized(results.runs, "speed")
     with pytest.raises(UserError, match="no run of its baseline full"):
         summarized(results.runs[results.runs["variant"] != "full"])
