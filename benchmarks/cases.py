@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.flop_counter import count_flops
 from benchmarks.plain import plain_forward
 from terminator.model.build import build
 from terminator.model.config import Product, TerminatorConfig
@@ -105,14 +105,15 @@ def objective(output: Output, labels: Tensor) -> Tensor:
 
 
 def step_flops(subject: Subject, *, backward: bool) -> int:
-    """FLOP (2·MAC) of a step, by PyTorch's counter."""
-    with FlopCounterMode(display=False) as counter:
+    """FLOP (2·MAC) of a step."""
+
+    def step() -> None:
         output = subject.forward(subject.images)
         if backward:
             objective(output, subject.labels).backward()
-    subject.network.zero_grad()
-    total: int = counter.get_total_flops()
-    return total
+        subject.network.zero_grad()
+
+    return count_flops(step)
 
 
 def is_supported(name: str, form: Form) -> bool:

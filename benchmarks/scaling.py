@@ -19,7 +19,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from benchmarks.scaling_measure import flops, peak_memory, seconds, step_of
+from benchmarks.flop_counter import count_flops
+from benchmarks.scaling_measure import peak_memory, seconds, step_of
 from benchmarks.transformer import Transformer
 from terminator.model.build import build
 from terminator.model.comparison_config import ResNetConfig
@@ -102,7 +103,7 @@ def measurements(
             images = torch.randn(batch, *shape, device=device)
             for work in ("forward", "forward + backward"):
                 step = step_of(network, images, backward="backward" in work)
-                memory, operations = peak_memory(step, device), flops(step)  # these warm up
+                memory, operations = peak_memory(step, device), count_flops(step)  # these warm up
                 times = seconds(step, device, repetitions, CLOCKS[clock])
                 yield Measurement(
                     dimensions=len(shape) - 1,

@@ -8,19 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
-from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 Step = Callable[[], None]
-
-# PyTorch's counter knows attention by its names on a GPU.
-ATTENTION_ON_CPU = {
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda query, key, value, *_, **__: sdpa_flop_count(
-        query, key, value
-    ),
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: (
-        lambda gradient, query, key, value, *_, **__: sdpa_backward_flop_count(gradient, query, key, value)
-    ),
-}
 
 
 def step_of(network: nn.Module, images: Tensor, *, backward: bool) -> Step:
@@ -66,15 +55,6 @@ def peak_memory(step: Step, device: torch.device) -> int:
         total += event.nbytes()
         peak = max(peak, total)
     return peak
-
-
-def flops(step: Step) -> int:
-    """FLOPs of one step by PyTorch's counter: matrix products and convolutions, 2 per multiply-accumulate. FFTs and
-    elementwise operations are not counted."""
-    with FlopCounterMode(display=False, custom_mapping=ATTENTION_ON_CPU) as counter:
-        step()
-    total: int = counter.get_total_flops()
-    return total
 
 
 def _finish(device: torch.device) -> None:
