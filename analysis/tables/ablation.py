@@ -33,12 +33,12 @@ def ablation_table(summaries: Sequence[Summary], extra: Sequence[str] = ()) -> T
     points = f" ({first.metric.points})" if first.metric.points else ""
     columns = (
         Column("Variant", numeric=False),
-        *(Column(metric(name).heading) for name in COSTS_BEFORE),
+        *(Column(metric(name).heading, spare=2) for name in COSTS_BEFORE),
         Column(f"{first.metric.heading}, mean ± std (n)"),
         Column(f"Difference{points} [95\u00a0%]"),
-        Column("p (Holm)"),
+        Column("p (Holm)", spare=1),
         Column("Verdict", numeric=False),
-        *(Column(metric(name).heading) for name in after),
+        *(Column(metric(name).heading, spare=3) for name in after),
     )
     metric_places = decimals([variant.std for summary in summaries for variant in summary.variants])
     difference_places = decimals(

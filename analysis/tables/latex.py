@@ -99,22 +99,10 @@ def _group_lines(table: Table) -> list[str]:
 
 
 def _heading_lines(columns: tuple[Column, ...]) -> list[str]:
-    """Titles over two lines, broken where a unit or an explanation begins: eight columns fit a page."""
-    tops, bottoms = [], []
-    for column in columns:
-        top, bottom = _broken(column.title)
-        tops.append(escape(top))
-        bottoms.append(escape(bottom))
+    """Titles over two lines, so that eight columns fit a page."""
+    tops, bottoms = zip(*(map(escape, column.lines) for column in columns), strict=True)
     lines = [" & ".join(tops) + r" \\"]
     return [*lines, " & ".join(bottoms) + r" \\"] if any(bottoms) else lines
-
-
-def _broken(title: str) -> tuple[str, str]:
-    for mark in (" (", ", ", " ["):
-        if mark in title:
-            top, rest = title.split(mark, 1)
-            return top, f"{mark.strip(' ,')}{rest}"
-    return title, ""
 
 
 def _section_lines(section: Section, width: int, *, first: bool) -> list[str]:

@@ -8,11 +8,24 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Column:
-    """A column: `group` heads several neighbours together; `numeric` ones are set to the right."""
+    """A column: `group` heads several neighbours together; `numeric` ones are set to the right.
+
+    `spare`: the higher, the sooner it is left out where there is no room; 0 never.
+    """
 
     title: str
     numeric: bool = True
     group: str = ""
+    spare: int = 0
+
+    @property
+    def lines(self) -> tuple[str, str]:
+        """The title over two lines, broken where a unit or an explanation begins."""
+        for mark in (" (", ", ", " ["):
+            if mark in self.title:
+                top, rest = self.title.split(mark, 1)
+                return top, f"{mark.strip(' ,')}{rest}"
+        return self.title, ""
 
 
 @dataclass(frozen=True)

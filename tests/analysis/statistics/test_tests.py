@@ -95,5 +95,5 @@ def test_bootstrap_interval_of_darwin_s_maize() -> None:
 
 
 def test_bootstrap_needs_pairs_enough() -> None:
-    assert bca_interval(of(list(range(7)))) is None
-    assert bca_interval(of([1.0] * 9)) is None
+    assert bca_interval(of(list(range(9)))) is None
+    assert bca_interval(of([1.0] * 12)) is None

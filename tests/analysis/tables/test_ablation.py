@@ -100,6 +100,16 @@ def test_terminal(table: Table) -> None:
     assert "\x1b" not in text
 
 
+def test_a_narrow_terminal_leaves_columns_out_and_says_so(tmp_path: Path) -> None:
+    branches(2).write(tmp_path)
+    console = Console(width=82, record=True, file=io.StringIO())
+    print_table(ablation_table(summaries(tmp_path)), console)
+    text = console.export_text()
+    assert "Left out for want of room: Parameters, MFLOPs, p (Holm), Training (s)." in text
+    assert "no_gated" in text
+    assert "undecided: +" in text
+
+
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_latex_compiles_unchanged(table: Table, tmp_path: Path) -> None:
     (tmp_path / "table.tex").write_text(latex(table), "utf-8")
