@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 from terminator.cluster.executor import UNSEEN
 from terminator.cluster.journal import Array
 from terminator.cluster.queue import QueuedJob
@@ -9,6 +12,10 @@ from terminator.ledger import Outcome, Reason
 
 CANNOT_OPEN = 53  # the "signal" of a job whose slurmd could not open the job's output
 KILLED = 128 + 9
+OVER_MEMORY = re.compile(
+    r"slurmstepd.*: (?:error: )?(?:.*oom.kill event|Exceeded (?:job|step) memory limit)", re.IGNORECASE
+)
+END_OF_LOG = 65_536  # bytes
 
 BY_STATE = {
     "BOOT_FAIL": Reason.node_lost,
@@ -28,7 +35,9 @@ def reason_of(identity: str, job: QueuedJob | None, array: Array) -> Reason:
         return Reason.killed if array.log(identity).exists() else Reason.cancelled
     if job.state in BY_STATE:
         return BY_STATE[job.state]
-    return Reason.killed if job.signal == 9 or job.exit_code == KILLED else Reason.exception
+    if job.signal == 9 or job.exit_code == KILLED:
+        return Reason.out_of_memory if _exceeded_memory(array.log(identity)) else Reason.killed
+    return Reason.exception
 
 
 def outcome_of(reason: Reason) -> Outcome:
@@ -53,3 +62,13 @@ def message_of(identity: str, job: QueuedJob | None, array: Array) -> str:
     code = f", signal {job.signal}" if job.signal else f", exit code {job.exit_code}" if job.exit_code else ""
     words = f" ({job.reason})" if job.reason else ""
     return f"job {identity} on {job.node or 'no node'}: {job.state}{code}{words}"
+
+
+def _exceeded_memory(log: Path) -> bool:
+    """Whether SLURM wrote into the job's log that it went over its memory: the state does not always say so."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - END_OF_LOG))
+            return OVER_MEMORY.search(file.read().decode("utf-8", "replace")) is not None
+    except OSError:
+        return False

@@ -147,7 +147,7 @@ class Slurm:
             run.close(number, outcome_of(reason), reason, message_of(identity, job, array))
         elif attempt.end is None:
             run.close(attempt.number, outcome_of(reason), reason, message_of(identity, job, array))
-        elif job is not None and _says_more(job, attempt.end):
+        elif job is not None and _says_more(job, reason, attempt.end):
             run.explain(attempt.number, outcome_of(reason), reason, message_of(identity, job, array))
 
     def _stop_if_unseen(self) -> None:
@@ -165,11 +165,11 @@ class Slurm:
             _scancel(job.id for job in jobs if not job.ended)
 
 
-def _says_more(job: QueuedJob, end: End) -> bool:
-    """Whether SLURM knows better why a job ended than what its attempt wrote down, expecting to go on."""
-    if end.outcome is Outcome.preempted:
+def _says_more(job: QueuedJob, reason: Reason, end: End) -> bool:
+    """Whether SLURM knows better why a job ended than what its attempt wrote down."""
+    if end.outcome is Outcome.preempted:  # it expected to go on
         return job.state in BY_STATE
-    return end.reason is Reason.killed and job.state == "OUT_OF_MEMORY"
+    return end.reason is Reason.killed and reason is Reason.out_of_memory
 
 
 def _scancel(jobs: Iterable[str]) -> None:

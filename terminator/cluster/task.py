@@ -45,7 +45,7 @@ class Child:
         command = [sys.executable, "-u", "-m", "terminator.job", str(run.folder)]
         self.run = run
         self.process = subprocess.Popen(
-            [*command, "--attempt-job", json.dumps(asdict(job))], env={**os.environ, **_group(place)}
+            [*command, "--attempt-job", json.dumps(asdict(job))], env={**os.environ, **_group(place), **_gpu(place)}
         )
 
     def attempt(self) -> AttemptRecord | None:
@@ -104,6 +104,12 @@ def _group(place: int) -> dict[str, str]:
         "MASTER_ADDR": os.environ["SLURM_LAUNCH_NODE_IPADDR"],  # srun runs on the first node, as does the first task
         "MASTER_PORT": str(ports[(37 * job + 7 * restarts + place) % len(ports)]),
     }
+
+
+def _gpu(place: int) -> dict[str, str]:
+    """One of the job's GPUs for each process: tasks and runs take turns."""
+    gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    return {"CUDA_VISIBLE_DEVICES": gpus[(int(os.environ["SLURM_LOCALID"]) + place) % len(gpus)]} if gpus[1:] else {}
 
 
 def _failed_before(run: Run, job: Job) -> bool:

@@ -15,14 +15,15 @@ import pytest
 
 from terminator.cluster.scheduler import Slurm
 from terminator.cluster.submit import submit
-from terminator.ledger import Ledger, Outcome, Run, Sweep
+from terminator.ledger import Ledger, Outcome, Run, Sweep, alive_here
 from tests.slurm.conftest import Cluster
 from tests.slurm.sweeps import PROFILE, determined, freeze, in_epoch, jobs_of, runs_of, tiny, undisturbed
 
 RUNS = 24
 BLOWS = 40
-EPOCHS = 20
-KINDS = ("requeue", "SIGTERM", "SIGUSR2", "kill -9 the run", "kill -9 the task", "cancel")
+EPOCHS = 30
+GENTLE = ("requeue", "SIGTERM", "SIGUSR2")
+HARD = ("kill -9 the run", "kill -9 the task", "cancel")
 
 
 class Weather:
@@ -44,7 +45,7 @@ class Weather:
             return
         # Most blows fall where there is something to lose; the others fall while a run begins.
         run = self._random.choice(training if training and self._random.random() < 0.7 else living)
-        kind, job = self._random.choice(KINDS), jobs[run.key].id
+        kind, job = self._random.choice(GENTLE if self._random.random() < 0.7 else HARD), jobs[run.key].id
         pid = run.attempts()[-1].pid
         if kind == "requeue":
             self._cluster.try_run("scontrol", "requeue", job)
@@ -67,7 +68,7 @@ class Weather:
 
 def at_work(run: Run) -> bool:
     attempt = next(iter(run.attempts()[-1:]), None)
-    return run.result() is None and attempt is not None and attempt.end is None
+    return run.result() is None and attempt is not None and attempt.end is None and alive_here(attempt) is True
 
 
 def parent(pid: int) -> int:

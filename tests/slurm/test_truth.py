@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from terminator.cluster.scheduler import Slurm
 from terminator.cluster.submit import submit
@@ -57,6 +60,35 @@ def test_a_killed_process_is_named_at_once(cluster: Cluster, tmp_path: Path) -> 
     assert run.state().message == "the process was killed by SIGKILL"
     job = jobs_of(ledger, sweep)[run.key]
     assert (job.state, job.exit_code) == ("FAILED", 137)
+
+
+def test_over_its_memory(
+    start_cluster: Callable[..., Cluster], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without control groups SLURM kills such a job by what its accounting samples, and the state says FAILED."""
+    gather = ("Type=jobacct_gather/linux", "Frequency=1", "Params=OverMemoryKill")
+    cluster = start_cluster(*(word for line in gather for word in ("--set", f"JobAcctGather{line}")))
+    monkeypatch.setenv("SLURM_CONF", str(cluster.folder / "slurm.conf"))
+    ledger, sweep = freeze(tmp_path, [tiny(10_000)])
+    submit(ledger, sweep, replace(PROFILE, memory_gb=0.1), runs_of(ledger, sweep))
+    (run,) = runs_of(ledger, sweep)
+    cluster.wait(lambda: jobs_of(ledger, sweep)[run.key].ended)
+    Slurm(ledger, sweep).refresh()
+    assert (run.state().state, run.state().reason) == (RunState.failed, Reason.out_of_memory)
+
+
+def test_a_run_that_failed_is_not_repeated_for_the_sake_of_its_neighbour(cluster: Cluster, tmp_path: Path) -> None:
+    """Both share a job, which is requeued: the job ends FAILED all the same."""
+    broken = replace(tiny(), data=DataConfig(name=Dataset.mnist, folder=str(tmp_path / "nowhere")))
+    ledger, sweep = freeze(tmp_path, [broken, tiny(20)])
+    submit(ledger, sweep, replace(PROFILE, runs_per_gpu=2), runs_of(ledger, sweep))
+    bad, good = runs_of(ledger, sweep)
+    cluster.wait(lambda: in_epoch(good) and bad.state().state is RunState.failed, 120)
+    cluster.run("scancel", "--signal=USR2", jobs_of(ledger, sweep)[good.key].id)
+    cluster.wait(lambda: jobs_of(ledger, sweep)[good.key].ended, 120)
+    assert [len(run.attempts()) for run in (bad, good)] == [1, 2]
+    assert good.result() is not None
+    assert (jobs_of(ledger, sweep)[good.key].state, jobs_of(ledger, sweep)[good.key].exit_code) == ("FAILED", 1)
 
 
 def test_cancelled_from_the_command_line_and_in_slurm(cluster: Cluster, tmp_path: Path) -> None:
