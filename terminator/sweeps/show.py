@@ -104,7 +104,7 @@ def run_table(ledger: Ledger, sweep: Sweep, found: list[Row]) -> Table:
             f"{status.epoch}/{status.epochs}" if status.epochs else "",
             duration(row.seconds_left),
             str(status.attempts),
-            status.host or "",
+            (status.job.node if status.job else None) or status.host or "",
             *([row.job or ""] if with_jobs else []),
             Text(why, overflow="fold"),
             Text(str(log.relative_to(ledger.root)) if log else "", overflow="fold"),
