@@ -68,13 +68,16 @@ def missing_runs(summary: Summary) -> list[str]:
 def _gaps(summary: Summary, prefix: str) -> Iterator[str]:
     for line in missing_runs(summary):
         yield f"Missing: {prefix}{line}."
+    notes: dict[str, list[str]] = {}
     for variant in summary.variants:
         comparison = variant.comparison
         if comparison is None or not variant.values:
             continue
-        unpaired = [seed for seed in comparison.pairs.unpaired if seed in variant.values]
+        unpaired = [str(seed) for seed in comparison.pairs.unpaired if seed in variant.values]
         if unpaired and comparison.pairs.n:
-            seeds = ", ".join(map(str, unpaired))
-            yield f"{prefix}{variant.name}: seed {seeds} has no baseline run and is not in the difference."
+            note = f"seed {', '.join(unpaired)} has no baseline run and is not in the difference"
+            notes.setdefault(note, []).append(variant.name)
         if comparison.judgement.note:
-            yield f"{prefix}{variant.name}: {comparison.judgement.note}."
+            notes.setdefault(comparison.judgement.note, []).append(variant.name)
+    for note, names in notes.items():
+        yield f"{prefix}{', '.join(names)}: {note}."
