@@ -24,13 +24,22 @@ def submit_sweeps(console: Console, ledger: Ledger, sweeps: Sequence[Sweep], pro
         console.print(f"come back with: python -m terminator.sweeps status|watch|retry|cancel {root}", soft_wrap=True)
 
 
-def stay(console: Console, ledger: Ledger, sweeps: Sequence[Sweep], tracking: TrackingConfig) -> None:
-    """Show progress, and keep MLflow up to date, until nothing is queued or running any more."""
+def stay(console: Console, ledger: Ledger, sweeps: Sequence[Sweep], tracking: TrackingConfig) -> bool:
+    """Show progress, and keep MLflow up to date, until nothing is queued or running; whether that came to pass.
+
+    Ctrl-C ends the show, not the jobs.
+    """
     from terminator.sweeps.scheduler import scheduler_of
     from terminator.sweeps.watch import watch
 
-    follower = LiveSync(ledger, sweeps, tracking.uri) if tracking.enabled else None
-    for sweep in sweeps:
-        watch(console, ledger, sweep, scheduler_of(ledger, sweep))
-    if follower:
-        console.print(follower.close(), soft_wrap=True)
+    follower = LiveSync(ledger, sweeps) if tracking.enabled else None
+    try:
+        for sweep in sweeps:
+            watch(console, ledger, sweep, scheduler_of(ledger, sweep))
+    except KeyboardInterrupt:
+        console.print("the jobs go on without this command")
+        return False
+    finally:
+        if follower:
+            console.print(follower.close(), soft_wrap=True)
+    return True

@@ -25,6 +25,8 @@ def run_one(config: DictConfig) -> float:
     settings = typed(config)
     if ablation := hydra.runtime.choices.get("ablation"):
         raise UserError(f"ablation={ablation}: an ablation is a sweep; add -m")
+    if cluster := hydra.runtime.choices.get("cluster"):
+        raise UserError(f"cluster={cluster}: without -m a run is trained here; add -m to submit it")
     plan = plan_single(settings, words)
     origin = provenance()
     sweep = plan.sweep(origin, ["python", "-m", "terminator.run", *words], settings.tracking)

@@ -101,7 +101,8 @@ def _run_on_cluster(
     _freeze(ledger, plans, sweeps, origin, profile.cpus_per_task or 1)
     submit_sweeps(Console(), ledger, sweeps, profile)
     if settings.sweep.wait:
-        stay(Console(), ledger, sweeps, settings.tracking)
+        if not stay(Console(), ledger, sweeps, settings.tracking):
+            sys.exit(130)
         report(ledger, sweeps)
 
 
