@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from terminator.ledger import Ledger, RunState, Sweep
-from terminator.planning.plan import Plan
+from terminator.planning.plan import Plan, PlannedAblation
 from terminator.planning.variants import to_words
 
 
@@ -30,8 +30,19 @@ def show_plan(console: Console, plan: Plan, sweep: Sweep, ledger: Ledger) -> Non
                 "\n".join(to_words(each.variant.overrides)),
             )
         console.print(table)
+        _print_power(console, planned, ledger)
     keys = sweep.keys()
     done = sum(ledger.run(key).state().state is RunState.done for key in keys)
     shared = sum(1 for _ in sweep.cells()) - len(keys)
     also = f", {shared} shared between ablations" if shared else ""
     console.print(f"{len(keys)} runs{also}; {done} done, {len(keys) - done} to run")
+
+
+def _print_power(console: Console, planned: PlannedAblation, ledger: Ledger) -> None:
+    from analysis.power_note import power_note  # scipy takes a second to import, and only plans need it
+
+    dataset = planned.variants[0].config.data.name.value
+    variants = len(planned.variants) - 1
+    if variants:
+        seeds = len(planned.settings.seeds)
+        console.print(power_note(ledger.root, planned.name, dataset=dataset, seeds=seeds, variants=variants))
