@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 
 import analysis
 from analysis.load_mlflow import load_mlflow
-from analysis.mlflow_runs import linked
+from analysis.mlflow_runs import linked, read_by_client, read_runs
 from analysis.summary import summarize
 from terminator.errors import UserError
 from terminator.ledger import Reason
@@ -42,6 +43,15 @@ def test_a_synced_ledger_reads_the_same(root: Path) -> None:
     pd.testing.assert_frame_equal(ours.reset_index(drop=True), theirs.reset_index(drop=True), check_dtype=False)
     summary = summarize(store, store.questions[0])
     assert summary.variants[1].change.parts() == ["gated"]
+
+
+def test_sql_and_client_read_the_same(root: Path) -> None:
+    by_sql = read_runs(default_uri(root))
+    by_client = list(read_by_client(default_uri(root), None, True))
+    assert len(by_sql) == 4
+    assert [replace(run, tags={}) for run in by_sql] == [replace(run, tags={}) for run in by_client]
+    for ours, theirs in zip(by_sql, by_client, strict=True):
+        assert theirs.tags.items() <= ours.tags.items()
 
 
 def test_runs_are_linked_to_mlflow(root: Path, tmp_path: Path) -> None:
