@@ -30,7 +30,7 @@ NOT_DETERMINED = {"images_per_second", "train_seconds", "peak_memory_bytes", "ti
 def tiny(epochs: int = 2, seed: int = 0) -> RunConfig:
     return RunConfig(
         model=TerminatorConfig(channels=[12], previous_blocks=[[]], branches=POINTWISE),
-        training=TrainingConfig(epochs=epochs, warmup_epochs=1.0, batch_size=128),
+        training=TrainingConfig(epochs=epochs, warmup_epochs=1.0, batch_size=256),
         machine=MachineConfig(device=Device.cpu, threads=1),
         seed=seed,
     )

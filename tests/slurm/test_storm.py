@@ -21,7 +21,7 @@ from tests.slurm.sweeps import PROFILE, determined, freeze, in_epoch, jobs_of, r
 
 RUNS = 24
 BLOWS = 40
-EPOCHS = 30
+EPOCHS = 24
 GENTLE = ("requeue", "SIGTERM", "SIGUSR2")
 HARD = ("kill -9 the run", "kill -9 the task", "cancel")
 

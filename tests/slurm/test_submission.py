@@ -68,13 +68,13 @@ def test_a_submission_that_was_cut_short_is_settled(cluster: Cluster, tmp_path: 
     runs = runs_of(ledger, sweep)
     submit(ledger, sweep, profile, runs[:2])
     journal = journal_of(ledger, sweep)
-    (array,) = journal.arrays()
+    array = replace(journal.arrays()[0], created=time.time() - 60)
     replace(array, job_id=None).write()  # as if the submitter had died after sbatch
     assert submit(ledger, sweep, profile, runs[:2]) == Submission(queued=2)
     assert journal.arrays() == [array]
     plan = journal.plan()
     assert plan is not None
-    lost = replace(array, folder=array.folder.with_name(f"{sweep.id}.lost"), job_id=None, created=time.time() - 60)
+    lost = replace(array, folder=array.folder.with_name(f"{sweep.id}.lost"), job_id=None)
     replace(lost, jobs=((runs[2].key,), (runs[3].key,))).write()  # as if it had died before sbatch
     assert submit(ledger, sweep, profile, runs) == Submission(runs=2, jobs=2, queued=2)
     assert own_jobs_in_queue() == 4
@@ -104,9 +104,14 @@ def test_no_sbatch_on_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_the_controller_is_away(
-    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    start_cluster: Callable[..., Cluster],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """First for longer than we wait; then it comes back while we ask again."""
+    cluster = start_cluster("--set", "MessageTimeout=4")  # how long each of SLURM's commands tries by itself
+    monkeypatch.setenv("SLURM_CONF", str(cluster.folder / "slurm.conf"))
     ledger, sweep = freeze(tmp_path, [tiny(1, seed) for seed in range(2)])
     runs = runs_of(ledger, sweep)
     monkeypatch.setenv("TERMINATOR_SLURM_PATIENCE", "0")
@@ -116,7 +121,7 @@ def test_the_controller_is_away(
             submit(ledger, sweep, PROFILE, runs)
         assert not journal_of(ledger, sweep).folder.exists()
         monkeypatch.setenv("TERMINATOR_SLURM_PATIENCE", "60")
-        comeback = threading.Timer(1.0, cluster.daemon, ("up", "slurmctld"))
+        comeback = threading.Timer(5.0, cluster.daemon, ("up", "slurmctld"))
         comeback.start()
         assert submit(ledger, sweep, replace(PROFILE, sbatch={"hold": True}), runs).jobs == 2
     finally:
