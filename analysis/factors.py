@@ -1,4 +1,4 @@
-"""Ablations that cross factors: which variant stands in which cell."""
+"""What an ablation turns: one number, or several factors that it crosses."""
 
 from __future__ import annotations
 
@@ -8,6 +8,33 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.statistics.factorial import Cell
+
+
+@dataclass(frozen=True)
+class Axis:
+    """`values`: each variant's name, the baseline's too → its value of the configuration's `key`."""
+
+    key: str
+    values: Mapping[str, float]
+
+
+def numeric_axis(runs: pd.DataFrame, baseline: str) -> Axis | None:
+    """The one number that tells an ablation's variants, twins apart, from each other; None where it is not so."""
+    own = runs[runs["twin_of"].isna()]
+    keys = {tuple(given or {}) for given in own.loc[own["variant"] != baseline, "factors"]}
+    if len(keys) != 1 or len(key := keys.pop()) != 1:
+        return None
+    values = {str(name): _at(config, key[0]) for name, config in zip(own["variant"], own["config"], strict=True)}
+    if any(value is None for value in values.values()):
+        return None
+    return Axis(key[0], {name: value for name, value in values.items() if value is not None})
+
+
+def _at(config: object, key: str) -> float | None:
+    """The number at a dotted key."""
+    for part in key.split("."):
+        config = config.get(part) if isinstance(config, Mapping) else None
+    return float(config) if isinstance(config, (int, float)) and not isinstance(config, bool) else None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from analysis.factors import numeric_axis
 from analysis.features import Features, read_features
+from analysis.figures.axis import along_axis
 from analysis.figures.curves import learning_curves
 from analysis.figures.features import feature_maps, features_by_depth, hyper_kernels
 from analysis.figures.forest import forest
@@ -59,6 +61,10 @@ def _figures(results: Results, summary: Summary) -> Iterator[tuple[str, Figure |
     )
     for cost, what in (("parameters", "parameters"), ("flops", "FLOPs of a forward pass")):
         yield cost, tradeoff(summary, cost), f"{summary.metric.title} (mean ± standard deviation) against {what}."
+    axis = numeric_axis(results.of(summary.question), baseline)
+    if axis is not None:
+        shown = f"{summary.metric.title} (mean ± standard deviation, and a dot for each seed)"
+        yield "axis", along_axis(summary, axis), f"{shown} along {axis.key}; ◆: {baseline}."
     yield from _inner_figures(_exported(results, summary))
     if summary.crossing is not None:
         yield "crossing", heatmap(summary), f"Mean {title} in each cell of {' × '.join(summary.crossing.factors)}."
