@@ -166,9 +166,9 @@ class Slurm:
 
 
 def _says_more(job: QueuedJob, reason: Reason, end: End) -> bool:
-    """Whether SLURM knows better why a job ended than what its attempt wrote down."""
-    if end.outcome is Outcome.preempted:  # it expected to go on
-        return job.state in BY_STATE
+    """Whether SLURM knows better why a job ended than what its attempt wrote down meanwhile."""
+    if end.outcome is Outcome.preempted or end.reason is Reason.cancelled:
+        return job.state in BY_STATE and reason is not end.reason
     return end.reason is Reason.killed and reason is Reason.out_of_memory
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from terminator.cluster.scheduler import Slurm
 from terminator.cluster.submit import submit
@@ -97,6 +100,25 @@ def test_preempted_too_often_and_retried(cluster: Cluster, tmp_path: Path) -> No
     cluster.wait(lambda: all_done(ledger, sweep), 120)
     assert determined(run) == determined(undisturbed(tmp_path / "local", configs).run(run.key))
     assert run.attempts()[-1].resumed_from is not None
+
+
+def test_a_cluster_that_cancels_what_it_preempts(
+    start_cluster: Callable[..., Cluster], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There no job comes back by itself, but its checkpoint is there for a retry."""
+    cluster = start_cluster("--set", "PreemptMode=CANCEL")
+    monkeypatch.setenv("SLURM_CONF", str(cluster.folder / "slurm.conf"))
+    ledger, sweep = freeze(tmp_path, [tiny(10_000)])
+    submit(ledger, sweep, PROFILE, runs_of(ledger, sweep))
+    (run,) = runs_of(ledger, sweep)
+    job_in_epoch(cluster, ledger, sweep, run)
+    wanted = ("--partition=urgent", "--nodes=2", "--gpus-per-node=2", "--output=/dev/null")
+    cluster.run("sbatch", *wanted, "--wrap=sleep 1")
+    cluster.wait(lambda: jobs_of(ledger, sweep)[run.key].ended)
+    Slurm(ledger, sweep).refresh()
+    assert jobs_of(ledger, sweep)[run.key].state == "PREEMPTED"
+    assert run.state().reason is Reason.preempted
+    assert (run.attempts()[-1].folder / "checkpoint.pt").exists()
 
 
 def test_a_killed_job_continues_from_its_checkpoint_when_retried(cluster: Cluster, tmp_path: Path) -> None:
