@@ -14,6 +14,7 @@ from benchmarks.flop_counter import count_flops
 from benchmarks.plain import plain_forward
 from terminator.model.build import build
 from terminator.model.config import Product, TerminatorConfig
+from terminator.model.host_memory import keep_freed_memory
 from terminator.model.network import Output, Terminator
 from terminator.model.slow_loss import channel_sum_loss
 
@@ -70,7 +71,9 @@ class Subject(NamedTuple):
 
 
 def prepare(name: str, form: Form, batch: int | None, device: str) -> Subject:
-    """Weights and images are the same for every form."""
+    """Weights and images are the same for every form. All but the plain one keep freed memory, as training does."""
+    if form is not Form.plain:
+        keep_freed_memory()
     case = CASES[name]
     network = build(
         case.config,

@@ -11,11 +11,12 @@ from torch.utils.flop_counter import FlopCounterMode
 BATCH = 16  # with it the release comes to the 2.22 GFLOP of spec §7
 
 
-@torch.no_grad()
+@torch.enable_grad()
 def forward_flops(network: nn.Module, image_shape: Sequence[int]) -> int:
     """FLOP (2·MAC) per image (C, *pixels) of a batch of sixteen, by PyTorch's counter of products and convolutions.
 
-    Per image of a batch, because the slow networks run once a batch, whatever its size.
+    Per image of a batch, because the slow networks run once a batch, whatever its size. As in training: evaluation
+    merges mixers.
     """
     parameter = next(network.parameters())
     was_training = network.training

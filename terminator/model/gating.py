@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from terminator.model.config import Gate, SelfGate
-from terminator.model.mixer import Init, Mixer
+from terminator.model.mixer import Init, Mixer, mix
 from terminator.model.standardisation import instance_standardise
 
 
@@ -25,9 +25,17 @@ class RecursiveGatedUnit(nn.Module):
         self.position_bias = nn.Parameter(torch.zeros(1, 1, *pixels))
 
     def forward(self, x: Tensor) -> Tensor:
-        q = F.gelu(instance_standardise(self.k(x) * self.q(self.v(x)))) + self.position_bias
+        q = F.gelu(instance_standardise(self.k(x) * self._q(x))) + self.position_bias
         y: Tensor = self.y(q)
         return y
+
+    def _q(self, x: Tensor) -> Tensor:
+        """W_q W_v x: two mixers where they learn, their product where nothing does."""
+        if torch.is_grad_enabled():
+            q: Tensor = self.q(self.v(x))
+            return q
+        weight = (self.q.matrix @ self.v.matrix).view_as(self.q.weight)
+        return mix(x, weight, self.q.matrix @ self.v.bias + self.q.bias)
 
 
 class GatedLinearUnit(nn.Module):

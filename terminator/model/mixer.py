@@ -41,14 +41,19 @@ class Mixer(nn.Module):
             nn.init.uniform_(self.bias, -bound, bound, generator=generator)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.dim() == 3:  # a column of pixels, so that the layout stays channels-last
-            return F.conv2d(x.unsqueeze(3), self.weight.unsqueeze(3), self.bias).squeeze(3)
-        return F.conv2d(x, self.weight, self.bias)
+        return mix(x, self.weight, self.bias)
 
     @property
     def matrix(self) -> Tensor:
         """The weight as (out, C)."""
         return self.weight.flatten(1)
+
+
+def mix(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """What a mixer with this weight and bias does."""
+    if x.dim() == 3:  # a column of pixels, so that the layout stays channels-last
+        return F.conv2d(x.unsqueeze(3), weight.unsqueeze(3), bias).squeeze(3)
+    return F.conv2d(x, weight, bias)
 
 
 class Mixers(nn.ModuleList):
