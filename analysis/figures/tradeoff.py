@@ -36,7 +36,7 @@ def tradeoff(summary: Summary, cost: str) -> Figure | None:
     axes.set_ylim(low, high)
     for variant in drawn:
         style = mark(variant)
-        at = max(variant.mean, low)
+        at = min(max(variant.mean, low), high)
         axes.errorbar(
             variant.costs[cost] * shown_cost.scale,
             at,
@@ -64,11 +64,12 @@ def _label(*, axes_inches: float, figure: Figure, drawn: list[VariantSummary], s
     ordered = sorted(drawn, key=lambda each: -each.mean)
     for position, variant in enumerate(ordered):
         room_below = low + step * (len(ordered) - 1 - position)
-        place = max(min(place, max(variant.mean, low)), room_below)
-        beyond = "" if variant.mean >= low else f" ({number(variant.mean, 1)})"
+        at = min(max(variant.mean, low), high)
+        place = max(min(place, at), room_below)
+        beyond = "" if at == variant.mean else f" ({number(variant.mean, 1)})"
         axes.annotate(
             f"{short(variant.name, LABEL_LETTERS)}{beyond}",
-            (variant.costs[cost] * metric(cost).scale, max(variant.mean, low)),
+            (variant.costs[cost] * metric(cost).scale, at),
             xytext=(1.06, place),
             textcoords=axes.get_yaxis_transform(),
             size=6.5,
