@@ -58,6 +58,11 @@ class VariantSummary:
         return len(self.values)
 
     @property
+    def lost(self) -> str:
+        """What to show in the place of results that are not there."""
+        return f"missing: {self.missing[0].why if self.missing else 'not logged'}"
+
+    @property
     def mean(self) -> float:
         """NaN without a result."""
         return float(np.mean(list(self.values.values()))) if self.values else float("nan")
@@ -156,11 +161,11 @@ def _one_dataset(question: Question, runs: pd.DataFrame) -> str:
 
 
 def _values(rows: pd.DataFrame, shown: Metric) -> dict[int, float]:
-    """Seed → metric of the runs that are done. Raises UserError if two runs claim one seed."""
+    """Seed → metric of the runs that came to a finite number. Raises UserError if two runs claim one seed."""
     column = shown.complement or shown.name
     if column not in rows:
         return {}
-    done = rows[(rows["state"] == "done") & rows[column].notna()]
+    done = rows[(rows["state"] == "done") & np.isfinite(pd.to_numeric(rows[column], errors="coerce"))]
     twice = done[done["seed"].duplicated(keep=False)]
     if not twice.empty:
         first, keys = twice.iloc[0], ", ".join(twice["key"].astype(str))

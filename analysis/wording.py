@@ -15,7 +15,7 @@ def verdict_words(variant: VariantSummary) -> str:
     if variant.comparison is None:
         return "baseline"
     if not variant.values:
-        return f"missing: {variant.missing[0].why}" if variant.missing else "missing"
+        return variant.lost
     judgement = variant.comparison.judgement
     if judgement.verdict is Verdict.equivalent:
         return "no effect"

@@ -58,7 +58,7 @@ def _draw(axes: Axes, row: int, variant: VariantSummary, limits: tuple[float, fl
     comparison = variant.comparison
     assert comparison is not None
     if comparison.pairs.n == 0:
-        text = f"missing: {variant.missing[0].why}" if variant.missing and not variant.values else "not paired"
+        text = "not paired" if variant.values else variant.lost
         axes.annotate(text, (0, row), xytext=(4, 0), textcoords="offset points", va="center", color=FAINT, size=7)
         return
     mean, style = comparison.pairs.mean, mark(variant)

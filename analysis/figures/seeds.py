@@ -49,8 +49,7 @@ def seed_strip(summary: Summary) -> Figure:
         if low <= row.mean <= high:
             axes.plot([row.mean] * 2, [position - 0.35, position + 0.35], color=INK, linewidth=1)
         else:
-            lost = f"missing: {row.missing[0].why}" if row.missing else "missing"
-            text = f"◂ {number(row.mean, 1)}" if row.values else lost
+            text = f"◂ {number(row.mean, 1)}" if row.values else row.lost
             axes.text(low, position, f" {text}", va="center", size=7, color=INK if row.values else FAINT)
     axes.set_yticks(range(len(rows)), [short(row.name) for row in rows])
     axes.set_ylabel("")

@@ -20,6 +20,7 @@ from terminator.planning.variants import to_words
 
 TAIL_BYTES = 4096
 TAIL_LINES = 25
+MOST_KEYS = 12
 COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -51,7 +52,7 @@ class ShownRun:
 def shown_runs(results: Results, summary: Summary) -> list[ShownRun]:
     """The runs of one ablation, variants in the table's order."""
     order = {variant.name: position for position, variant in enumerate(summary.variants)}
-    differences = {variant.name: _difference(variant.change.keys) for variant in summary.variants}
+    changes = {variant.name: variant.change.keys for variant in summary.variants}
     values = {variant.name: variant.values for variant in summary.variants}
     rows = results.of(summary.question).to_dict("records")
     rows.sort(key=lambda row: (order[row["variant"]], row["seed"]))
@@ -65,7 +66,7 @@ def shown_runs(results: Results, summary: Summary) -> list[ShownRun]:
                 state=str(row["state"]),
                 why=" – ".join(filter(None, (_text(row["reason"]).replace("_", " "), _text(row["message"])))),
                 value=NOTHING if value is None else number(value, 2),
-                difference=differences[row["variant"]],
+                difference=_difference(changes[row["variant"]], row["overrides"]),
                 command=_command(summary.question, row),
                 key=_text(row["key"]),
                 commit=_commit(row),
@@ -108,7 +109,10 @@ def _command(question: Question, row: Mapping[Hashable, Any]) -> str:
     return shlex.join(["python", "-m", "terminator.run", *words])
 
 
-def _difference(keys: Mapping[str, tuple[Any, Any]]) -> str:
+def _difference(keys: Mapping[str, tuple[Any, Any]], overrides: Any) -> str:
+    """Every key that changed; of another network, with most keys changed, the words that chose it."""
+    if len(keys) > MOST_KEYS and isinstance(overrides, dict) and len(overrides) < len(keys):
+        return " ".join(to_words(overrides))
     return "; ".join(_changes(keys)) or NOTHING
 
 

@@ -80,7 +80,7 @@ def metric_cell(summary: Summary, variant: VariantSummary, places: int) -> Cell:
     moments = {f"{name}_mean": _known(variant.mean), f"{name}_std": _known(variant.std)}
     data = {**moments, "n": variant.n, "planned": planned}
     if not variant.values:
-        return Cell(f"missing: {variant.missing[0].why}", data, missing=True)
+        return Cell(variant.lost, data, missing=True)
     spread = f"\u00a0±\u00a0{number(variant.std, places)}" if variant.n > 1 else ""
     count = f"({variant.n})" if not variant.missing else f"({variant.n}\u00a0of\u00a0{planned})"
     text = f"{number(variant.mean, places)}{spread} {count}"

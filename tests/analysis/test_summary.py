@@ -10,6 +10,7 @@ import analysis
 from analysis.results import Results
 from analysis.statistics.verdict import Verdict
 from analysis.summary import Summary, summarize
+from analysis.tables.ablation import ablation_table
 from analysis.wording import sentence, verdict_words
 from terminator.errors import UserError
 from terminator.ledger import Code, Reason
@@ -105,6 +106,20 @@ def test_runs_of_other_code_are_marked(tmp_path: Path) -> None:
     runs.loc[runs["variant"] == "off", "code_hash"] = "other"
     mixed = summarize(replace(results, runs=runs), results.questions[0])
     assert [variant.same_code for variant in mixed.variants] == [True, True, True, False]
+
+
+def test_results_that_are_no_numbers_are_missing(tmp_path: Path) -> None:
+    CLEAR.write(tmp_path)
+    results = analysis.load(tmp_path)
+    runs = results.runs.copy()
+    runs.loc[(runs["variant"] == "off") & (runs["seed"] > 0), "test_accuracy"] = float("inf")
+    runs.loc[runs["variant"] == "no_local", "test_accuracy"] = float("nan")
+    summary = summarize(replace(results, runs=runs), results.questions[0])
+    by_name = {variant.name: variant for variant in summary.variants}
+    assert list(by_name["off"].values) == [0]
+    assert by_name["no_local"].lost == verdict_words(by_name["no_local"]) == "missing: not logged"
+    assert by_name["no_local"] is summary.variants[-1]
+    assert "missing: not logged" in [cell.text for cell in ablation_table([summary]).sections[0].rows[-1]]
 
 
 def test_what_does_not_belong_together_is_refused(tmp_path: Path) -> None:
