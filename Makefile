@@ -21,10 +21,10 @@ test: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(PYTHON) -m pytest -n 2 -m "not slurm"
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 -m "not slurm"
 
 test-slurm: setup
-	TERMINATOR_REQUIRE_SLURM=1 $(PYTHON) -m pytest -m slurm
+	OMP_NUM_THREADS=1 TERMINATOR_REQUIRE_SLURM=1 $(PYTHON) -m pytest -m slurm
 
 setup: $(READY)
 

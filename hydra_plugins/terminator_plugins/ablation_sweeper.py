@@ -10,7 +10,6 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-
 # `params` as in Hydra's own sweeper: sweep overrides that the command line may replace.
 NODE = {"_target_": "hydra_plugins.terminator_plugins.ablation_sweeper.AblationSweeper", "params": None}
 
