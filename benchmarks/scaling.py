@@ -2,7 +2,8 @@
 
 Time, memory and FLOPs per image, forward and forward + backward, on images of N × N and sequences of L pixels, for
 Terminator with each ⊗, a ResNet-20 and a 4-layer Transformer, all 48 channels wide at their widest. Writes scaling.csv,
-scaling_exponents.csv and the figure. Every batch has the same number of pixels, whatever the size of its images.
+scaling_exponents.csv and the figure. Always by batches of 4: what a batch needs once, Terminator's slow networks, is
+shared by as many images whatever their size.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from terminator.model.config import Product, TerminatorConfig
 
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 WIDTH, CLASSES = 48, 10
-BATCH_PIXELS = 4096
+BATCH = 4
 SIDES, LENGTHS = [8, 16, 32, 64], [256, 1024, 4096, 16384]
 COSTS = ["seconds", "memory_bytes", "flops"]
 
@@ -98,9 +99,7 @@ def measurements(
     for shape in shapes:
         for name, construct in networks().items():
             network = construct(shape).to(device)
-            pixels = math.prod(shape[1:])
-            batch = max(1, BATCH_PIXELS // pixels)
-            images = torch.randn(batch, *shape, device=device)
+            images = torch.randn(BATCH, *shape, device=device)
             for work in ("forward", "forward + backward"):
                 step = step_of(network, images, backward="backward" in work)
                 memory, operations = peak_memory(step, device), count_flops(step)  # these warm up
@@ -109,14 +108,14 @@ def measurements(
                     dimensions=len(shape) - 1,
                     network=name,
                     size=shape[1],
-                    pixels=pixels,
-                    batch=batch,
+                    pixels=math.prod(shape[1:]),
+                    batch=BATCH,
                     work=work,
                     parameters=sum(parameter.numel() for parameter in network.parameters()),
-                    seconds=min(times) / batch,
-                    seconds_median=statistics.median(times) / batch,
-                    memory_bytes=memory / batch,
-                    flops=operations / batch,
+                    seconds=min(times) / BATCH,
+                    seconds_median=statistics.median(times) / BATCH,
+                    memory_bytes=memory / BATCH,
+                    flops=operations / BATCH,
                     clock=clock,
                     threads=torch.get_num_threads(),
                 )

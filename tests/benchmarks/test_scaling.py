@@ -53,7 +53,6 @@ def test_a_step_backward_leaves_no_gradient_behind() -> None:
 def test_the_command_writes_tables_and_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = ["--repetitions", "1", "--sides", "5", "6", "--lengths"]
     monkeypatch.setattr(sys, "argv", ["scaling", str(tmp_path), *arguments])
-    monkeypatch.setattr(scaling, "BATCH_PIXELS", 72)
     shown = {name: scaling.networks()[name] for name in ("Terminator, ⊗ matmul", "Terminator, ⊗ hadamard")}
     monkeypatch.setattr(scaling, "networks", lambda: shown)
     scaling.main()
