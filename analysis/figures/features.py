@@ -9,34 +9,58 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.features import Features
-from analysis.figures.style import INK, PAGE_INCHES, PALETTE, axes_of, legend_above, new_figure, short, styled
+from analysis.figures.style import INK, PALETTE, axes_of, legend_above, new_figure, short, styled
 from analysis.statistics.paired import FloatArray
 
-CHANNELS = 6
-MAP_INCHES = 0.55
+CHANNELS = 6  # of a block's output
+KERNELS_ACROSS = 8  # shared out among the groups of a row
+MAP_INCHES = 0.42
+TITLE_INCHES = 0.3
 SHAPES = ("o", "s", "^", "D", "v", "P", "X")
 
 
 @styled
 def hyper_kernels(features: Mapping[str, Features]) -> Figure | None:
-    """Of each run in `features` (name → its features), two rows a block: K_g, and K̂ for the sample; a channel each.
+    """A row a block: of each run in `features` (name → its features) the first channels of K_g, then of K̂.
 
-    Every block has its own grey scale, symmetric around zero. None where no block has a global kernel.
+    Every group in a row has its own grey scale, symmetric around zero. None where no block has a global kernel.
     """
-    rows = [
-        (f"{short(name, 14)}\nblock {block + 1}, {kind}", kernels[block])
+    groups = [
+        (title, kernels)
         for name, each in features.items()
-        for kind, kernels in (("K", each.kernels), ("K̂", each.hyper_kernels))
-        for block in range(len(kernels))
+        for title, kernels in ((f"{short(name)}\nK", each.kernels), ("K̂", each.hyper_kernels))
+        if kernels
     ]
-    return _grid(sorted(rows, key=lambda row: row[0]), CHANNELS, symmetric=True) if rows else None
+    if not groups:
+        return None
+    across = KERNELS_ACROSS // len(groups)
+    rows = max(len(kernels) for _, kernels in groups)
+    height = TITLE_INCHES + MAP_INCHES * rows
+    figure = new_figure(height)
+    figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - TITLE_INCHES / height))
+    grid = figure.subplots(rows, across * len(groups), squeeze=False)
+    for number, (title, kernels) in enumerate(groups):
+        columns = grid[:, number * across : (number + 1) * across]
+        first = columns[0][0]
+        # No title of the axes, whose column would grow as wide as it.
+        first.text(0, 1.06, title, transform=first.transAxes, va="bottom", size=7, in_layout=False)
+        for block, line in enumerate(columns):
+            _draw_row(line, kernels[block] if block < len(kernels) else None, symmetric=True)
+    for block, line in enumerate(grid):
+        _name_row(line[0], f"block {block + 1}")
+    return figure
 
 
 @styled
 def feature_maps(features: Features) -> Figure:
-    """The sample, and of each block's output the first channels."""
-    rows = [(f"block {block + 1}", maps) for block, maps in enumerate(features.maps)]
-    return _grid([("image", features.image), *rows], CHANNELS, symmetric=False)
+    """The sample, and of each block's output the first channels; every row has its own grey scale."""
+    rows = [("image", features.image), *((f"block {block + 1}", maps) for block, maps in enumerate(features.maps))]
+    figure = new_figure(0.2 + MAP_INCHES * len(rows))
+    grid = figure.subplots(len(rows), CHANNELS, squeeze=False)
+    for line, (title, maps) in zip(grid, rows, strict=True):
+        _draw_row(line, maps, symmetric=False)
+        _name_row(line[0], title)
+    return figure
 
 
 @styled
@@ -60,18 +84,17 @@ def features_by_depth(features: Mapping[str, Features]) -> Figure:
     return figure
 
 
-def _grid(rows: Sequence[tuple[str, FloatArray]], across: int, *, symmetric: bool) -> Figure:
-    """A row of small pictures each; an array is (channels, height, width), or (channels, length) drawn as a line."""
-    figure = new_figure(0.3 + MAP_INCHES * len(rows), PAGE_INCHES / 2)
-    grid = figure.subplots(len(rows), across, squeeze=False)
-    for line, (title, maps) in zip(grid, rows, strict=True):
-        reach = float(np.abs(maps[:across]).max()) or 1.0
-        low = -reach if symmetric else min(0.0, float(maps[:across].min()))
-        for number, axes in enumerate(line):
-            _draw(axes, maps[number] if number < len(maps) else None, low, reach)
-        line[0].set_axis_on()
-        line[0].set_ylabel(title, rotation=0, ha="right", va="center", size=6)
-    return figure
+def _draw_row(line: Sequence[Axes], maps: FloatArray | None, *, symmetric: bool) -> None:
+    """One channel a picture; `maps`: (channels, height, width), or (channels, length), drawn as lines."""
+    shown = [] if maps is None else list(maps[: len(line)])
+    reach = max((float(np.abs(each).max()) for each in shown), default=0.0) or 1.0
+    low = -reach if symmetric else min(0.0, *(float(each.min()) for each in shown))
+    for number, axes in enumerate(line):
+        _draw(axes, shown[number] if number < len(shown) else None, low, reach)
+
+
+def _name_row(axes: Axes, title: str) -> None:
+    axes.set_ylabel(title, rotation=0, ha="right", va="center", size=7)
 
 
 def _draw(axes: Axes, values: FloatArray | None, low: float, high: float) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-FAR = 2.5
+FAR = 4.0
+KEPT = 0.75  # of the spans, at least
 
 
 def clipped(spans: Sequence[tuple[float, float]], *, keep: Sequence[float] = ()) -> tuple[float, float]:
@@ -17,8 +18,7 @@ def clipped(spans: Sequence[tuple[float, float]], *, keep: Sequence[float] = ())
     high = max([*keep, *(inner[0] if inner else ())])
     for position, span in enumerate(inner):
         wider_low, wider_high = min(low, span[0]), max(high, span[1])
-        # The nearer half always belongs to the picture.
-        if 2 * position >= len(inner) and wider_high - wider_low > FAR * (high - low) > 0:
+        if position >= KEPT * len(inner) and wider_high - wider_low > FAR * (high - low) > 0:
             break
         low, high = wider_low, wider_high
     margin = 0.06 * ((high - low) or abs(high) or 1.0)

@@ -48,6 +48,8 @@ def seed_strip(summary: Summary) -> Figure:
     for position, row in enumerate(rows):
         if low <= row.mean <= high:
             axes.plot([row.mean] * 2, [position - 0.35, position + 0.35], color=INK, linewidth=1)
+        elif row.mean > high:
+            axes.text(high, position, f"{number(row.mean, 1)} ▸ ", ha="right", va="center", size=7)
         else:
             text = f"◂ {number(row.mean, 1)}" if row.values else row.lost
             axes.text(low, position, f" {text}", va="center", size=7, color=INK if row.values else FAINT)

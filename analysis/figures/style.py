@@ -18,7 +18,6 @@ from analysis.statistics.verdict import Verdict
 from analysis.summary import VariantSummary
 
 COLUMN_INCHES = 3.3
-PAGE_INCHES = 6.8
 DOTS_PER_INCH = 220
 INK = "#222222"
 FAINT = "#999999"

@@ -102,4 +102,7 @@ def test_far_off_values_do_not_spoil_the_axis() -> None:
     low, high = clipped([(-1.0, 1.0), (-20.0, -19.0), (0.5, 2.0), (-1.5, -0.5)], keep=[0.0])
     assert -2 < low < -1.5
     assert 2 < high < 2.5
+    low, high = clipped([(0.0, 0.0), (-0.3, -0.3), (-1.1, -1.1), (2.2, 2.2)], keep=[0.0])
+    assert low < -1.1
+    assert high > 2.2
     assert clipped([(5.0, 5.0)], keep=[5.0]) == pytest.approx((4.7, 5.3))
