@@ -11,12 +11,10 @@ variants whose effect is just the smallest that matters; the coverage of both in
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Iterator
 
 import numpy as np
 
-from analysis.statistics import bootstrap
 from analysis.statistics.bootstrap import bca_interval
 from analysis.statistics.comparison import Comparison, compare
 from analysis.statistics.verdict import Verdict
@@ -30,8 +28,6 @@ LARGE = 2.0
 
 def main() -> None:
     repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
-    bootstrap.FEWEST_PAIRS = 2  # here also where it is not to be trusted: that is the point
-    warnings.simplefilter("ignore")  # of three differences that are nearly the same, BCa has nothing to correct by
     print(f"{repetitions} ablations each of {VARIANTS} variants; noise {NOISE}, smallest effect {SMALLEST_EFFECT}")
     print("seeds | false better or worse | false no effect | t covers | BCa covers | large effect found")
     for seeds in (3, 5, 10):

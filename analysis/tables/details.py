@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.digits import NOTHING, decimals, number, p_value
-from analysis.statistics.bootstrap import FEWEST_PAIRS, bca_interval
+from analysis.statistics.bootstrap import TRUSTED_PAIRS, bca_interval
 from analysis.statistics.comparison import Comparison
 from analysis.statistics.paired import Interval
 from analysis.statistics.permutation import smallest_p
@@ -38,7 +38,7 @@ def details_table(summary: Summary, label: str) -> Table | None:
         "t: paired t-test. Sign flips: exact, over all patterns of signs, not corrected; "
         f"{fewest} pairs can reach {p_value(smallest_p(fewest))} at best. "
         "No effect: the larger p of the two one-sided tests against the smallest effect that matters.",
-        f"BCa: bias-corrected and accelerated bootstrap, from {FEWEST_PAIRS} pairs on: fewer cover too little. "
+        f"BCa: bias-corrected and accelerated bootstrap; †: with fewer than {TRUSTED_PAIRS} pairs it is too narrow. "
         "g_z: mean difference over the standard deviation of the differences, with Hedges' correction.",
     )
     title = f"{summary.question.name}: all tests ({summary.dataset})"
@@ -52,7 +52,7 @@ def _cells(comparison: Comparison, places: int) -> tuple[Cell, ...]:
         Cell(str(pairs.n), {"pairs": pairs.n}, float(pairs.n)),
         Cell(number(pairs.mean, places, sign=True), {"difference": pairs.mean}, pairs.mean),
         _interval("t", comparison.interval, places),
-        _interval("bca", bootstrap, places),
+        _interval("bca", bootstrap, places, mark="" if pairs.n >= TRUSTED_PAIRS else " †"),
         Cell(NOTHING if size is None else number(size, 2, sign=True), {"effect_size": size}, size),
         _p("p", comparison.p_raw),
         _p("p_holm", comparison.p_difference),
@@ -61,11 +61,11 @@ def _cells(comparison: Comparison, places: int) -> tuple[Cell, ...]:
     )
 
 
-def _interval(name: str, interval: Interval | None, places: int) -> Cell:
+def _interval(name: str, interval: Interval | None, places: int, mark: str = "") -> Cell:
     if interval is None:
         return Cell(NOTHING, {f"{name}_low": None, f"{name}_high": None})
     text = f"[{number(interval.low, places, sign=True)},\u00a0{number(interval.high, places, sign=True)}]"
-    return Cell(text, {f"{name}_low": interval.low, f"{name}_high": interval.high}, interval.low)
+    return Cell(text + mark, {f"{name}_low": interval.low, f"{name}_high": interval.high}, interval.low)
 
 
 def _p(name: str, p: float | None) -> Cell:

@@ -95,5 +95,6 @@ def test_bootstrap_interval_of_darwin_s_maize() -> None:
 
 
 def test_bootstrap_needs_pairs_enough() -> None:
-    assert bca_interval(of(list(range(9)))) is None
+    assert bca_interval(of([1.0, 2.0])) is None
+    assert bca_interval(of([1.0, 2.0, 4.0])) is not None
     assert bca_interval(of([1.0] * 12)) is None
