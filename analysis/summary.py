@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from analysis.caveats import caveats
 from analysis.change import Change, change
 from analysis.factors import Crossing, crossing
 from analysis.metrics import Metric, check_logged, metric
@@ -86,6 +87,7 @@ class Summary:
     commits: tuple[str, ...]
     codes: tuple[str, ...]
     crossing: Crossing | None
+    caveats: tuple[str, ...]
 
     @property
     def baseline(self) -> VariantSummary:
@@ -143,6 +145,7 @@ def summarize(results: Results, question: Question, metric_name: str | None = No
         commits=tuple(sorted(set(runs["commit"].dropna()))),
         codes=tuple(sorted(set(runs["code_hash"].dropna()))),
         crossing=crossing(runs, question.baseline),
+        caveats=caveats({variant: _configs(rows) for variant, rows in groups.items()}),
     )
 
 
@@ -207,7 +210,11 @@ def _twin_of(rows: pd.DataFrame) -> str | None:
 
 
 def _config(rows: pd.DataFrame) -> Mapping[str, object]:
-    return next((config for config in rows["config"] if isinstance(config, dict) and config), {})
+    return next(iter(_configs(rows)), {})
+
+
+def _configs(rows: pd.DataFrame) -> list[dict[str, object]]:
+    return [config for config in rows["config"] if isinstance(config, dict) and config]
 
 
 def _ordered(summaries: Mapping[str, VariantSummary], baseline: str, higher_is_better: bool) -> list[VariantSummary]:

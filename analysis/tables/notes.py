@@ -12,6 +12,7 @@ from analysis.tables.table import TIE
 def notes(summaries: Sequence[Summary]) -> Iterator[str]:
     """The notes under a table, the general ones first."""
     yield from _method(summaries)
+    yield from dict.fromkeys(caveat for summary in summaries for caveat in summary.caveats)
     yield from _provenance(summaries)
     for summary in summaries:
         yield from _gaps(summary, f"{summary.question.name}, " if len(summaries) > 1 else "")
@@ -28,7 +29,7 @@ def _method(summaries: Sequence[Summary]) -> Iterator[str]:
         )
     elif compared:
         yield f"Difference: from {baselines}, paired by seed; too few seeds for intervals and tests."
-    if first.smallest_effect:
+    if first.smallest_effect and compared:
         unit = f" {first.metric.points}" if first.metric.points else ""
         yield f"Smallest effect that matters: {number(first.smallest_effect, 2)}{unit} (two one-sided tests, Holm)."
     if any(each.judgement.more_seeds for each in compared):

@@ -1,0 +1,42 @@
+"""What every table of certain results must say beside its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from terminator.data.config import FACTS
+from terminator.model.config import Architecture
+from terminator.training.config import Protocol
+
+OPTIMISTIC = "Optimistic: the reported epoch was chosen on the test split itself (training.protocol=release)"
+SEQUENCES = (
+    "Sequences: no code of a one-dimensional Terminator was ever published; these are results of our interpretation."
+)
+_SEQUENCES = {dataset.value for dataset, facts in FACTS.items() if len(facts.image_shape) == 2}
+
+
+def caveats(configs: Mapping[str, Iterable[Mapping[str, Any]]]) -> tuple[str, ...]:
+    """The caveats that runs with these resolved configurations need, each once; variant → its runs' configurations."""
+    optimistic = [name for name, runs in configs.items() if any(map(_is_optimistic, runs))]
+    found = []
+    if optimistic:
+        whose = "" if len(optimistic) == len(configs) else f": {', '.join(optimistic)}"
+        found.append(f"{OPTIMISTIC}{whose}.")
+    if any(_is_interpretation(run) for runs in configs.values() for run in runs):
+        found.append(SEQUENCES)
+    return tuple(found)
+
+
+def _is_optimistic(config: Mapping[str, Any]) -> bool:
+    return _at(config, "training", "protocol") == Protocol.release.value
+
+
+def _is_interpretation(config: Mapping[str, Any]) -> bool:
+    is_ours = _at(config, "model", "architecture") == Architecture.terminator.value
+    return is_ours and _at(config, "data", "name") in _SEQUENCES
+
+
+def _at(config: Mapping[str, Any], group: str, key: str) -> Any:
+    inner = config.get(group)
+    return inner.get(key) if isinstance(inner, Mapping) else None
