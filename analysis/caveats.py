@@ -37,6 +37,6 @@ def _is_interpretation(config: Mapping[str, Any]) -> bool:
     return is_ours and _at(config, "data", "name") in _SEQUENCES
 
 
-def _at(config: Mapping[str, Any], group: str, key: str) -> Any:
+def _at(config: Mapping[str, Any], group: str, key: str) -> object:
     inner = config.get(group)
     return inner.get(key) if isinstance(inner, Mapping) else None

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 import analysis
-from analysis.claim import Claim, Expectation, Finding, judge, read_claims
+from analysis.claim import Claim, Expectation, Finding, has_ablation, judge, read_claims
 from analysis.claims import main
 from analysis.features import features_path
 from terminator.errors import UserError
+from terminator.planning.variants import variants
+from terminator.settings import AblationConfig
 from terminator.shipped import shipped
 from tests.analysis.ledgers import Invented, Row
 
@@ -92,6 +95,15 @@ def test_the_shipped_claims_name_what_there_is(tmp_path: Path, capsys: pytest.Ca
     assert "The slow neural loss helps" in out
     table = (tmp_path / "reports" / "claims" / "claims.csv").read_text("utf-8").splitlines()
     assert len(table) == 1 + sum(len(claim.variants) for claim in claims)
+
+
+def test_the_shipped_claims_name_variants_that_there_are() -> None:
+    for claim in read_claims(shipped("sweeps") / "claims.yaml"):
+        assert has_ablation(claim.ablation)
+        plain = yaml.safe_load((shipped("sweeps") / "ablation" / f"{claim.ablation}.yaml").read_text("utf-8"))
+        twin = f"@{plain.pop('match', '')}"
+        planned = {variant.name for variant in variants(AblationConfig(**plain), claim.ablation)}
+        assert {variant.removesuffix(twin) for variant in claim.variants} <= planned
 
 
 @pytest.mark.parametrize(
