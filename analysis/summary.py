@@ -76,7 +76,10 @@ class VariantSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """The baseline first, then the variants by their difference, the worst first; twins follow their variants."""
+    """The baseline first, then the variants by their difference, the worst first; twins follow their variants.
+
+    `commits`, `codes`: those of the runs, commits as they are quoted; `caveats`: what every table of it must say.
+    """
 
     question: Question
     dataset: str
@@ -142,7 +145,7 @@ def summarize(results: Results, question: Question, metric_name: str | None = No
         higher_is_better=higher_is_better,
         smallest_effect=margin,
         variants=tuple(_ordered(summaries, question.baseline, higher_is_better)),
-        commits=tuple(sorted(set(runs["commit"].dropna()))),
+        commits=tuple(sorted({_commit(*pair) for pair in zip(runs["commit"], runs["dirty"], strict=True)} - {""})),
         codes=tuple(sorted(set(runs["code_hash"].dropna()))),
         crossing=crossing(runs, question.baseline),
         caveats=caveats({variant: _configs(rows) for variant, rows in groups.items()}),
@@ -199,6 +202,13 @@ def _missing(rows: pd.DataFrame) -> tuple[Missing, ...]:
         Missing(int(row.seed), str(row.state), _word(row.reason), _word(row.message))
         for row in lost[["seed", "state", "reason", "message"]].itertuples(index=False)
     )
+
+
+def _commit(commit: object, dirty: object) -> str:
+    """How a commit is quoted; empty where there is none."""
+    if not isinstance(commit, str):
+        return ""
+    return f"{commit[:10]} with uncommitted changes" if dirty is True else commit[:10]
 
 
 def _word(value: object) -> str | None:

@@ -43,13 +43,15 @@ def _method(summaries: Sequence[Summary]) -> Iterator[str]:
 def _provenance(summaries: Sequence[Summary]) -> Iterator[str]:
     commits = sorted({commit for summary in summaries for commit in summary.commits})
     codes = sorted({code for summary in summaries for code in summary.codes})
-    if len(commits) == 1 and len(codes) < 2:
-        yield f"Commit {commits[0][:10]}."
-    elif len(commits) > 1 and len(codes) < 2:
-        yield f"Runs of {len(commits)} commits ({', '.join(each[:10] for each in commits)}) whose code is the same."
     if len(codes) > 1:
-        of = f" (commits {', '.join(each[:10] for each in commits)})" if commits else ""
+        of = f" (commits {', '.join(commits)})" if commits else ""
         yield f"Mixed code{of}: ‡ marks rows whose code is not the baseline's; their differences may come from that."
+    elif len(commits) > 1:
+        yield f"Runs of {len(commits)} commits ({', '.join(commits)}) whose code is the same."
+    elif commits:
+        yield f"Commit {commits[0]}."
+    elif codes:
+        yield f"No commit; code {codes[0][:10]}."
 
 
 def missing_runs(summary: Summary) -> list[str]:

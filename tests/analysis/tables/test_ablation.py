@@ -23,7 +23,7 @@ from analysis.tables.markdown import markdown
 from analysis.tables.table import Table
 from analysis.tables.terminal import print_table
 from terminator.errors import UserError
-from terminator.ledger import Reason
+from terminator.ledger import Code, Reason
 from tests.analysis.ledgers import Row, branches
 
 HOSTILE = r"a|b_{c}%$&#~^\<script>alert(1)</script>[red]*Ж"
@@ -134,6 +134,18 @@ def test_ablations_on_other_data_do_not_mix(tmp_path: Path) -> None:
     branches(1, name="gating", dataset="mnist").write(tmp_path)
     with pytest.raises(UserError, match="ablation=branches,gating: run on digits and on mnist"):
         ablation_table(summaries(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("code", "note"),
+    [
+        (Code("c0de" * 16, "1f2e3d4c" * 5, True), "Commit 1f2e3d4c1f with uncommitted changes."),
+        (Code("c0de" * 16, None, False), "No commit; code c0dec0dec0."),
+    ],
+)
+def test_where_the_code_comes_from(code: Code, note: str, tmp_path: Path) -> None:
+    branches(1, code=code).write(tmp_path)
+    assert note in ablation_table(summaries(tmp_path)).notes
 
 
 def test_mixed_code_is_marked(tmp_path: Path) -> None:
