@@ -6,6 +6,7 @@ queue. It imports neither torch nor Hydra, so that it heeds signals from its fir
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -24,6 +25,7 @@ from terminator.tracking import sync_beside_job
 
 FAILED, PREEMPTED, SUPERSEDED, INTERRUPTED = 1, 75, 76, 130  # as terminator.job exits
 SECONDS_BETWEEN = 0.1
+PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
 
 class Signals:
@@ -45,7 +47,9 @@ class Child:
         command = [sys.executable, "-u", "-m", "terminator.job", str(run.folder)]
         self.run = run
         self.process = subprocess.Popen(
-            [*command, "--attempt-job", json.dumps(asdict(job))], env={**os.environ, **_group(place), **_gpu(place)}
+            [*command, "--attempt-job", json.dumps(asdict(job))],
+            env={**os.environ, **_group(place), **_gpu(place)},
+            preexec_fn=_stop_with_parent,
         )
 
     def attempt(self) -> AttemptRecord | None:
@@ -89,6 +93,11 @@ def main() -> int:
     if stop.requeue:
         back_to_queue(job)
     return PREEMPTED
+
+
+def _stop_with_parent() -> None:
+    """Have the kernel send SIGTERM to the child when this process is killed: it would train on outside of its job."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _group(place: int) -> dict[str, str]:

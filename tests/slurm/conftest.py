@@ -35,15 +35,16 @@ class Cluster:
         """Take a daemon `down` or bring it `up`."""
         subprocess.run([sys.executable, DEV_CLUSTER, action, name, "--dir", self.folder], check=True)
 
-    def run(self, *command: str) -> str:
+    def run(self, *command: str, patience: float | None = None) -> str:
         """The output of one of SLURM's commands on this cluster."""
         variables = {**os.environ, "SLURM_CONF": str(self.folder / "slurm.conf")}
-        return subprocess.run(command, check=True, capture_output=True, text=True, env=variables).stdout
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=variables, timeout=patience)
+        return done.stdout
 
     def try_run(self, *command: str) -> None:
-        """A command that may come too late: its job may have ended meanwhile."""
-        with contextlib.suppress(subprocess.CalledProcessError):
-            self.run(*command)
+        """A command that may come too late: its job may be ending, on which scancel waits for long."""
+        with contextlib.suppress(subprocess.CalledProcessError, subprocess.TimeoutExpired):
+            self.run(*command, patience=3)
 
     def wait(self, condition: Callable[[], object], seconds: float = 60) -> None:
         """Until `condition` holds; requeued jobs are spared SLURM's two minutes of delay meanwhile."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,15 @@ def in_epoch(run: Run, epoch: int = 1) -> bool:
     attempt = run.attempts()[-1] if run.attempts() else None
     progress = attempt.progress if attempt is not None and attempt.end is None else None
     return progress is not None and progress.epoch >= epoch
+
+
+def task_of(pid: int | None) -> int | None:
+    """The job's own process, whose child the run is; None where it has ended already."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        if b"terminator.cluster.task" in Path(f"/proc/{parent}/cmdline").read_bytes():
+            return parent
+    return None
 
 
 def undisturbed(root: Path, configs: Sequence[RunConfig]) -> Ledger:

@@ -15,7 +15,18 @@ from terminator.cluster.scheduler import Slurm
 from terminator.cluster.submit import submit
 from terminator.ledger import Ledger, Outcome, Reason, Run, RunState, Sweep
 from tests.slurm.conftest import Cluster
-from tests.slurm.sweeps import PROFILE, all_done, determined, freeze, in_epoch, jobs_of, runs_of, tiny, undisturbed
+from tests.slurm.sweeps import (
+    PROFILE,
+    all_done,
+    determined,
+    freeze,
+    in_epoch,
+    jobs_of,
+    runs_of,
+    task_of,
+    tiny,
+    undisturbed,
+)
 
 EPOCHS = 20  # enough to be hit in
 
@@ -129,8 +140,9 @@ def test_a_killed_job_continues_from_its_checkpoint_when_retried(cluster: Cluste
     job_in_epoch(cluster, ledger, sweep, run, epoch=2)
     pid = run.attempts()[-1].pid
     assert pid is not None
-    task = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    for victim in (task, pid):
+    task = task_of(pid)
+    assert task is not None
+    for victim in (pid, task):
         os.kill(victim, signal.SIGKILL)
     cluster.wait(lambda: jobs_of(ledger, sweep)[run.key].ended)
     slurm = Slurm(ledger, sweep)

@@ -17,7 +17,7 @@ from terminator.cluster.scheduler import Slurm
 from terminator.cluster.submit import submit
 from terminator.ledger import Ledger, Outcome, Run, Sweep, alive_here
 from tests.slurm.conftest import Cluster
-from tests.slurm.sweeps import PROFILE, determined, freeze, in_epoch, jobs_of, runs_of, tiny, undisturbed
+from tests.slurm.sweeps import PROFILE, determined, freeze, in_epoch, jobs_of, runs_of, task_of, tiny, undisturbed
 
 RUNS = 24
 BLOWS = 40
@@ -40,11 +40,11 @@ class Weather:
         """One blow at one run that is at work, if there is one."""
         jobs = jobs_of(self._ledger, self._sweep)
         living = [run for run in runs_of(self._ledger, self._sweep) if run.key in jobs and at_work(run)]
-        training = [run for run in living if in_epoch(run)]
+        if self._random.random() < 0.9:  # most blows fall where there is something to lose, the others on beginnings
+            living = [run for run in living if in_epoch(run)]
         if not living:
             return
-        # Most blows fall where there is something to lose; the others fall while a run begins.
-        run = self._random.choice(training if training and self._random.random() < 0.7 else living)
+        run = self._random.choice(living)
         kind, job = self._random.choice(GENTLE if self._random.random() < 0.7 else HARD), jobs[run.key].id
         pid = run.attempts()[-1].pid
         if kind == "requeue":
@@ -53,9 +53,9 @@ class Weather:
             self._cluster.try_run("scancel", f"--signal={kind[3:]}", job)
         elif kind == "cancel":
             self._cluster.try_run("scancel", job)
-        elif pid is not None:
-            with suppress(ProcessLookupError, FileNotFoundError):
-                os.kill(pid if kind.endswith("run") else parent(pid), signal.SIGKILL)
+        elif (victim := pid if kind.endswith("run") else task_of(pid)) is not None:
+            with suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
         self.blows[kind] += 1
 
     def lose_node(self, name: str) -> None:
@@ -69,10 +69,6 @@ class Weather:
 def at_work(run: Run) -> bool:
     attempt = next(iter(run.attempts()[-1:]), None)
     return run.result() is None and attempt is not None and attempt.end is None and alive_here(attempt) is True
-
-
-def parent(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def over(ledger: Ledger, sweep: Sweep) -> bool:

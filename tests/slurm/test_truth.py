@@ -17,7 +17,7 @@ from terminator.ledger import Reason, RunState
 from terminator.model.config import TerminatorConfig
 from terminator.training.config import OptimizerConfig, OptimizerName
 from tests.slurm.conftest import Cluster
-from tests.slurm.sweeps import PROFILE, command, freeze, in_epoch, jobs_of, runs_of, tiny
+from tests.slurm.sweeps import PROFILE, command, freeze, in_epoch, jobs_of, runs_of, task_of, tiny
 
 
 def test_failures_keep_to_themselves_and_say_why(cluster: Cluster, tmp_path: Path) -> None:
@@ -60,6 +60,20 @@ def test_a_killed_process_is_named_at_once(cluster: Cluster, tmp_path: Path) -> 
     assert run.state().message == "the process was killed by SIGKILL"
     job = jobs_of(ledger, sweep)[run.key]
     assert (job.state, job.exit_code) == ("FAILED", 137)
+
+
+def test_a_run_outlives_its_killed_job_only_to_save_a_checkpoint(cluster: Cluster, tmp_path: Path) -> None:
+    ledger, sweep = freeze(tmp_path, [tiny(10_000)])
+    submit(ledger, sweep, PROFILE, runs_of(ledger, sweep))
+    (run,) = runs_of(ledger, sweep)
+    cluster.wait(lambda: in_epoch(run), 120)
+    task = task_of(run.attempts()[-1].pid)
+    assert task is not None
+    os.kill(task, signal.SIGKILL)
+    cluster.wait(lambda: jobs_of(ledger, sweep)[run.key].ended and run.attempts()[-1].end is not None)
+    Slurm(ledger, sweep).refresh()
+    assert run.state().state in (RunState.preempted, RunState.failed)  # as it saved in time or was killed as well
+    assert jobs_of(ledger, sweep)[run.key].state == "FAILED"
 
 
 def test_over_its_memory(
