@@ -8,9 +8,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from terminator.cluster.commands import SlurmAwayError, SlurmRefusedError, ask
+from terminator.cluster.commands import ask
 from terminator.cluster.profile import ClusterProfile
 from terminator.cluster.queue import LiveJob, live_job
+from terminator.errors import UserError
 from terminator.ledger import Job, Outcome, Reason, Run
 
 EARLY = 35  # seconds by which SLURM may send the time limit's signal too soon: it looks every 30
@@ -31,7 +32,7 @@ def why_stopped(job: Job, profile: ClusterProfile, runs: Sequence[Run], signals:
     """Tell a time limit, a preemption and a cancellation apart, by what SLURM says of the job now."""
     try:
         live = live_job(job.id, patience=PATIENCE)
-    except (SlurmAwayError, SlurmRefusedError) as error:
+    except UserError as error:
         return Stop(Outcome.preempted, Reason.preempted, f"not requeued: {error}")
     restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
     if live.restarts > restarts:
@@ -75,7 +76,7 @@ def back_to_queue(job: Job) -> None:
     """Ask SLURM to requeue this very job; it ends the job's processes then."""
     try:
         ask("scontrol", "requeue", job.id, patience=PATIENCE)
-    except (SlurmAwayError, SlurmRefusedError) as error:
+    except UserError as error:
         print(
             f"terminator: not requeued: {error}; `terminator sweeps retry` goes on from the checkpoint", file=sys.stderr
         )
