@@ -92,7 +92,8 @@ class SFNEBlock(nn.Module):
         kernels = kernels or generate_hyper_kernels([self])[0]
         features = self.branches(z, previous, kernels)
         inputs = concatenate([features[name] for name in self.order]) if self.order else z
-        y = F.gelu(self.standardise(self.bottleneck(inputs))) + self.bias
+        y = F.gelu(self.standardise(self.bottleneck(inputs)))
+        y = y + self.bias.to(y.dtype)  # a float32 parameter would end autocast's bfloat16 here
         y = self.dropout(y)
         if self.has_residual:
             y = y + tile_channels(z, y.shape[1])
@@ -107,7 +108,8 @@ class SFNEBlock(nn.Module):
         if kernels.channel is not None:
             sources["hc"] = instance_standardise(self.hyper_channel_interaction(z, kernels.channel))
         if kernels.global_kernel is not None:
-            hyper = z * kernels.global_kernel if self.has_global_context else kernels.global_kernel  # K̂
+            kernel = kernels.global_kernel.to(z.dtype)
+            hyper = z * kernel if self.has_global_context else kernel  # K̂
             if self.needs.gate:
                 features["gated"] = instance_standardise(self.rgu_slow(hyper) + self.rgu_fast(z))  # F
             features |= self._multiply(hyper, features.get("gated"), sources)

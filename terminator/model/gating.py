@@ -25,8 +25,8 @@ class RecursiveGatedUnit(nn.Module):
         self.position_bias = nn.Parameter(torch.zeros(1, 1, *pixels))
 
     def forward(self, x: Tensor) -> Tensor:
-        q = F.gelu(instance_standardise(self.k(x) * self._q(x))) + self.position_bias
-        y: Tensor = self.y(q)
+        q = F.gelu(instance_standardise(self.k(x) * self._q(x)))
+        y: Tensor = self.y(q + self.position_bias.to(q.dtype))
         return y
 
     def _q(self, x: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ class HyperChannelInteraction(nn.Module):
     def forward(self, x: Tensor, kernel: Tensor) -> Tensor:
         """`kernel`: (1, 1, C), of `slow`."""
         s = x.mean(list(range(2, x.dim())), keepdim=True)
-        return x * torch.sigmoid(twice_elementwise(_over_channels(kernel, x), s))
+        return x * torch.sigmoid(twice_elementwise(_over_channels(kernel, x), s)).to(x.dtype)
 
 
 class HyperInteraction(nn.Module):
@@ -48,7 +48,7 @@ class HyperInteraction(nn.Module):
         c = twice_elementwise(_over_channels(channel_kernel, x), pixel_mean)
         m = twice_elementwise(spatial_kernel, channel_mean)
         gate = torch.sigmoid(m.movedim(1, -1) * c.movedim(1, -1)).movedim(-1, 1)  # made channels-last, as x is
-        return x * gate
+        return x * gate.to(x.dtype)
 
 
 def _over_channels(kernel: Tensor, x: Tensor) -> Tensor:

@@ -31,7 +31,8 @@ class LocalBranch(nn.Module):
 
     def forward(self, y: Tensor, kernel: Tensor) -> Tensor:
         """`kernel`: (C, 1, *grid)."""
-        return self.convolve(y, kernel) + self.bias
+        convolved = self.convolve(y, kernel)
+        return convolved + self.bias.to(convolved.dtype)
 
     def convolve(self, y: Tensor, kernel: Tensor) -> Tensor:
         """The branch without its scalar."""

@@ -107,6 +107,8 @@ def test_autocast_leaves_kernels_in_float32() -> None:
         output = built(images)
     assert all(torch.equal(a, b) for a, b in zip(output.kernels, expected.kernels, strict=True))
     torch.testing.assert_close(output.logits.float(), expected.logits, rtol=0.1, atol=0.1)
+    output.logits.float().square().sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in built.parameters())
 
 
 def test_without_branches_the_bottleneck_reads_the_input() -> None:
