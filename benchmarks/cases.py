@@ -30,13 +30,13 @@ class Case(NamedTuple):
 
 
 TINY = TerminatorConfig(
-    channels=[12, 12, 24, 24, 24],
+    channels=[12, 12, 12, 12, 48],
     global_layers=[2],
-    global_hidden=32,
+    global_hidden=48,
     local_hidden=16,
     channel_hidden=16,
     interaction_channel_hidden=8,
-    interaction_spatial_hidden=16,
+    interaction_spatial_hidden=32,
     dropout=[0.0],
 )  # conf/model/tiny.yaml, which needs more than PyTorch to be read
 CASES = {
