@@ -21,6 +21,7 @@ from terminator.planning.variants import to_words
 TAIL_BYTES = 4096
 TAIL_LINES = 25
 MOST_KEYS = 12
+NO_PART_OF_A_RUN = ("ablation", "sweep.", "cluster", "hydra", "tracking.")  # of what a sweep's command may say
 COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -105,7 +106,8 @@ def _command(question: Question, row: Mapping[Hashable, Any]) -> str:
     overrides = row["overrides"]
     if not isinstance(overrides, dict) or not question.command:
         return ""
-    words = [*question.base, *to_words(overrides), f"seed={row['seed']}"]
+    base = [word for word in question.base if not word.lstrip("+~").startswith(NO_PART_OF_A_RUN)]
+    words = [*base, *to_words(overrides), f"seed={row['seed']}"]
     return shlex.join(["python", "-m", "terminator.run", *words])
 
 

@@ -78,7 +78,7 @@ class Invented:
             self.name, self.question, self.rows[0].name, "test_accuracy", True, 0.005, list(self.seeds), keyed
         )
         command = ["python", "-m", "terminator.run", "-m", f"ablation={self.name}", f"data={self.dataset}"]
-        base = [f"data={self.dataset}"]
+        base = [f"data={self.dataset}", "sweep.workers=2", "cluster=dev"]
         ledger.write_sweep(Sweep(sweep_id([ablation]), self.created, command, base, self.code, [ablation]))
         return ledger
 
