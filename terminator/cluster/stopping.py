@@ -60,8 +60,7 @@ def _within_limits(job: Job, profile: ClusterProfile, runs: Sequence[Run], cause
         limit, words, name = profile.max_preemptions, "was preempted", "max_preemptions"
     if times <= limit and restarts <= profile.max_timeouts + profile.max_preemptions:
         return Stop(Outcome.preempted, cause, f"{words} ({times} of {limit} times): back in the queue", not requeued)
-    if requeued:
-        ask("scancel", job.id, patience=PATIENCE)
+    # Where SLURM has requeued the job already, its next start finds the run failed, and ends at once.
     return Stop(Outcome.failed, cause, f"{words} {times} times, {name}={limit}: retry goes on from the checkpoint")
 
 

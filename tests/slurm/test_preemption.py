@@ -98,18 +98,21 @@ def test_the_time_limit_is_counted_apart(cluster: Cluster, tmp_path: Path) -> No
     assert run.attempts()[-1].folder.joinpath("checkpoint.pt").exists()
 
 
-def test_preempted_too_often_and_retried(cluster: Cluster, tmp_path: Path) -> None:
+@pytest.mark.parametrize("blow", ["TERM", "requeue"])
+def test_preempted_too_often_and_retried(cluster: Cluster, tmp_path: Path, blow: str) -> None:
     configs = [tiny(EPOCHS)]
     ledger, sweep = freeze(tmp_path / "cluster", configs)
     submit(ledger, sweep, replace(PROFILE, max_preemptions=0), runs_of(ledger, sweep))
     (run,) = runs_of(ledger, sweep)
-    cluster.run("scancel", "--signal=TERM", job_in_epoch(cluster, ledger, sweep, run))
+    job = job_in_epoch(cluster, ledger, sweep, run)
+    cluster.run(*(("scontrol", "requeue", job) if blow == "requeue" else ("scancel", "--signal=TERM", job)))
     cluster.wait(lambda: run.state(lambda attempt: True).state is RunState.failed)
     assert run.state().reason is Reason.preempted
     cluster.wait(lambda: jobs_of(ledger, sweep)[run.key].ended)
     assert Slurm(ledger, sweep).retry([run]) == 0
     cluster.wait(lambda: all_done(ledger, sweep), 120)
     assert determined(run) == determined(undisturbed(tmp_path / "local", configs).run(run.key))
+    assert len(run.attempts()) == 2
     assert run.attempts()[-1].resumed_from is not None
 
 
