@@ -10,6 +10,7 @@ import torch
 
 from terminator.config import Device, MachineConfig
 from terminator.errors import UserError
+from terminator.model.host_memory import keep_freed_memory
 
 
 def prepare_device(config: MachineConfig) -> torch.device:
@@ -23,6 +24,7 @@ def prepare_device(config: MachineConfig) -> torch.device:
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     use_cuda = available and config.device is not Device.cpu
+    keep_freed_memory()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
     # Some CUDA kernels have no deterministic form (adaptive pooling's backward): there it warns and goes on.
     torch.use_deterministic_algorithms(True, warn_only=use_cuda)

@@ -1,0 +1,33 @@
+"""Keeping freed memory: its pages are not fetched from the system again and again."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+
+import pytest
+
+FETCHES = """
+import resource, torch
+from terminator.model.host_memory import keep_freed_memory
+if {keep}:
+    keep_freed_memory()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    torch.ones(2**24)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a setting of glibc")
+def test_memory_once_fetched_is_used_again() -> None:
+    fetched = {}
+    for keep in (True, False):
+        done = subprocess.run([sys.executable, "-c", FETCHES.format(keep=keep)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        fetched[keep] = int(done.stdout)
+    pages = 2**26 // resource.getpagesize()
+    if fetched[False] < 10 * pages:
+        pytest.skip("this system does not take freed memory back")
+    assert fetched[True] < fetched[False] / 2
