@@ -45,10 +45,12 @@ class QueuedJob:
         return not self.ended and self.state not in ("PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT")
 
 
-def read_queue(names: Iterable[str], since: float | None = None) -> dict[str, QueuedJob]:
+def read_queue(
+    names: Iterable[str], since: float | None = None, *, patience: float | None = None
+) -> dict[str, QueuedJob]:
     """The jobs of these names, by id. `since`: ask the accounting too, for jobs submitted after that time.
 
-    Raises SlurmAwayError if the controller does not answer.
+    Raises SlurmAwayError if the controller does not answer for `patience` seconds.
     """
     names = sorted(set(names))
     found: dict[str, QueuedJob] = {}
@@ -56,7 +58,7 @@ def read_queue(names: Iterable[str], since: float | None = None) -> dict[str, Qu
         some = names[start : start + NAMES_PER_QUESTION]
         if since is not None:
             found.update(_accounting(some, since))
-        found.update(_squeue(some))
+        found.update(_squeue(some, patience))
     return found
 
 
@@ -91,11 +93,11 @@ def max_array_size() -> int:
     return int(found.group(1)) if found else 1001
 
 
-def _squeue(names: Sequence[str]) -> dict[str, QueuedJob]:
+def _squeue(names: Sequence[str], patience: float | None) -> dict[str, QueuedJob]:
     columns = ",".join(f"{column}:|" for column in SQUEUE_COLUMNS)  # a width of | makes it the end of an open column
     options = ("--noheader", "--array", "--states=all", f"--name={','.join(names)}", f"--Format={columns}")
     jobs = {}
-    for line in ask("squeue", *options).splitlines():
+    for line in ask("squeue", *options, patience=patience).splitlines():
         identity, name, state, reason, node, left, code = (cell.strip() for cell in line.split("|")[:7])
         status = int(code)
         jobs[identity] = QueuedJob(

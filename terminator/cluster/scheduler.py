@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 
-from terminator.cluster.commands import SlurmAwayError, SlurmRefusedError, ask
+from terminator.cluster.commands import SlurmAwayError, SlurmRefusedError, ask, default_patience
 from terminator.cluster.journal import Array, journals
 from terminator.cluster.queue import QueuedJob, read_queue
 from terminator.cluster.reasons import BY_STATE, cannot_see_root, message_of, outcome_of, reason_of
@@ -15,6 +15,7 @@ from terminator.ledger import AttemptRecord, End, Job, Ledger, Outcome, Reason, 
 
 WAITING = "not submitted yet"
 JOBS_PER_CANCEL = 500
+PATIENCE = 20.0  # seconds to wait for SLURM before showing what the ledger knows
 
 
 class Slurm:
@@ -84,8 +85,10 @@ class Slurm:
         return 0
 
     def cancel(self, runs: Sequence[Run]) -> int:
-        """Cancel their jobs, which save checkpoints and end; forget what waits. Raises SlurmAwayError."""
+        """Cancel their jobs, which save checkpoints and end; forget what waits. Raises UserError if SLURM is away."""
         self._look()
+        if self._away:
+            raise UserError(f"{self._sweep.id}: nothing was cancelled")
         waiting = self._waiting & {run.key for run in runs}
         journal_of(self._ledger, self._sweep).stop_waiting()
         self._look()
@@ -114,7 +117,7 @@ class Slurm:
         mine = {array.token: array for pairs in arrays for array, _ in pairs}
         since = min((array.created for array in mine.values()), default=None)
         try:
-            self._queue = read_queue(mine, since)
+            self._queue = read_queue(mine, since, patience=min(PATIENCE, default_patience()))
             self._known = {array.job(index) for array in mine.values() for index in range(len(array.jobs))}
             self._away = False
         except SlurmAwayError as error:

@@ -18,7 +18,7 @@ from terminator.cluster.profile import ClusterProfile
 from terminator.cluster.queue import max_array_size, own_jobs_in_queue, read_queue
 from terminator.cluster.snapshot import take_snapshot
 from terminator.errors import UserError
-from terminator.ledger import Ledger, Run, Sweep
+from terminator.ledger import Ledger, Run, Sweep, alive_here
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ NOT_SENT = "connect failure"  # sbatch did not reach the controller, so no job c
 class Submission:
     """What became of the runs: `runs` in `jobs` new jobs, `waiting` jobs for which the queue has no place yet.
 
-    `queued`: runs that were in the queue already. `said`: SLURM's words where it stopped taking jobs, else empty.
+    `queued`: runs that were under way already. `said`: SLURM's words where it stopped taking jobs, else empty.
     """
 
     runs: int = 0
@@ -42,7 +42,7 @@ class Submission:
     def __str__(self) -> str:
         words = [f"{self.runs} runs queued in {self.jobs} jobs"]
         if self.queued:
-            words.append(f"{self.queued} in the queue already")
+            words.append(f"{self.queued} under way already")
         if self.waiting:
             words.append(f"{self.waiting} jobs wait for a place in the queue: `sweeps watch` or `status` submits them")
         return ", ".join(words) + (f" ({self.said})" if self.said else "")
@@ -58,7 +58,7 @@ def check_sweep(sweep: Sweep, profile: ClusterProfile) -> None:
 
 
 def submit(ledger: Ledger, sweep: Sweep, profile: ClusterProfile, runs: Sequence[Run]) -> Submission:
-    """Queue the runs, unless they are done or in the queue, with the resources that their variants ask for.
+    """Queue the runs, unless they are done or under way already, with the resources that their variants ask for.
 
     Returns as soon as SLURM has taken the jobs. What exceeds `profile.max_submit` waits: see `submit_waiting`.
     Raises UserError, with nothing submitted and nothing left behind, where SLURM refuses or stays away.
@@ -67,8 +67,8 @@ def submit(ledger: Ledger, sweep: Sweep, profile: ClusterProfile, runs: Sequence
     journal = journal_of(ledger, sweep)
     with submission_lock(ledger.root):
         taken = in_queue(ledger.root)
-        queued = [run.key for run in runs if run.key in taken]
-        todo = [run.key for run in runs if run.key not in taken and run.result() is None]
+        queued = {run.key for run in runs if run.key in taken or _runs_here(run)}
+        todo = [run.key for run in runs if run.key not in queued and run.result() is None]
         if not todo:
             return Submission(queued=len(queued))
         code = take_snapshot(ledger.sweep_folder(sweep) / "code", sweep.code.hash)
@@ -122,6 +122,12 @@ def in_queue(root: Path) -> dict[str, str]:
         if (job := queue.get(array.job(index))) is not None and not job.ended
         for key in keys
     }
+
+
+def _runs_here(run: Run) -> bool:
+    """Whether a process of this machine is at it, outside of SLURM."""
+    last = run.attempts()[-1:]
+    return any(attempt.end is None and attempt.job is None and alive_here(attempt) for attempt in last)
 
 
 def _pack(

@@ -60,6 +60,10 @@ def test_what_is_in_the_queue_is_not_submitted_again(cluster: Cluster, tmp_path:
     assert sorted(outcome.jobs for outcome in outcomes) == [0, 3]
     assert submit(other_ledger, other, profile, runs_of(other_ledger, other)) == Submission(runs=1, jobs=1, queued=2)
     assert own_jobs_in_queue() == 4
+    third_ledger, third = freeze(tmp_path, [tiny(1, 9)], name="third")
+    (here,) = runs_of(third_ledger, third)
+    here.begin()  # by this very process, as a sweep without cluster= would
+    assert submit(third_ledger, third, profile, [here]) == Submission(queued=1)
 
 
 def test_a_submission_that_was_cut_short_is_settled(cluster: Cluster, tmp_path: Path) -> None:
