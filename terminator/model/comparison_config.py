@@ -86,7 +86,7 @@ class ContinuousKernelConfig(ComparisonConfig):
     channels: int = 110
     kernel_hidden: int = 32
     kernel_layers: int = 2
-    omega_0: float = 30.0
+    omega_0: float = 10.0  # below the Nyquist rate of an 8×8 grid, 11 rad per unit
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
