@@ -186,8 +186,13 @@ def _best(values: Mapping[str, Mapping[int, float]], higher_is_better: bool) -> 
     if len(means) < 2:
         return None, set()
     best = max(means, key=lambda name: means[name] if higher_is_better else -means[name])
-    intervals = {name: t_interval(pair(values[name], values[best])) for name in means if name != best}
-    return best, {name for name, interval in intervals.items() if interval is not None and interval.contains(0.0)}
+    return best, {name for name in means if name != best and _is_tied(values[name], values[best])}
+
+
+def _is_tied(values: Mapping[int, float], best: Mapping[int, float]) -> bool:
+    pairs = pair(values, best)
+    interval = t_interval(pairs)
+    return interval.contains(0.0) if interval is not None else pairs.constant and pairs.n > 1 and pairs.mean == 0
 
 
 def _costs(rows: pd.DataFrame, logged: list[str]) -> dict[str, float]:

@@ -60,7 +60,7 @@ def sentence(summary: Summary, variant: VariantSummary) -> str:
     else:
         verdict = f"the {verdict}"
     note = f"; {judgement.note}" if judgement.note else ""
-    return f"{subject}, {metric.title.lower()} {what} ({evidence}): {verdict}{note}."
+    return f"{subject}, {metric.title.lower()} {what} ({evidence}): {verdict}{note}{'' if note.endswith('?') else '.'}"
 
 
 def _subject(variant: VariantSummary) -> str:

@@ -83,4 +83,4 @@ def _gaps(summary: Summary, prefix: str) -> Iterator[str]:
         if comparison.judgement.note:
             notes.setdefault(comparison.judgement.note, []).append(variant.name)
     for note, names in notes.items():
-        yield f"{prefix}{', '.join(names)}: {note}."
+        yield f"{prefix}{', '.join(names)}: {note}{'' if note.endswith('?') else '.'}"

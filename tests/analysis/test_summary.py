@@ -92,6 +92,19 @@ def test_one_seed_has_no_verdict(tmp_path: Path) -> None:
     assert sentence(summary, summary.variants[1]).endswith("(n = 1): undecided; one seed has no spread.")
 
 
+def test_identical_results_are_tied(tmp_path: Path) -> None:
+    rows = [Row("full"), Row("no_local", {"model.branches.local": False})]
+    replace(CLEAR, rows=rows, seeds=range(3)).write(tmp_path)
+    results = analysis.load(tmp_path)
+    runs = results.runs.assign(test_accuracy=0.9 + results.runs["seed"] / 100)
+    full, local = summarize(replace(results, runs=runs), results.questions[0]).variants
+    assert (full.best, local.tied) == (True, True)
+    assert sentence(summarize(replace(results, runs=runs), results.questions[0]), local) == (
+        "Without local, test accuracy stays the same (n = 3): undecided; "
+        "identical in all 3 seeds: does this change reach the model?"
+    )
+
+
 def test_twins_follow_their_variants(tmp_path: Path) -> None:
     twin = Row("no_local@parameters", {"model.branches.local": False, "model.width": 1.25}, -0.01, twin_of="no_local")
     summary = summary_of(replace(CLEAR, rows=[*CLEAR.rows, twin]), tmp_path)
