@@ -9,6 +9,7 @@ import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from analysis.digits import number
 from analysis.figures.style import FAINT, PALETTE, legend_above, new_figure, short, styled
@@ -48,6 +49,7 @@ def learning_curves(summary: Summary, epochs: pd.DataFrame, curve: str = CURVE) 
         axes.set_title(short(name), pad=2, size=min(6.5, TITLE_POINTS / len(short(name))))
         axes.tick_params(labelsize=6, length=2, labelbottom=position >= len(panels) - across)
         sns.despine(ax=axes)
+    grid.flat[0].xaxis.set_major_locator(MaxNLocator(4, integer=True))
     for axes in list(grid.flat)[len(panels) :]:
         axes.set_visible(False)
     legend_above(figure, {"variant": own, f"{short(summary.baseline.name)} (mean ± std over seeds)": grey})

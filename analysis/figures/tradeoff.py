@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isnan
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from analysis.digits import number
 from analysis.figures.limits import clipped
@@ -46,6 +46,7 @@ def tradeoff(summary: Summary, cost: str) -> Figure | None:
             **style.look,
         )
     axes.margins(x=0.06)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
     if cost == "parameters":
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     figure.draw_without_rendering()
