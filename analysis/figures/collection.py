@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,9 @@ from analysis.figures.style import save
 from analysis.figures.tradeoff import tradeoff
 from analysis.results import Results
 from analysis.summary import Summary
+from terminator.errors import UserError
 
+log = logging.getLogger(__name__)
 KERNELS_SIDE_BY_SIDE = 2
 MOST_BY_DEPTH = 7
 
@@ -76,7 +79,11 @@ def _exported(results: Results, summary: Summary) -> dict[str, Features]:
     found: dict[str, Features] = {}
     for variant in summary.variants:
         for key in runs.loc[runs["variant"] == variant.name, "key"]:
-            features = read_features(Path(results.source), str(key))
+            try:
+                features = read_features(Path(results.source), str(key))
+            except UserError as error:  # one damaged export is no reason to go without a report
+                log.warning("%s", error)
+                continue
             if features is not None:
                 found[variant.name] = features
                 break

@@ -18,6 +18,7 @@ from analysis.tables.latex import latex
 from analysis.tables.markdown import markdown
 from analysis.tables.peers import peers_table
 from analysis.tables.table import Table
+from terminator.errors import UserError
 
 OWN_TABLES = (effects_table, details_table, costs_table)
 FORMS = {".md": markdown, ".tex": latex, ".csv": comma_separated, ".html": html}
@@ -53,8 +54,11 @@ def build_tables(summaries: Sequence[Summary], extra: Sequence[str] = ()) -> lis
 
 
 def write_tables(tables: Sequence[Table], folder: Path) -> list[Path]:
-    """Write each table in every form, `<label>.<form>`. Returns the files."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write each table in every form, `<label>.<form>`. Returns the files. Raises UserError if that cannot be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"out={folder}: cannot be written ({error.strerror})") from None
     written = []
     for table in tables:
         for suffix, render in FORMS.items():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.report import main
+from analysis.report import main, write_report
 from tests.analysis.ledgers import branches
 
 
@@ -18,6 +18,23 @@ def test_report_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert out.splitlines()[-1] == f"Report: {folder / 'report.html'}"
     assert (folder / "figures" / "branches-differences.pdf").exists()
     assert {path.suffix for path in (folder / "tables").iterdir()} == {".md", ".tex", ".csv", ".html"}
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    branches(1).write(tmp_path)
+    (tmp_path / "taken").write_text("a file", "utf-8")
+    with pytest.raises(SystemExit) as exit_:
+        main(["--root", str(tmp_path), "--out", str(tmp_path / "taken" / "here")])
+    assert exit_.value.code == 2
+    assert "here/tables: cannot be written (Not a directory)" in capsys.readouterr().err
+
+
+def test_damaged_features_are_named_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    ledger = branches(1).write(tmp_path)
+    (next(ledger.runs()).folder / "features.npz").write_bytes(b"half a file")
+    page = write_report(tmp_path, "branches")
+    assert page.exists()
+    assert "python -m terminator.inspect" in caplog.text
 
 
 @pytest.mark.parametrize(
