@@ -110,11 +110,12 @@ def _standardise(x: Tensor, batch_channels: Tensor | None) -> Tensor:
 
 
 def _plain_standardise(x: Tensor, batch_channels: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The standardised x (B, C, *pixels), and 1 / sqrt(variance + ε), (B, C, 1, …)."""
-    centred = x - _share(x.mean(_pixels(x), keepdim=True), batch_channels)
+    """The standardised x (B, C, *pixels), and 1 / sqrt(variance + ε), (B, C, 1, …); bfloat16 by way of float32."""
+    precise = x.float() if x.dtype is torch.bfloat16 else x
+    centred = precise - _share(precise.mean(_pixels(x), keepdim=True), batch_channels)
     variance = _share(centred.square().mean(_pixels(x), keepdim=True), batch_channels)
     scale = torch.rsqrt(variance + EPSILON)
-    return centred * scale, scale
+    return (centred * scale).to(x.dtype), scale
 
 
 class _Standardise(torch.autograd.Function):
@@ -122,8 +123,7 @@ class _Standardise(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, batch_channels: Tensor | None) -> Tensor:
-        y, scale = _plain_standardise(x.float() if x.dtype is torch.bfloat16 else x, batch_channels)
-        y = y.to(x.dtype)
+        y, scale = _plain_standardise(x, batch_channels)
         ctx.save_for_backward(y, scale, batch_channels)
         return y
 
