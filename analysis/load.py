@@ -8,6 +8,7 @@ from analysis.derived import with_derived
 from analysis.load_ledger import load_ledger
 from analysis.load_mlflow import load_mlflow
 from analysis.results import Results, Words, words
+from terminator.errors import UserError
 from terminator.ledger import default_root
 
 
@@ -32,6 +33,10 @@ def load(
     """
     wanted = None if ablations is None else words(ablations)
     datasets = None if dataset is None else words(dataset)
+    if tracking_uri is None and baseline is not None:
+        raise UserError(f"baseline={baseline}: only with an MLflow store; in a ledger the ablation names its own")
+    if tracking_uri is not None and sweep is not None:
+        raise UserError(f"sweep={sweep}: only with a ledger; of an MLflow store the newest sweep is read")
     if tracking_uri is not None:
         results = load_mlflow(tracking_uri, wanted, datasets=datasets, baseline=baseline)
     else:

@@ -43,6 +43,8 @@ def test_damaged_features_are_named_and_left_out(tmp_path: Path, caplog: pytest.
         (["gating"], "ablation=gating: no results in"),
         (["--sweep", "x"], "sweep=x: no such sweep"),
         (["branches", "--data", "mnist"], "dataset=mnist: branches has no results on it; there are: digits"),
+        (["--baseline", "no_gated"], "baseline=no_gated: only with an MLflow store"),
+        (["--mlflow", "sqlite:///mlflow.db", "--sweep", "x"], "sweep=x: only with a ledger"),
         (["--metric", "speed"], "metric=speed: no run has logged it; choose from"),
         (["--extra", "speed"], "metric=speed: no run has logged it; choose from"),
     ],
