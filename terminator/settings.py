@@ -14,7 +14,6 @@ from terminator.config import MODELS, RunConfig, schema
 from terminator.data.config import DataConfig
 from terminator.errors import UserError
 from terminator.ledger import default_root
-from terminator.training.config import OptimizerConfig
 
 
 class Match(Enum):
@@ -105,5 +104,4 @@ def register_schemas() -> None:
     for architecture, kind in MODELS.items():
         store.store(group="model", name=f"{architecture.value}_schema", node=schema(kind), provider="terminator")
     store.store(group="data", name="data_schema", node=schema(DataConfig), provider="terminator")
-    store.store(group="optimizer", name="optimizer_schema", node=schema(OptimizerConfig), provider="terminator")
     store.store(group="cluster", name="profile_schema", node=schema(ClusterProfile), provider="terminator")
