@@ -12,7 +12,7 @@ from rich.text import Text
 
 from analysis.tables.table import Cell, Table
 
-WIDTH_WITHOUT_TERMINAL = 140
+WIDTH_WITHOUT_TERMINAL = 200
 UNBOUNDED = 10_000
 
 
