@@ -32,6 +32,11 @@ def cost(config: RunConfig) -> Cost:
     return _cost(*_model_and_data(config))
 
 
+def parameters(config: RunConfig) -> int:
+    """The network's trainable parameters alone: sooner counted than FLOPs."""
+    return _parameters(*_model_and_data(config))
+
+
 def _model_and_data(config: RunConfig) -> tuple[str, str]:
     plain = to_plain(config)
     return json.dumps(plain["model"], sort_keys=True), json.dumps(plain["data"], sort_keys=True)
@@ -40,8 +45,12 @@ def _model_and_data(config: RunConfig) -> tuple[str, str]:
 @functools.lru_cache(maxsize=4096)
 def _cost(model: str, data: str) -> Cost:
     network = _network(model, data)
-    parameters = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
-    return Cost(parameters, forward_flops(network, _config(model, data).data.facts.image_shape))
+    return Cost(_parameters(model, data), forward_flops(network, _config(model, data).data.facts.image_shape))
+
+
+@functools.lru_cache(maxsize=4096)
+def _parameters(model: str, data: str) -> int:
+    return sum(each.numel() for each in _network(model, data).parameters() if each.requires_grad)
 
 
 @functools.lru_cache(maxsize=1)

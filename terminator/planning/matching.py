@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 from terminator.config import RunConfig
-from terminator.planning.cost import Cost, cost
+from terminator.planning.cost import Cost, cost, parameters
 from terminator.settings import Match
 
 NARROWEST, WIDEST, STEPS = 1 / 16, 16.0, 12
@@ -18,8 +18,11 @@ def twin(config: RunConfig, budget: Cost, match: Match) -> tuple[float, RunConfi
     Channels are whole, a Terminator's in whole groups, so the budget is met only as nearly as they allow.
     """
 
-    def distance(width: float) -> float:
-        return abs(math.log(getattr(cost(_widened(config, width)), match.value) / getattr(budget, match.value)))
+    wanted = getattr(budget, match.value)
+
+    def reached(width: float) -> int:
+        widened = _widened(config, width)
+        return parameters(widened) if match is Match.parameters else cost(widened).flops
 
     low, high = math.log(NARROWEST), math.log(WIDEST)
     tried = {config.model.width}
@@ -27,11 +30,11 @@ def twin(config: RunConfig, budget: Cost, match: Match) -> tuple[float, RunConfi
         middle = (low + high) / 2
         width = round(math.exp(middle), 3)
         tried.add(width)
-        if getattr(cost(_widened(config, width)), match.value) < getattr(budget, match.value):
+        if reached(width) < wanted:
             low = middle
         else:
             high = middle
-    best = min(sorted(tried), key=distance)
+    best = min(sorted(tried), key=lambda width: abs(math.log(reached(width) / wanted)))
     return best, _widened(config, best)
 
 
