@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +16,35 @@ def channels_last(x: Tensor) -> Tensor:
 
 def concatenate(features: Sequence[Tensor]) -> Tensor:
     """Side by side along the channels, in channels-last layout whatever that of the features."""
+    if torch.compiler.is_compiling():
+        return _concatenate(features)
+    joined: Tensor = _Concatenate.apply(*features)  # type: ignore[no-untyped-call]
+    return joined
+
+
+def _concatenate(features: Sequence[Tensor]) -> Tensor:
     return torch.cat([x.movedim(1, -1) for x in features], dim=-1).movedim(-1, 1)
+
+
+class _Concatenate(torch.autograd.Function):
+    """Hands each feature a gradient in its own layout, as whole memory.
+
+    PyTorch's own would hand out slices, a few channels of each pixel: too short for vector instructions, which makes
+    GELU's backward ten times slower on narrow blocks.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, *features: Tensor) -> Tensor:
+        ctx.channels = [x.shape[1] for x in features]
+        ctx.channels_first = [x.is_contiguous() for x in features]
+        return _concatenate(features)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+        slices = torch.split(gradients[0], ctx.channels, dim=1)
+        return tuple(
+            x.contiguous() if first else channels_last(x) for x, first in zip(slices, ctx.channels_first, strict=True)
+        )
 
 
 def tile_channels(x: Tensor, channels: int) -> Tensor:
