@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -89,8 +89,11 @@ class Settings(RunConfig):
     cluster: Any = None
 
     def run_config(self) -> RunConfig:
-        """The part that makes a run."""
-        return RunConfig(**{f.name: getattr(self, f.name) for f in fields(RunConfig)})
+        """The part that makes a run. Its data folder is absolute: a job need not start where the command was typed."""
+        config = RunConfig(**{f.name: getattr(self, f.name) for f in fields(RunConfig)})
+        if config.data.folder is None:
+            return config
+        return replace(config, data=replace(config.data, folder=str(Path(config.data.folder).expanduser().absolute())))
 
     def root_folder(self) -> Path:
         """The output root: `root=`, else TERMINATOR_ROOT, else ./outputs. Absolute."""

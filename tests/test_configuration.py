@@ -68,3 +68,8 @@ def test_the_root_defaults_to_the_environment_then_to_outputs(monkeypatch: pytes
     monkeypatch.setenv("TERMINATOR_ROOT", str(tmp_path / "elsewhere"))
     assert Settings().root_folder() == tmp_path / "elsewhere"
     assert Settings(root=str(tmp_path / "given")).root_folder() == tmp_path / "given"
+
+
+def test_a_data_folder_is_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert _settings("data=mnist", "data.folder=parquet").run_config().data.folder == str(tmp_path / "parquet")
