@@ -23,7 +23,6 @@ class SweepProgress:
         self._workers = workers
         self._names = names
         self._reported = 0
-        self._started = time.monotonic()
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> SweepProgress:
