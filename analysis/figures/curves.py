@@ -12,12 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.digits import number
-from analysis.figures.style import FAINT, PALETTE, legend_above, new_figure, short, styled
+from analysis.figures.style import FAINT, LINE_INCHES, PALETTE, legend_above, line_count, new_figure, styled, wrapped
 from analysis.summary import Summary
 
 CURVE = "validation_accuracy"
 PANELS_ACROSS = 3
-TITLE_POINTS = 105.0  # type size × letters that fit over a panel
+BASELINE_LETTERS = 40  # in a line of the legend
+PANEL_LETTERS = 17  # that fit over a panel
 EARLY = 0.25  # of the epochs
 
 
@@ -37,7 +38,8 @@ def learning_curves(summary: Summary, epochs: pd.DataFrame, curve: str = CURVE) 
     panels = [name for name in shown if name != summary.baseline.name] or shown
     across = min(PANELS_ACROSS, len(panels))
     down = ceil(len(panels) / across)
-    figure = new_figure(0.75 + 0.85 * down)
+    titles = [wrapped(name, PANEL_LETTERS) for name in panels]
+    figure = new_figure(0.75 + (0.85 + LINE_INCHES * (line_count(titles) - 1)) * down)
     grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
     scale = 100 if curve.endswith("accuracy") else 1
     limits = _limits(baseline if len(baseline) else rows, rows, curve, scale)
@@ -46,13 +48,15 @@ def learning_curves(summary: Summary, epochs: pd.DataFrame, curve: str = CURVE) 
         grey = _band(axes, baseline, curve, scale, FAINT, "--")
         own = _band(axes, rows[rows["variant"] == name], curve, scale, PALETTE[0], "-")
         _say_if_outside(axes, rows[rows["variant"] == name], curve, scale, limits)
-        axes.set_title(short(name), pad=2, size=min(6.5, TITLE_POINTS / len(short(name))))
+        axes.set_title(titles[position], pad=2, size=6)
         axes.tick_params(labelsize=6, length=2, labelbottom=position >= len(panels) - across)
         sns.despine(ax=axes)
     grid.flat[0].xaxis.set_major_locator(MaxNLocator(4, integer=True))
     for axes in list(grid.flat)[len(panels) :]:
         axes.set_visible(False)
-    legend_above(figure, {"variant": own, f"{short(summary.baseline.name)} (mean ± std over seeds)": grey})
+    legend_above(
+        figure, {"variant": own, wrapped(f"{summary.baseline.name} (mean ± std over seeds)", BASELINE_LETTERS): grey}
+    )
     figure.supxlabel("Epoch", size=8)
     unit = " (%)" if scale == 100 else ""
     figure.supylabel(f"{curve.replace('_', ' ').capitalize()}{unit}", size=8)

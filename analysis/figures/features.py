@@ -9,13 +9,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.features import Features
-from analysis.figures.style import INK, PALETTE, axes_of, legend_above, new_figure, short, styled
+from analysis.figures.style import (
+    INK,
+    LINE_INCHES,
+    PALETTE,
+    axes_of,
+    legend_above,
+    line_count,
+    new_figure,
+    styled,
+    wrapped,
+)
 from analysis.statistics.paired import FloatArray
 
 CHANNELS = 6  # of a block's output
 KERNELS_ACROSS = 8  # shared out among the groups of a row
 MAP_INCHES = 0.42
-TITLE_INCHES = 0.3
+TITLE_INCHES = 0.3  # of two lines
 SHAPES = ("o", "s", "^", "D", "v", "P", "X")
 
 
@@ -28,16 +38,17 @@ def hyper_kernels(features: Mapping[str, Features]) -> Figure | None:
     groups = [
         (title, kernels)
         for name, each in features.items()
-        for title, kernels in ((f"{short(name)}\nK", each.kernels), ("K̂", each.hyper_kernels))
+        for title, kernels in ((f"{wrapped(name)}\nK", each.kernels), ("K̂", each.hyper_kernels))
         if kernels
     ]
     if not groups:
         return None
     across = KERNELS_ACROSS // len(groups)
     rows = max(len(kernels) for _, kernels in groups)
-    height = TITLE_INCHES + MAP_INCHES * rows
+    over = TITLE_INCHES + LINE_INCHES * (line_count(title for title, _ in groups) - 2)
+    height = over + MAP_INCHES * rows
     figure = new_figure(height)
-    figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - TITLE_INCHES / height))
+    figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - over / height))
     grid = figure.subplots(rows, across * len(groups), squeeze=False)
     for number, (title, kernels) in enumerate(groups):
         columns = grid[:, number * across : (number + 1) * across]
@@ -74,7 +85,7 @@ def features_by_depth(features: Mapping[str, Features]) -> Figure:
         blocks = np.arange(1, len(each.mean) + 1) + 0.12 * (number - (len(features) - 1) / 2)
         shape, colour = SHAPES[number % len(SHAPES)], PALETTE[number % len(PALETTE)]
         drawn = axes.errorbar(blocks, each.mean, yerr=each.std, fmt=shape, color=colour, markersize=3.5, elinewidth=0.9)
-        shown[short(name)] = drawn.lines[0]
+        shown[wrapped(name)] = drawn.lines[0]
     deepest = max(len(each.mean) for each in features.values())
     axes.set_xticks(range(1, deepest + 1))
     axes.set_xlabel("Block")

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.digits import decimals, number
 from analysis.figures.limits import clipped
-from analysis.figures.style import FAINT, INK, MARKS, axes_of, legend_above, mark, new_figure, short, styled
+from analysis.figures.style import (
+    FAINT,
+    INK,
+    LINE_INCHES,
+    MARKS,
+    axes_of,
+    legend_above,
+    line_count,
+    mark,
+    new_figure,
+    styled,
+    wrapped,
+)
 from analysis.statistics.verdict import Verdict
 from analysis.summary import Summary, VariantSummary
 
 ROW_INCHES = 0.19
+ROW_GAP_INCHES = 0.055
+COLUMN_LETTERS = 50  # in a line under the axes
 
 
 @styled
@@ -23,7 +39,8 @@ def forest(summary: Summary) -> Figure | None:
     rows = [variant for variant in summary.variants if variant.comparison is not None]
     if not any(variant.comparison.pairs.n for variant in rows if variant.comparison):
         return None
-    figure = new_figure(0.95 + ROW_INCHES * max(3, len(rows)))
+    names = [wrapped(variant.name) for variant in rows]
+    figure = new_figure(height(names))
     axes = axes_of(figure)
     margin = summary.smallest_effect
     spans = [_span(variant) for variant in rows if variant.values and variant.comparison and variant.comparison.pairs.n]
@@ -35,13 +52,19 @@ def forest(summary: Summary) -> Figure | None:
     places = decimals(summary.half_widths())
     for row, variant in enumerate(rows):
         _draw(axes, row, variant, limits, places)
-    axes.set_yticks(range(len(rows)), [short(variant.name) for variant in rows])
+    axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     points = f" ({summary.metric.points})" if summary.metric.points else ""
-    axes.set_xlabel(f"{summary.metric.title}, difference from {short(summary.baseline.name)}{points}")
+    label = f"{summary.metric.title}, difference from {summary.baseline.name}{points}"
+    figure.supxlabel(wrapped(label, COLUMN_LETTERS), size=8)  # of the axes it would be cut off beside long names
     _legend(figure, axes, rows)
     return figure
+
+
+def height(names: Sequence[str]) -> float:
+    """Of a figure with a row for each of these names, in inches."""
+    return 0.95 + max(ROW_INCHES, ROW_GAP_INCHES + LINE_INCHES * line_count(names)) * max(3, len(names))
 
 
 def _span(variant: VariantSummary) -> tuple[float, float]:

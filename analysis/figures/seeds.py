@@ -7,9 +7,9 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from analysis.digits import number
-from analysis.figures.forest import ROW_INCHES
+from analysis.figures.forest import height
 from analysis.figures.limits import clipped
-from analysis.figures.style import FAINT, INK, PALETTE, axes_of, legend_above, new_figure, short, styled
+from analysis.figures.style import FAINT, INK, PALETTE, axes_of, legend_above, new_figure, styled, wrapped
 from analysis.summary import Summary
 
 SHAPES = ("o", "s", "^", "D", "v", "P", "X")
@@ -19,7 +19,8 @@ SHAPES = ("o", "s", "^", "D", "v", "P", "X")
 def seed_strip(summary: Summary) -> Figure:
     """A row a variant: a mark for each seed (the same in every row), a bar for the mean."""
     rows = list(summary.variants)
-    figure = new_figure(0.95 + ROW_INCHES * max(3, len(rows)))
+    names = [wrapped(row.name) for row in rows]
+    figure = new_figure(height(names))
     axes = axes_of(figure)
     baseline = list(summary.baseline.values.values())
     spans = [(min(row.values.values()), max(row.values.values())) for row in rows if row.values]
@@ -53,7 +54,7 @@ def seed_strip(summary: Summary) -> Figure:
         else:
             text = f"◂ {number(row.mean, 1)}" if row.values else row.lost
             axes.text(low, position, f" {text}", va="center", size=7, color=INK if row.values else FAINT)
-    axes.set_yticks(range(len(rows)), [short(row.name) for row in rows])
+    axes.set_yticks(range(len(rows)), names)
     axes.set_ylabel("")
     axes.set_xlabel(summary.metric.heading)
     axes.set_ylim(len(rows) - 0.4, -0.6)

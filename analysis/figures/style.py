@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
+from math import ceil
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -19,6 +21,10 @@ from analysis.summary import VariantSummary
 
 COLUMN_INCHES = 3.3
 DOTS_PER_INCH = 220
+LINE_INCHES = 0.115  # of names over several lines
+BREAKS = (r"(?<=[, ])|(?=@)", r"(?<==)", r"(?<=_)", "")  # where a text may go on in the next line, the best first
+LEGEND_LETTERS = 64  # across a column
+MARK_LETTERS = 5  # that a legend's mark takes the place of
 INK = "#222222"
 FAINT = "#999999"
 PALETTE = sns.color_palette("colorblind")
@@ -83,11 +89,29 @@ def styled(draw: Callable[P, Drawn]) -> Callable[P, Drawn]:
     return in_style
 
 
-def short(name: str, letters: int = 24) -> str:
-    """A name that leaves room for the picture, its middle left out; no dollar in it starts a formula."""
-    if len(name) > letters:
-        name = f"{name[: letters * 2 // 3]}…{name[-(letters // 3) :]}"
-    return name.replace("$", r"\$")
+def wrapped(text: str, letters: int = 24) -> str:
+    """The whole text in lines of at most so many letters, for nothing left out would tell all names apart.
+
+    Broken where a key's value ends if that is enough, else within keys and words; no dollar in it starts a formula.
+    """
+    return "\n".join(line.strip() for line in _lines(text, letters, BREAKS)).replace("$", r"\$")
+
+
+def _lines(text: str, letters: int, breaks: Sequence[str]) -> list[str]:
+    if len(text.strip()) <= letters:
+        return [text]
+    lines: list[str] = []
+    for part in filter(None, re.split(breaks[0], text)):
+        if lines and len((lines[-1] + part).strip()) <= letters:
+            lines[-1] += part
+        else:
+            lines += _lines(part, letters, breaks[1:])
+    return lines
+
+
+def line_count(texts: Iterable[str]) -> int:
+    """How many lines the longest of these has."""
+    return max((text.count("\n") + 1 for text in texts), default=1)
 
 
 def new_figure(height: float, width: float = COLUMN_INCHES) -> Figure:
@@ -103,16 +127,25 @@ def axes_of(figure: Figure) -> Axes:
 
 
 def legend_above(figure: Figure, entries: Mapping[str, Artist]) -> None:
-    """A legend in one line or two over the axes: label → what it looks like."""
+    """A legend over the axes, in as few lines as its labels allow: label → what it looks like."""
     figure.legend(
         list(entries.values()),
         list(entries),
         loc="outside upper center",
-        ncols=min(5, len(entries)),
+        ncols=_columns(list(entries)),
         frameon=False,
         handletextpad=0.4,
         columnspacing=1,
     )
+
+
+def _columns(labels: Sequence[str]) -> int:
+    widths = [MARK_LETTERS + max(map(len, label.split("\n"))) for label in labels]
+    for columns in range(min(5, len(labels)), 1, -1):
+        down = ceil(len(labels) / columns)
+        if sum(max(widths[start : start + down]) for start in range(0, len(labels), down)) <= LEGEND_LETTERS:
+            return columns
+    return 1
 
 
 @styled

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib.image as image
 import pytest
+from matplotlib.text import Text
 
 import analysis
 from analysis.figures.collection import draw_figures
@@ -14,7 +15,8 @@ from analysis.figures.curves import learning_curves
 from analysis.figures.forest import forest
 from analysis.figures.heatmap import heatmap
 from analysis.figures.limits import clipped
-from analysis.figures.style import COLUMN_INCHES, DOTS_PER_INCH
+from analysis.figures.seeds import seed_strip
+from analysis.figures.style import COLUMN_INCHES, DOTS_PER_INCH, save
 from analysis.results import Results
 from analysis.summary import Summary, summarize
 from terminator.ledger import Reason
@@ -60,6 +62,21 @@ def test_forest_shows_every_variant_and_says_what_is_missing(tmp_path: Path) -> 
     assert "missing: timeout" in texts
     assert any(text.startswith("◂ −30") for text in texts)
     assert axes.get_xlim()[0] > -5
+
+
+def test_long_names_are_whole_and_nothing_is_cut_off(tmp_path: Path) -> None:
+    names = ["residual=true,previous=true", "residual=true,previous=false", "slow_network_residual=false,gate=mixer"]
+    rows = [Row(name, {"model.depth": depth}, -0.01) for depth, name in enumerate(names, 2)]
+    results, summary = read(Invented([Row("full_at_its_usual_width"), *rows]), tmp_path)
+    figures = [forest(summary), seed_strip(summary), learning_curves(summary, results.epochs)]
+    for figure in filter(None, figures):
+        save(figure, tmp_path / "figure")
+        shown = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_text()]
+        assert set(names) <= {text.get_text().replace("\n", "") for text in shown}
+        words = [text for text in shown if any(map(str.isalpha, text.get_text()))]
+        boxes = [text.get_window_extent() for text in words]
+        assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 + 1 for box in boxes)
+    assert len(list(filter(None, figures))) == 3
 
 
 def test_curves_have_a_panel_a_variant(tmp_path: Path) -> None:
