@@ -15,6 +15,7 @@ from analysis.load import load
 from analysis.results import Results
 from analysis.statistics.verdict import Verdict
 from analysis.summary import Summary, VariantSummary, summarize
+from terminator.counting import counted
 from terminator.errors import UserError
 from terminator.shipped import shipped
 
@@ -121,7 +122,7 @@ def _difference(claim: Claim, summary: Summary, name: str) -> Evidence:
     judgement = row.comparison.judgement
     finding = _FINDINGS[claim.expect].get(judgement.verdict, Finding.contradicted)
     more = judgement.more_seeds
-    note = f"about {more} more {'seed' if more == 1 else 'seeds'} needed" if more else judgement.note
+    note = f"about {counted(more, 'more seed')} needed" if more else judgement.note
     return Evidence(name, finding, note, summary, row, n=row.comparison.pairs.n)
 
 

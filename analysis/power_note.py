@@ -11,6 +11,7 @@ from analysis.load import load
 from analysis.statistics.power import POWER, detectable_difference
 from analysis.statistics.verdict import ALPHA
 from analysis.summary import Summary, summarize
+from terminator.counting import counted
 from terminator.errors import UserError
 
 
@@ -24,7 +25,7 @@ def power_note(root: Path, ablation: str, *, dataset: str, seeds: int, variants:
         return "Power: one seed has no spread: no interval and no verdict will come of it."
     summaries = _summaries(root, [ablation], dataset) or _summaries(root, None, dataset)
     spread = pooled_spread(summaries)
-    tested = f"{seeds} seeds and {variants} {'variant' if variants == 1 else 'variants'}"
+    tested = f"{counted(seeds, 'seed')} and {counted(variants, 'variant')}"
     if spread is None:
         times = detectable_difference(seeds, 1.0, ALPHA / max(1, variants))
         return (

@@ -6,6 +6,7 @@ from analysis.change import Kind
 from analysis.digits import decimals, number, p_value
 from analysis.statistics.verdict import Verdict
 from analysis.summary import Summary, VariantSummary
+from terminator.counting import counted
 
 NAMED_PARTS = 3
 
@@ -21,7 +22,7 @@ def verdict_words(variant: VariantSummary) -> str:
         return "no effect"
     if judgement.verdict is Verdict.undecided:
         more = judgement.more_seeds
-        return "undecided" if more is None else f"undecided: +{more} {_seeds(more)}"
+        return "undecided" if more is None else f"undecided: +{counted(more, 'seed')}"
     if variant.change.kind is Kind.replacement:
         return "change helps" if judgement.verdict is Verdict.better else "change hurts"
     # A part that was taken away helps where doing without it is worse.
@@ -56,7 +57,9 @@ def sentence(summary: Summary, variant: VariantSummary) -> str:
     if judgement.verdict is Verdict.equivalent:
         verdict += f" (surely less than {number(summary.smallest_effect, 2)}{unit})"
     elif judgement.verdict is Verdict.undecided:
-        verdict = "undecided" + (f", about {more} more {_seeds(more)} needed" if (more := judgement.more_seeds) else "")
+        verdict = "undecided" + (
+            f", about {counted(more, 'more seed')} needed" if (more := judgement.more_seeds) else ""
+        )
     else:
         verdict = f"the {verdict}"
     note = f"; {judgement.note}" if judgement.note else ""
@@ -70,7 +73,3 @@ def _subject(variant: VariantSummary) -> str:
     if kind is Kind.replacement or not parts or len(parts) > NAMED_PARTS:
         return f"With {variant.name}"
     return f"{'Without' if kind is Kind.removal else 'With added'} {' and '.join(parts)}"
-
-
-def _seeds(count: int) -> str:
-    return "seed" if count == 1 else "seeds"

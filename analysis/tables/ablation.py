@@ -11,6 +11,7 @@ from analysis.tables.costs import cost_cell
 from analysis.tables.notes import notes
 from analysis.tables.table import Cell, Column, Section, Table
 from analysis.wording import verdict_words
+from terminator.counting import counted
 from terminator.errors import UserError
 
 COSTS_BEFORE = ("parameters", "flops")
@@ -98,7 +99,7 @@ def difference_cells(summary: Summary, variant: VariantSummary, places: int) -> 
     if interval is not None:
         text += f" [{number(interval.low, places, sign=True)},\u00a0{number(interval.high, places, sign=True)}]"
     if 0 < pairs.n < variant.n:
-        text += f" ({pairs.n} pairs)"
+        text += f" ({counted(pairs.n, 'pair')})"
     raw = (
         _known(pairs.mean),
         interval.low if interval else None,

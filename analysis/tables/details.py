@@ -9,6 +9,7 @@ from analysis.statistics.paired import Interval
 from analysis.statistics.permutation import smallest_p
 from analysis.summary import Summary
 from analysis.tables.table import Cell, Column, Section, Table
+from terminator.counting import counted
 
 
 def details_table(summary: Summary, label: str) -> Table | None:
@@ -36,7 +37,7 @@ def details_table(summary: Summary, label: str) -> Table | None:
     fewest = min(len(variant.values) for variant in summary.variants if variant.values)
     notes = (
         "t: paired t-test. Sign flips: exact, over all patterns of signs, not corrected; "
-        f"{fewest} pairs can reach {p_value(smallest_p(fewest))} at best. "
+        f"{counted(fewest, 'pair')} can reach {p_value(smallest_p(fewest))} at best. "
         "No effect: the larger p of the two one-sided tests against the smallest effect that matters.",
         f"BCa: bias-corrected and accelerated bootstrap; †: with fewer than {TRUSTED_PAIRS} pairs it is too narrow. "
         "g_z: mean difference over the standard deviation of the differences, with Hedges' correction.",

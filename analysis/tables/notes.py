@@ -78,7 +78,8 @@ def _gaps(summary: Summary, prefix: str) -> Iterator[str]:
             continue
         unpaired = [str(seed) for seed in comparison.pairs.unpaired if seed in variant.values]
         if unpaired and comparison.pairs.n:
-            note = f"seed {', '.join(unpaired)} has no baseline run and is not in the difference"
+            seeds, have, are = ("seed", "has", "is") if len(unpaired) == 1 else ("seeds", "have", "are")
+            note = f"{seeds} {', '.join(unpaired)} {have} no baseline run and {are} not in the difference"
             notes.setdefault(note, []).append(variant.name)
         if comparison.judgement.note:
             notes.setdefault(comparison.judgement.note, []).append(variant.name)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from terminator.cluster.commands import ask
 from terminator.cluster.profile import ClusterProfile
 from terminator.cluster.queue import LiveJob, live_job
+from terminator.counting import counted
 from terminator.errors import UserError
 from terminator.ledger import Job, Outcome, Reason, Run
 
@@ -59,9 +60,13 @@ def _within_limits(job: Job, profile: ClusterProfile, runs: Sequence[Run], cause
     else:
         limit, words, name = profile.max_preemptions, "was preempted", "max_preemptions"
     if times <= limit and restarts <= profile.max_timeouts + profile.max_preemptions:
-        return Stop(Outcome.preempted, cause, f"{words} ({times} of {limit} times): back in the queue", not requeued)
+        return Stop(
+            Outcome.preempted, cause, f"{words} ({times} of {counted(limit, 'time')}): back in the queue", not requeued
+        )
     # Where SLURM has requeued the job already, its next start finds the run failed, and ends at once.
-    return Stop(Outcome.failed, cause, f"{words} {times} times, {name}={limit}: retry goes on from the checkpoint")
+    return Stop(
+        Outcome.failed, cause, f"{words} {counted(times, 'time')}, {name}={limit}: retry goes on from the checkpoint"
+    )
 
 
 def _times(run: Run, job: Job, cause: Reason) -> int:

@@ -17,6 +17,7 @@ from terminator.cluster.lock import submission_lock
 from terminator.cluster.profile import ClusterProfile
 from terminator.cluster.queue import max_array_size, own_jobs_in_queue, read_queue
 from terminator.cluster.snapshot import take_snapshot
+from terminator.counting import counted
 from terminator.errors import UserError
 from terminator.ledger import Ledger, Run, Sweep, alive_here
 
@@ -40,11 +41,13 @@ class Submission:
     said: str = ""
 
     def __str__(self) -> str:
-        words = [f"{self.runs} runs queued in {self.jobs} jobs"]
+        words = [f"{counted(self.runs, 'run')} queued in {counted(self.jobs, 'job')}"]
         if self.queued:
             words.append(f"{self.queued} under way already")
         if self.waiting:
-            words.append(f"{self.waiting} jobs wait for a place in the queue: `sweeps watch` or `status` submits them")
+            wait, them = ("waits", "it") if self.waiting == 1 else ("wait", "them")
+            where = f"{wait} for a place in the queue: `sweeps watch` or `status` submits {them}"
+            words.append(f"{counted(self.waiting, 'job')} {where}")
         return ", ".join(words) + (f" ({self.said})" if self.said else "")
 
 

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from terminator.cluster.profile import ClusterProfile
 from terminator.cluster.submit import submit
+from terminator.counting import counted
 from terminator.ledger import Ledger, Sweep
 from terminator.settings import TrackingConfig
 from terminator.tracking import LiveSync
@@ -18,7 +19,7 @@ def submit_sweeps(console: Console, ledger: Ledger, sweeps: Sequence[Sweep], pro
     for sweep in sweeps:
         runs = list(map(ledger.run, sweep.keys()))
         done = sum(run.result() is not None for run in runs)
-        console.print(f"{sweep.id}: {len(runs)} runs, {done} done already → {ledger.root}", soft_wrap=True)
+        console.print(f"{sweep.id}: {counted(len(runs), 'run')}, {done} done already → {ledger.root}", soft_wrap=True)
         console.print(f"{submit(ledger, sweep, profile, runs)}", soft_wrap=True)
         root = f"--root {ledger.root} {sweep.id}"
         console.print(f"come back with: python -m terminator.sweeps status|watch|retry|cancel {root}", soft_wrap=True)

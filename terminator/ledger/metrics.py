@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from terminator.counting import counted
 from terminator.ledger import files
 
 NAME = "metrics.jsonl"
@@ -42,7 +43,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     except ValueError:
         pass
     rows = [row for each in lines if (row := _row(each)) is not None]
-    aside = files.set_aside(path, f"{len(lines) - len(rows)} of {len(lines)} lines")
+    aside = files.set_aside(path, f"{len(lines) - len(rows)} of {counted(len(lines), 'line')}")
     if aside != path:
         files.write(path, "".join(line(row) for row in rows))
     return rows

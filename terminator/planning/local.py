@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from terminator.config import Device
+from terminator.counting import counted
 from terminator.ledger import Ledger, RunState, Sweep
 from terminator.planning.pool import Pool
 from terminator.planning.progress import SweepProgress
@@ -41,8 +42,8 @@ def run_here(console: Console, ledger: Ledger, sweeps: Sequence[Sweep], workers:
     todo = [run for run in runs if run.state().state is not RunState.done]
     skipped = len(runs) - len(todo)
     workers = min(workers, len(todo)) or 1
-    on = f" on {workers} worker{'s' * (workers > 1)}" if todo else ""
-    console.print(f"{len(runs)} runs: {skipped} done already, {len(todo)} to run{on} → {ledger.root}")
+    on = f" on {counted(workers, 'worker')}" if todo else ""
+    console.print(f"{counted(len(runs), 'run')}: {skipped} done already, {len(todo)} to run{on} → {ledger.root}")
     follower = LiveSync(ledger, sweeps, tracking.uri) if tracking.enabled else None
     interrupted = False
     if todo:

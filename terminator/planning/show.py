@@ -6,6 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from terminator.counting import counted
 from terminator.ledger import Ledger, RunState, Sweep
 from terminator.planning.plan import Plan, PlannedAblation
 from terminator.planning.variants import to_words
@@ -35,7 +36,7 @@ def show_plan(console: Console, plan: Plan, sweep: Sweep, ledger: Ledger) -> Non
     done = sum(ledger.run(key).state().state is RunState.done for key in keys)
     shared = sum(1 for _ in sweep.cells()) - len(keys)
     also = f", {shared} shared between ablations" if shared else ""
-    console.print(f"{len(keys)} runs{also}; {done} done, {len(keys) - done} to run")
+    console.print(f"{counted(len(keys), 'run')}{also}; {done} done, {len(keys) - done} to run")
 
 
 def _print_power(console: Console, planned: PlannedAblation, ledger: Ledger) -> None:

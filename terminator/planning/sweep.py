@@ -12,6 +12,7 @@ from rich.console import Console
 
 from terminator.cluster.launcher import profile_from_launcher
 from terminator.cluster.profile import ClusterProfile
+from terminator.counting import counted
 from terminator.ledger import Ledger, Provenance, RunState, Sweep, provenance
 from terminator.planning.compose import CommandLine, Composer, read_command_line
 from terminator.planning.local import cores, default_workers, run_here
@@ -57,7 +58,9 @@ def report(ledger: Ledger, sweeps: Sequence[Sweep]) -> None:
     keys = itertools.chain.from_iterable(sweep.keys() for sweep in sweeps)
     missing = [key for key in dict.fromkeys(keys) if ledger.run(key).state().state is not RunState.done]
     if missing:
-        print(f"terminator: {len(missing)} runs have no result; the same command runs them again", file=sys.stderr)
+        has, them = ("has", "it") if len(missing) == 1 else ("have", "them")
+        what = f"{counted(len(missing), 'run')} {has} no result; the same command runs {them} again"
+        print(f"terminator: {what}", file=sys.stderr)
         sys.exit(1)
 
 

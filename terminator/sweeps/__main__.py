@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
+from terminator.counting import counted
 from terminator.errors import UserError
 from terminator.ledger import Ledger, RunState, Sweep, default_root
 from terminator.sweeps.find import find_run, find_sweep
@@ -114,7 +115,7 @@ def _cancel(ledger: Ledger, arguments: argparse.Namespace) -> int:
     sweep = find_sweep(ledger, arguments.sweep)
     scheduler = scheduler_of(ledger, sweep)
     going = [row.run for row in rows(ledger, sweep, scheduler) if not row.over]
-    print(f"{sweep.id}: {scheduler.cancel(going)} runs stopped")
+    print(f"{sweep.id}: {counted(scheduler.cancel(going), 'run')} stopped")
     return 0
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from terminator.counting import counted
 from terminator.ledger import Ledger, Result, Run, RunState, Status, Sweep
 from terminator.tracking import entries
 from terminator.tracking.entries import Entry, Point
@@ -36,7 +37,7 @@ class SyncReport:
         return SyncReport(runs, points, self.unchanged + other.unchanged, "; ".join(problems) or None)
 
     def __str__(self) -> str:
-        done = f"{self.runs + self.unchanged} runs up to date, {self.points:,} new points"
+        done = f"{counted(self.runs + self.unchanged, 'run')} up to date, {counted(self.points, 'new point')}"
         return done if self.problem is None else f"{self.problem}; the next sync brings in the rest; {done}"
 
 

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from terminator.counting import counted
+
 
 class Progress:
     """A line an epoch on standard output (the log) and on `watcher`, if any; as a terminal it shows a bar too."""
@@ -32,7 +34,7 @@ class Progress:
         self._epochs, self._steps_per_epoch = epochs, steps_per_epoch
         if done:
             epoch, step = divmod(done, steps_per_epoch)
-            self.say(f"resuming after {epoch} epochs and {step} steps")
+            self.say(f"resuming after {counted(epoch, 'epoch')} and {counted(step, 'step')}")
         if self._console is not None and self._console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
             # Standard output is the log, not the terminal that the bar is on.

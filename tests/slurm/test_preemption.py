@@ -91,7 +91,7 @@ def test_the_time_limit_is_counted_apart(cluster: Cluster, tmp_path: Path) -> No
     status = run.state()
     assert (status.reason, status.message) == (
         Reason.timeout,
-        "reached its time limit 1 times, max_timeouts=0: retry goes on from the checkpoint",
+        "reached its time limit 1 time, max_timeouts=0: retry goes on from the checkpoint",
     )
     cluster.wait(lambda: jobs_of(ledger, sweep)[run.key].ended)
     assert (jobs_of(ledger, sweep)[run.key].state, jobs_of(ledger, sweep)[run.key].exit_code) == ("FAILED", 75)

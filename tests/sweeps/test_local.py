@@ -44,7 +44,7 @@ def test_cancel_interrupts_what_runs(ledger: Ledger, sweeps: Callable) -> None:
     planned = sweep(ledger, "branches")
     run = ledger.run(planned.keys()[0])
     with going(ledger, run, drives=False) as process:
-        assert sweeps("cancel").out == f"{planned.id}: 1 runs stopped\n"
+        assert sweeps("cancel").out == f"{planned.id}: 1 run stopped\n"
         assert process.wait(timeout=20) == 130
     assert run.state().state is RunState.interrupted
 

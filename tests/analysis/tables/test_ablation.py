@@ -60,6 +60,20 @@ def test_cells(table: Table) -> None:
     assert "Commit 1f2e3d4c1f." in table.notes
 
 
+@pytest.mark.parametrize(
+    ("lost", "pairs", "note"),
+    [
+        ((0,), "(2 pairs)", "no_gated: seed 0 has no baseline run and is not in the difference."),
+        ((0, 1), "(1 pair)", "no_gated: seeds 0, 1 have no baseline run and are not in the difference."),
+    ],
+)
+def test_pairs_and_seeds_without_one_are_counted(lost: tuple[int, ...], pairs: str, note: str, tmp_path: Path) -> None:
+    branches(1, failed={("full", seed): (Reason.timeout, "") for seed in lost}).write(tmp_path)
+    table = ablation_table(summaries(tmp_path))
+    assert row_of(table, "no_gated")[4].endswith(pairs)
+    assert [each for each in table.notes if each.startswith("no_gated: seed")] == [note]
+
+
 def test_csv_has_the_raw_numbers(table: Table, tmp_path: Path) -> None:
     rows = {row["variant"]: row for row in csv.DictReader(io.StringIO(comma_separated(table)))}
     assert rows["full"]["flops"] == "4000000.0"
