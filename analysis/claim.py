@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from analysis.caveats import caveats
 from analysis.features import read_features
 from analysis.load import load
 from analysis.results import Results
@@ -66,10 +67,11 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim with its evidence, a piece for each variant."""
+    """A claim with its evidence, a piece for each variant; `caveats`: what must be said with it."""
 
     claim: Claim
     evidence: tuple[Evidence, ...]
+    caveats: tuple[str, ...] = ()
 
     @property
     def finding(self) -> Finding:
@@ -104,12 +106,13 @@ def judge(claim: Claim, root: Path, dataset: str) -> Judged:
     except UserError:
         return _open(claim, f"no results: python -m terminator.run -m ablation={claim.ablation} data={dataset}")
     if claim.expect is Expectation.zero_mean:
-        return Judged(claim, tuple(_zero_mean(results, root, variant) for variant in claim.variants))
+        evidence = tuple(_zero_mean(results, root, variant) for variant in claim.variants)
+        return Judged(claim, evidence, caveats({each: _configs(results, each) for each in claim.variants}))
     try:
         summary = summarize(results, results.questions[0], claim.metric)
     except UserError as error:
         return _open(claim, str(error))
-    return Judged(claim, tuple(_difference(claim, summary, variant) for variant in claim.variants))
+    return Judged(claim, tuple(_difference(claim, summary, variant) for variant in claim.variants), summary.caveats)
 
 
 def _difference(claim: Claim, summary: Summary, name: str) -> Evidence:
@@ -134,6 +137,11 @@ _FINDINGS = {
         Verdict.undecided: Finding.undecided,
     },
 }
+
+
+def _configs(results: Results, variant: str) -> list[dict[str, object]]:
+    configs = results.runs.loc[results.runs["variant"] == variant, "config"]
+    return [config for config in configs if isinstance(config, dict)]
 
 
 def _zero_mean(results: Results, root: Path, variant: str) -> Evidence:

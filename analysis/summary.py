@@ -39,7 +39,7 @@ class VariantSummary:
     that was logged, in the ledger's units.
 
     `best`: the best mean; `tied`: seeds do not tell it from the best. `same_code`: its runs come from the baseline's
-    code. `comparison` is None for the baseline.
+    code. `comparison` is None for the baseline. `caveats`: what must be said wherever its numbers are shown.
     """
 
     name: str
@@ -52,6 +52,7 @@ class VariantSummary:
     best: bool = False
     tied: bool = False
     same_code: bool = True
+    caveats: tuple[str, ...] = ()
 
     @property
     def n(self) -> int:
@@ -78,7 +79,7 @@ class VariantSummary:
 class Summary:
     """The baseline first, then the variants by their difference, the worst first; twins follow their variants.
 
-    `commits`, `codes`: those of the runs, commits as they are quoted; `caveats`: what every table of it must say.
+    `commits`, `codes`: those of the runs, commits as they are quoted; `caveats`: what all tables and figures must say.
     """
 
     question: Question
@@ -135,6 +136,7 @@ def summarize(results: Results, question: Question, metric_name: str | None = No
             best=variant == best,
             tied=variant in tied,
             same_code=not codes or (set(rows["code_hash"].dropna()) <= codes and len(codes) == 1),
+            caveats=caveats({variant: _configs(rows)}),
         )
         for variant, rows in groups.items()
     }

@@ -33,6 +33,7 @@ def claims_table(judged: Sequence[Judged], dataset: str) -> Table:
         "A claim is supported if every variant is as expected, contradicted if one is surely not: at 5\u00a0%, after "
         "Holm's correction over all variants of the ablation. Differences are from its baseline, paired by seed, in "
         "its metric (accuracy in points).",
+        *dict.fromkeys(caveat for each in judged for caveat in each.caveats),
         *_notes(judged),
     )
     return Table("claims", f"The paper's claims, on {dataset}", columns, (Section("", rows),), notes)
@@ -42,7 +43,13 @@ def _rows(judged: Judged, dataset: str) -> Iterator[tuple[Cell, ...]]:
     claim = judged.claim
     for number, evidence in enumerate(judged.evidence):
         first = number == 0
-        data = {"claim": claim.text, "claim_finding": judged.finding.value, "ablation": claim.ablation, "data": dataset}
+        data = {
+            "claim": claim.text,
+            "claim_finding": judged.finding.value,
+            "ablation": claim.ablation,
+            "data": dataset,
+            "caveats": " ".join(judged.caveats),
+        }
         yield (
             Cell(claim.text if first else "", data),
             Cell(judged.finding.value if first else "", missing=first and judged.finding is Finding.open),

@@ -1,13 +1,22 @@
 from __future__ import annotations
 
+import csv
+import re
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 import analysis
 from analysis.caveats import OPTIMISTIC, SEQUENCES, caveats
+from analysis.claim import Claim, Expectation, judge
+from analysis.report import write_report
 from analysis.summary import summarize
+from analysis.tables import peers
+from analysis.tables.claims import claims_table
+from analysis.tables.csv import comma_separated
 from analysis.tables.notes import notes
-from tests.analysis.ledgers import Row, branches
+from tests.analysis.ledgers import Invented, Row, branches
 
 
 def test_held_out_images_need_none() -> None:
@@ -27,5 +36,62 @@ def test_the_release_s_protocol_is_marked_optimistic(tmp_path: Path) -> None:
 
 def test_sequences_are_our_interpretation() -> None:
     config = {"data": {"name": "sdigits"}, "model": {"architecture": "terminator"}}
-    assert caveats({"full": [config]}) == (SEQUENCES,)
-    assert caveats({"full": [{**config, "model": {"architecture": "ckcnn"}}]}) == ()
+    assert caveats({"full": [config], "pending": []}) == (f"{SEQUENCES}.",)
+    other = {**config, "model": {"architecture": "ckcnn"}}
+    assert caveats({"full": [other]}) == ()
+    assert caveats({"full": [config], "ckcnn": [other], "small": [config]}) == (f"{SEQUENCES}: full, small.",)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("sequences")
+    levels = [{"model.gate": gate, "model.residual": residual} for gate in ("rgu", "glu") for residual in (False, True)]
+    full, *others = (Row(f"cell_{number}", each, 0, each) for number, each in enumerate(levels))
+    ckcnn = Row("ckcnn", {"model.architecture": "ckcnn"}, 0.01)
+    Invented([replace(full, name="full"), *others], name="gating", dataset="pdigits").write(root)
+    branches(2, rows=[*branches(2).rows, ckcnn], dataset="sdigits").write(root)
+    return root
+
+
+def test_a_report_on_sequences_says_so_everywhere(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_report(root, ["branches", "gating"]).parent
+    mixed, all_ours = f"{SEQUENCES}: full, no_gated, no_si_glu.", f"{SEQUENCES}."
+    said = capsys.readouterr().out
+    assert (said.count(mixed), said.count(all_ours)) == (1, 2)  # of gating also the main effects
+    kinds = {"", "-tests", "-costs", "-effects"}
+    tables = [path for path in (folder / "tables").iterdir() if path.suffix in (".md", ".tex")]
+    assert {path.stem for path in tables} == {"gating" + kind for kind in kinds} | {
+        "branches" + kind for kind in kinds - {"-effects"}
+    }
+    for path in tables:
+        assert (mixed if path.stem.startswith("branches") else all_ours) in path.read_text("utf-8").replace("\\", "")
+    page = (folder / "report.html").read_text("utf-8")
+    captions = re.findall("<figcaption>(.*)</figcaption>", page)
+    assert len(captions) == len(list((folder / "figures").glob("*.png"))) > 10
+    assert all(caption.endswith((mixed, all_ours)) for caption in captions)
+    assert page.count(f'<p class="caveat">{mixed}</p>') == page.count(f'<p class="caveat">{all_ours}</p>') == 1
+    notes = page.count(f"<li>{mixed}</li>"), page.count(f"<li>{all_ours}</li>")
+    assert notes == (3, 4)  # under each table
+    with (folder / "tables" / "branches.csv").open() as file:
+        said_of = {row["variant"]: row["caveats"] for row in csv.DictReader(file)}
+    assert said_of == {"full": all_ours, "no_gated": all_ours, "no_si_glu": all_ours, "ckcnn": ""}
+
+
+def test_a_claim_on_sequences_says_so(root: Path) -> None:
+    claim = Claim("it does", "branches", ("no_gated",), Expectation.worse)
+    for each, caveat in (
+        (claim, f"{SEQUENCES}: full, no_gated, no_si_glu."),
+        (replace(claim, expect=Expectation.zero_mean), f"{SEQUENCES}."),
+    ):
+        table = claims_table([judge(each, root, "sdigits")], "sdigits")
+        assert caveat in table.notes
+        assert caveat in comma_separated(table)
+    assert not any(SEQUENCES in note for note in claims_table([judge(claim, root, "digits")], "digits").notes)
+
+
+def test_our_results_beside_published_ones_say_so(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "PUBLISHED", [peers.Published("S4", "sdigits", "99", "nowhere")])
+    results = analysis.load(root, "branches")
+    table = peers.peers_table([summarize(results, results.questions[0])])
+    assert table is not None
+    assert table.notes[-1] == f"{SEQUENCES}."
