@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -11,6 +10,8 @@ from multiprocessing.connection import Connection
 from typing import NamedTuple
 
 import torch
+
+from terminator.model.host_memory import peak_resident_bytes
 
 Step = Callable[[], None]
 
@@ -61,9 +62,7 @@ def _serve(pipe: Connection, maker: Callable[..., Step], arguments: tuple[object
             torch.cuda.synchronize()
         pipe.send(time.perf_counter() - began)
     on_gpu = torch.cuda.is_available()
-    pipe.send(
-        torch.cuda.max_memory_allocated() if on_gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    )
+    pipe.send(torch.cuda.max_memory_allocated() if on_gpu else peak_resident_bytes())
 
 
 def matrix_product(device: str) -> Step:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from terminator.model.channels import concatenate, tile_channels
+from terminator.model.channels import concatenate, multiply_samples, tile_channels
 from terminator.model.config import TerminatorConfig
 from terminator.model.gating import build_gate, build_self_gate
 from terminator.model.hyper_kernels import HyperKernels, generate_hyper_kernels
@@ -83,7 +83,7 @@ class SFNEBlock(nn.Module):
         inputs = channels * max(len(self.order), 1)
         self.bottleneck = Mixer(inputs, out, axes, init=Init.kaiming_normal, generator=generator)
         self.standardise = build_standardisation(config.standardisation, out)
-        self.bias = nn.Parameter(torch.zeros(1))
+        self.bias = nn.Parameter(torch.zeros(1)) if config.learn_scalars else None
         self.dropout = nn.Dropout1d(dropout) if axes == 1 else nn.Dropout2d(dropout)
 
     def forward(self, z: Tensor, previous: Sequence[Tensor] = (), kernels: HyperKernels | None = None) -> BlockOutput:
@@ -93,7 +93,8 @@ class SFNEBlock(nn.Module):
         features = self.branches(z, previous, kernels)
         inputs = concatenate([features[name] for name in self.order]) if self.order else z
         y = F.gelu(self.standardise(self.bottleneck(inputs)))
-        y = y + self.bias.to(y.dtype)  # a float32 parameter would end autocast's bfloat16 here
+        if self.bias is not None:
+            y = y + self.bias.to(y.dtype)  # a float32 parameter would end autocast's bfloat16 here
         y = self.dropout(y)
         if self.has_residual:
             y = y + tile_channels(z, y.shape[1])
@@ -109,7 +110,7 @@ class SFNEBlock(nn.Module):
             sources["hc"] = instance_standardise(self.hyper_channel_interaction(z, kernels.channel))
         if kernels.global_kernel is not None:
             kernel = kernels.global_kernel.to(z.dtype)
-            hyper = z * kernel if self.has_global_context else kernel  # K̂
+            hyper = multiply_samples(z, kernel) if self.has_global_context else kernel  # K̂
             if self.needs.gate:
                 features["gated"] = instance_standardise(self.rgu_slow(hyper) + self.rgu_fast(z))  # F
             features |= self._multiply(hyper, features.get("gated"), sources)

@@ -8,10 +8,43 @@ from typing import Any
 import torch
 from torch import Tensor
 
+BLOCKED = 2**16  # numbers in a sample, from which going block by block pays
+
 
 def channels_last(x: Tensor) -> Tensor:
     """The same numbers with the channels innermost in memory, where mixers are quick. (B, C, *pixels) → same."""
+    is_large = x.device.type == "cpu" and x.is_contiguous() and x.numel() >= len(x) * BLOCKED
+    if is_large and not x.requires_grad and not torch.compiler.is_compiling():
+        return _transpose(x).movedim(-1, 1)
     return x.movedim(1, -1).contiguous().movedim(-1, 1)
+
+
+def _transpose(x: Tensor) -> Tensor:
+    """Sample by sample, since PyTorch goes through a matrix block by block, but through a batch with strides that miss
+    the cache. (B, C, *pixels) → (B, *pixels, C)."""
+    rows = x.new_empty(len(x), *x.shape[2:], x.shape[1])
+    for row, sample in zip(rows.flatten(1, -2), x.flatten(2), strict=True):
+        row.copy_(sample.t())
+    return rows
+
+
+def channels_first(x: Tensor) -> Tensor:
+    """The same numbers with the pixels innermost in memory; the gradient comes back channels-last, as x's other
+    gradients do, so that they add up at full speed. (B, C, *pixels) → same."""
+    if torch.compiler.is_compiling() or x.is_contiguous():
+        return x.contiguous()
+    first: Tensor = _ChannelsFirst.apply(x)  # type: ignore[no-untyped-call]
+    return first
+
+
+class _ChannelsFirst(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.contiguous()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return channels_last(gradients[0])
 
 
 def concatenate(features: Sequence[Tensor]) -> Tensor:
@@ -23,7 +56,7 @@ def concatenate(features: Sequence[Tensor]) -> Tensor:
 
 
 def _concatenate(features: Sequence[Tensor]) -> Tensor:
-    return torch.cat([x.movedim(1, -1) for x in features], dim=-1).movedim(-1, 1)
+    return torch.cat([channels_last(x).movedim(1, -1) for x in features], dim=-1).movedim(-1, 1)
 
 
 class _Concatenate(torch.autograd.Function):
@@ -47,7 +80,22 @@ class _Concatenate(torch.autograd.Function):
         )
 
 
+def multiply_samples(x: Tensor, weight: Tensor) -> Tensor:
+    """x ⊙ weight, the same weight for all samples; quick in backward's sum over them, since that is made as it lies in
+    memory. (B, C, *pixels), (1, C, *pixels) → like x."""
+    return (x.movedim(1, -1) * weight.movedim(1, -1)).movedim(-1, 1)
+
+
+def pixel_mean(x: Tensor) -> Tensor:
+    """Over the pixels; of channels-last features, and so are the gradients that it hands back. (B, C, *pixels) →
+    (B, C)."""
+    return x.movedim(1, -1).flatten(1, -2).mean(1)
+
+
 def tile_channels(x: Tensor, channels: int) -> Tensor:
-    """Repeat the channels in order, and cut at `channels`. (B, C, *pixels) → (B, channels, *pixels)."""
+    """Repeat the channels in order, and cut at `channels`; channels-last. (B, C, *pixels) → (B, channels, *pixels)."""
+    if x.shape[1] == channels:
+        return x
     repeats = -(-channels // x.shape[1])
-    return x if x.shape[1] == channels else x.repeat(1, repeats, *[1] * (x.dim() - 2))[:, :channels]
+    tiled = x.movedim(1, -1).repeat(*[1] * (x.dim() - 1), repeats)[..., :channels]
+    return tiled.movedim(-1, 1)

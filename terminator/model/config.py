@@ -123,6 +123,7 @@ class TerminatorConfig(ModelConfig):
     slow_network: SlowNetworkKind = SlowNetworkKind.sine_mfn
     omega_0: float = 2000.0
     learn_renormalisation: bool = False  # α and β (spec §9.4)
+    learn_scalars: bool = True  # the scalar biases after blocks and local branches, else left at 0 (spec §9.4)
     residual: bool = False  # adds Z, its channels tiled, to a block's output
     global_layers: list[int] = field(default_factory=lambda: [3, 2])
     global_hidden: int = 64

@@ -46,24 +46,26 @@ class _Depthwise(torch.autograd.Function):
         for start in starts:
             seen = padded[..., start : start + gradient.shape[3] + STRIP - 1]
             strip = kernel[..., start : start + STRIP]
-            kernel_gradient[..., start : start + STRIP] = _convolution_gradient(gradient, seen, strip, (0, 0), 1)
-        y_gradient = _convolution_gradient(gradient, y, kernel, ctx.padding, 0) if ctx.needs_input_grad[1] else None
+            kernel_gradient[..., start : start + STRIP] = _kernel_gradient(gradient, seen, strip)
+        y_gradient = None
+        if ctx.needs_input_grad[1]:  # a correlation turned around; oneDNN's own backward is slow for few channels
+            y_gradient = F.conv2d(gradient, kernel.flip(2, 3), padding=ctx.padding, groups=kernel.shape[0])
         return kernel_gradient, y_gradient, None
 
 
-def _convolution_gradient(gradient: Tensor, y: Tensor, kernel: Tensor, padding: tuple[int, int], which: int) -> Tensor:
-    """Gradient of a depth-wise convolution in its input (`which` 0) or its kernel (1)."""
+def _kernel_gradient(gradient: Tensor, y: Tensor, kernel: Tensor) -> Tensor:
+    """Gradient of a depth-wise convolution without padding in its kernel."""
     result: Tensor = torch.ops.aten.convolution_backward(
         gradient,
         y.contiguous(memory_format=torch.channels_last),
         kernel.contiguous(),
         None,
         (1, 1),
-        padding,
+        (0, 0),
         (1, 1),
         False,
         (0, 0),
         kernel.shape[0],
-        [which == 0, which == 1, False],
-    )[which]
+        [False, True, False],
+    )[1]
     return result

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from terminator.errors import UserError
+from terminator.model.channels import channels_first
 from terminator.model.config import Product
 
 
@@ -23,8 +24,8 @@ def matrix_products(kernel: Tensor, ys: Sequence[Tensor]) -> list[Tensor]:
         side = math.isqrt(kernel.shape[2])
         squares = [x.contiguous().view(*x.shape[:2], side, side) for x in (kernel, *ys)]
         return [product.flatten(2) for product in matrix_products(squares[0], squares[1:])]
-    kernel = kernel.contiguous()  # once for all: the library wants the matrix itself innermost
-    return [kernel @ y.contiguous() for y in ys]
+    kernel = channels_first(kernel)  # once for all: the library wants the matrix itself innermost
+    return [kernel @ channels_first(y) for y in ys]
 
 
 def hadamard_products(kernel: Tensor, ys: Sequence[Tensor]) -> list[Tensor]:

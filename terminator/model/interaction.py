@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from terminator.model.channels import pixel_mean
 from terminator.model.hyperzzw import twice_elementwise
 from terminator.model.slow_network import SlowRecipe, build_slow_network
 
@@ -20,7 +21,7 @@ class HyperChannelInteraction(nn.Module):
 
     def forward(self, x: Tensor, kernel: Tensor) -> Tensor:
         """`kernel`: (1, 1, C), of `slow`."""
-        s = x.mean(list(range(2, x.dim())), keepdim=True)
+        s = pixel_mean(x).view(*x.shape[:2], *[1] * (x.dim() - 2))
         return x * torch.sigmoid(twice_elementwise(_over_channels(kernel, x), s)).to(x.dtype)
 
 

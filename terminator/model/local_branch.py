@@ -21,18 +21,24 @@ class LocalBranch(nn.Module):
     """GELU(BS(mixer(kernel ⊛ Y))) + one scalar, the kernel made by `slow`. (B, C, *pixels) → same."""
 
     def __init__(
-        self, channels: int, axes: int, slow: LocalSlowNetwork | FreeLocalKernel, *, generator: torch.Generator
+        self,
+        channels: int,
+        axes: int,
+        slow: LocalSlowNetwork | FreeLocalKernel,
+        *,
+        learn_scalar: bool,
+        generator: torch.Generator,
     ) -> None:
         super().__init__()
         self.slow = slow
         self.mixer = Mixer(channels, channels, axes, init=Init.kaiming_normal, generator=generator)
         self.standardise = BatchStandardise()
-        self.bias = nn.Parameter(torch.zeros(1))
+        self.bias = nn.Parameter(torch.zeros(1)) if learn_scalar else None
 
     def forward(self, y: Tensor, kernel: Tensor) -> Tensor:
         """`kernel`: (C, 1, *grid)."""
         convolved = self.convolve(y, kernel)
-        return convolved + self.bias.to(convolved.dtype)
+        return convolved if self.bias is None else convolved + self.bias.to(convolved.dtype)
 
     def convolve(self, y: Tensor, kernel: Tensor) -> Tensor:
         """The branch without its scalar."""
@@ -56,7 +62,9 @@ class LocalBranches(nn.Module):
                 context_channels=channels if config.local_context else None,
                 learn_renormalisation=config.learn_renormalisation,
             )
-            self.all.append(LocalBranch(channels, axes, slow, generator=recipe.generator))
+            self.all.append(
+                LocalBranch(channels, axes, slow, learn_scalar=config.learn_scalars, generator=recipe.generator)
+            )
             self.add_module(str(i), self.all[-1])
         self.contexts, self.convolved = _ends([wiring for _, wiring in config.local_branches()])
         self.kernels = LocalKernels([(size,) * axes for size, _ in config.local_branches()], pixels)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from terminator.model.block import SFNEBlock
-from terminator.model.channels import channels_last
+from terminator.model.channels import channels_last, pixel_mean
 from terminator.model.config import TerminatorConfig
 from terminator.model.hyper_kernels import HyperKernels, generate_hyper_kernels
 from terminator.model.penalty import Penalty
@@ -62,7 +62,7 @@ class Terminator(nn.Module):
         for block, sources, kernels in zip(self.blocks, self.previous, hyper_kernels, strict=True):
             z, _ = block(z, [outputs[source] for source in sources], kernels)
             outputs.append(z)
-        logits = self.head(z.mean(list(range(2, z.dim()))))
+        logits = self.head(pixel_mean(z))
         global_kernels = (kernels.global_kernel for kernels in hyper_kernels)
         return Output(logits, tuple(kernel for kernel in global_kernels if kernel is not None))
 

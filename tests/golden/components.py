@@ -96,7 +96,7 @@ def hyper_interaction(file: GoldenFile) -> Component:
 def local_conv(file: GoldenFile) -> Component:
     channels, _, *grid = file.inputs["kernel"].shape
     unused = FreeLocalKernel(grid, channels, hidden=1, context_channels=None, generator=GENERATOR)
-    branch = LocalBranch(channels, len(grid), unused, generator=GENERATOR)
+    branch = LocalBranch(channels, len(grid), unused, learn_scalar=True, generator=GENERATOR)
     part = nn.ModuleDict({"mixer": branch.mixer})  # the file's kernel stands in for the slow network's
     return part, lambda inputs: {"y": branch.convolve(inputs["x"], inputs["kernel"])}
 

@@ -30,7 +30,7 @@ def block_count(config: TerminatorConfig, block: int, channels: int, out: int, p
     wirings = [config.local_wiring[i % len(config.local_wiring)] for i in range(len(config.local_kernels) * on.local)]
     product = on.global_gated or on.si_glu or on.interaction
     gate = product or on.gated
-    total = 1  # the scalar behind the bottleneck
+    total = int(config.learn_scalars)  # the one behind the bottleneck
     if gate or on.global_mixed or on.global_channel:
         layers = config.global_layers[min(block, len(config.global_layers) - 1)]
         total += slow(kind, pixels, channels, config.global_hidden, layers)
@@ -44,7 +44,7 @@ def block_count(config: TerminatorConfig, block: int, channels: int, out: int, p
     if on.si_glu and config.self_gate is SelfGate.glu:
         total += 2 * mixer(channels, channels)
     for size in config.local_kernels[: len(wirings)]:
-        total += local(config, [size] * axes, channels) + mixer(channels, channels) + 1
+        total += local(config, [size] * axes, channels) + mixer(channels, channels) + config.learn_scalars
     if on.interaction:
         total += slow(kind, [channels], 1, config.interaction_channel_hidden, config.interaction_layers)
         total += slow(kind, pixels, 1, config.interaction_spatial_hidden, config.interaction_layers)

@@ -60,6 +60,7 @@ def train_in_process(rank: int, meeting: str, folder: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
     trained = {(name, dtype): train(config, dtype, rank, 2) for name, config in CONFIGS.items() for dtype in TOLERANCES}
     torch.save(trained, Path(folder) / f"trained-{rank}.pt")
+    dist.barrier()  # who leaves first would take the connection along
     dist.destroy_process_group()
 
 

@@ -56,6 +56,7 @@ SWITCHES: dict[str, list[Any]] = {
     "slow_network": [kind for kind in SlowNetworkKind if kind is not SlowNetworkKind.sine_mfn],
     "omega_0": [30.0],
     "learn_renormalisation": [True],
+    "learn_scalars": [False],
     "residual": [True],
     "global_layers": [[2, 1]],
     "local_layers": [1],

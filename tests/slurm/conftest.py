@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 import subprocess
@@ -49,10 +50,13 @@ class Cluster:
     def wait(self, condition: Callable[[], object], seconds: float = 60) -> None:
         """Until `condition` holds; requeued jobs are spared SLURM's two minutes of delay meanwhile."""
         deadline = time.monotonic() + seconds
+        hurried = -math.inf
         while not condition():
             assert time.monotonic() < deadline, self.run("squeue", "-a")
-            self.hurry()
-            time.sleep(0.3)
+            if time.monotonic() - hurried > 2:
+                self.hurry()
+                hurried = time.monotonic()
+            time.sleep(0.1)
 
     def hurry(self) -> None:
         """Let requeued jobs start now: SLURM holds each for two minutes otherwise."""

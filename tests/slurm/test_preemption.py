@@ -28,7 +28,7 @@ from tests.slurm.sweeps import (
     undisturbed,
 )
 
-EPOCHS = 20  # enough to be hit in
+EPOCHS = 100  # some five seconds, enough to be hit in
 
 
 def job_in_epoch(cluster: Cluster, ledger: Ledger, sweep: Sweep, run: Run, epoch: int = 1) -> str:

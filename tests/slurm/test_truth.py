@@ -94,7 +94,7 @@ def test_over_its_memory(
 def test_a_run_that_failed_is_not_repeated_for_the_sake_of_its_neighbour(cluster: Cluster, tmp_path: Path) -> None:
     """Both share a job, which is requeued: the job ends FAILED all the same."""
     broken = replace(tiny(), data=DataConfig(name=Dataset.mnist, folder=str(tmp_path / "nowhere")))
-    ledger, sweep = freeze(tmp_path, [broken, tiny(20)])
+    ledger, sweep = freeze(tmp_path, [broken, tiny(100)])
     submit(ledger, sweep, replace(PROFILE, runs_per_gpu=2), runs_of(ledger, sweep))
     bad, good = runs_of(ledger, sweep)
     cluster.wait(lambda: in_epoch(good) and bad.state().state is RunState.failed, 120)

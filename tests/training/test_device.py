@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import psutil
 import pytest
 import torch
@@ -29,3 +32,10 @@ def test_no_gpu() -> None:
 def test_peak_memory_in_bytes() -> None:
     in_use = psutil.Process().memory_info().rss
     assert 0.9 * in_use < peak_memory_bytes(torch.device("cpu")) < 100 * in_use  # the kernel counts in strides
+
+
+def test_peak_memory_is_that_of_this_process_not_of_the_one_that_started_it() -> None:
+    large = bytearray(2**30)
+    measure = "from terminator.model.host_memory import peak_resident_bytes; print(peak_resident_bytes())"
+    child = subprocess.run([sys.executable, "-c", measure], capture_output=True, text=True, check=True)
+    assert 2**20 < int(child.stdout) < len(large) / 2
