@@ -28,7 +28,7 @@ def load(
     newest one that holds the ablation; with `dataset`, the newest one on each of these data sets.
 
     `root`: the output root; default: $TERMINATOR_ROOT, else ./outputs. `tracking_uri`: read this MLflow store or server
-    instead, where `baseline` names the variant to compare with; `load_mlflow` can be told more. Raises UserError,
+    instead, where `baseline` names another variant to compare with; `load_mlflow` can be told more. Raises UserError,
     listing what there is, where an ablation or sweep has no results.
     """
     wanted = None if ablations is None else words(ablations)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from analysis.mlflow_runs import StoredRun, read_runs
@@ -18,6 +19,8 @@ STATES = {
     "RUNNING": "running",
     "SCHEDULED": "pending",
 }
+USUAL_EFFECT = 0.005
+ASKED = ("baseline", "metric", "higher_is_better", "smallest_effect")
 
 
 def load_mlflow(
@@ -26,16 +29,17 @@ def load_mlflow(
     *,
     datasets: Collection[str] | None = None,
     baseline: str | None = None,
-    metric: str = "test_accuracy",
-    higher_is_better: bool = True,
-    smallest_effect: float = 0.005,
+    metric: str | None = None,
+    higher_is_better: bool | None = None,
+    smallest_effect: float | None = None,
 ) -> Results:
     """The runs of the experiments `ablations` (default: all that have runs) as `analysis.load` gives them.
 
     A run's variant, seed and data set are its tags `variant`, `seed`, `dataset`, else its parameters of these names,
-    else its name, 0, and unknown. MLflow does not know what was asked: `baseline` (default: `full`, else the first
-    variant) and what follows say it. Of several sweeps of an ablation (tag `sweep`) the newest counts, with `datasets`
-    the newest on each of them. Raises UserError where the store can't be read or an ablation has no runs in it.
+    else its name, 0, and unknown. What was asked, our runs say in tags; of others `baseline` and what follows say it
+    (default: `full`, else the first variant, by test accuracy). Of several sweeps of an ablation (tag `sweep`) the
+    newest counts, with `datasets` the newest on each of them. Raises UserError where the store can't be read or an
+    ablation has no runs in it.
     """
     wanted = None if ablations is None else words(ablations)
     stored = read_runs(tracking_uri, wanted)
@@ -49,22 +53,44 @@ def load_mlflow(
     questions = []
     for name in wanted or known:
         for sweep, own in _newest_sweeps([run for run in stored if run.experiment == name], datasets):
-            variants = list(dict.fromkeys(_variant(run) for run in own))
-            base = baseline or ("full" if "full" in variants else variants[0])
-            if base not in variants:
-                raise UserError(f"baseline={base}: no variant of {name}; choose from {', '.join(variants)}")
-            seeds = tuple(sorted({_seed(run) for run in own}))
-            questions.append(
-                Question(name, "", base, metric, higher_is_better, smallest_effect, seeds, tuple(variants), sweep)
-            )
+            question = _asked(name, sweep, own)
+            if metric is not None and metric != question.metric:  # whose direction and effect are not this one's
+                question = replace(question, metric=metric, higher_is_better=True, smallest_effect=USUAL_EFFECT)
+            if baseline is not None and baseline not in question.variants:
+                choices = ", ".join(question.variants)
+                raise UserError(f"baseline={baseline}: no variant of {name}; choose from {choices}")
+            said = {"baseline": baseline, "higher_is_better": higher_is_better, "smallest_effect": smallest_effect}
+            question = replace(question, **_known(said))
+            questions.append(question)
             repeated = {key for run in own for key, points in run.curves.items() if len(points) > 1}
             for run in own:
                 place = {"ablation": name, "variant": _variant(run), "seed": _seed(run), "key": _key(run)}
-                facts = {**_facts(run), "sweep": sweep, "is_baseline": _variant(run) == base}
+                facts = {**_facts(run), "sweep": sweep, "is_baseline": _variant(run) == question.baseline}
                 rows.append({**_final(run, repeated), **facts, **place})
                 curves += [{**epoch, **place, "dataset": facts["dataset"]} for epoch in _epochs(run, repeated)]
     runs, epochs = frames(rows, curves)
     return Results(tuple(questions), runs, epochs, tracking_uri)
+
+
+def _asked(name: str, sweep: str, runs: Sequence[StoredRun]) -> Question:
+    """What the ablation asked, as its runs' tags have it; the usual question where they do not."""
+    variants = tuple(dict.fromkeys(map(_variant, runs)))
+    tags = next((run.tags for run in runs if {"run_key", *ASKED} <= run.tags.keys()), {})
+    return Question(
+        name=name,
+        text="",
+        baseline=tags.get("baseline") or ("full" if "full" in variants else variants[0]),
+        metric=tags.get("metric", "test_accuracy"),
+        higher_is_better=tags.get("higher_is_better") != "false",
+        smallest_effect=float(tags.get("smallest_effect", USUAL_EFFECT)),
+        seeds=tuple(sorted(set(map(_seed, runs)))),
+        variants=variants,
+        sweep=sweep,
+    )
+
+
+def _known(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def _newest_sweeps(

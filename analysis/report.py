@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--metric", help="judge by this metric (default: the ablation's own)")
     parser.add_argument("--extra", nargs="+", default=[], metavar="METRIC", help="further metrics to show")
     parser.add_argument("--mlflow", metavar="URI", help="read this MLflow store or server, and no ledger")
-    parser.add_argument("--baseline", help="the variant to compare with; only with --mlflow, which does not know it")
+    parser.add_argument("--baseline", help="another variant to compare with; only with --mlflow")
     parser.add_argument("--out", help="folder to write into (default: ROOT/reports/<names>)")
     given = parser.parse_args(arguments)
     try:

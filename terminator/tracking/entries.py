@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from terminator.ledger import Ledger, Reason, Result, Run, RunState, Spec, Status, Sweep
+from terminator.ledger import Ablation, Ledger, Reason, Result, Run, RunState, Spec, Status, Sweep
 from terminator.tracking.known import Place
 from terminator.tracking.uri import default_uri
 
@@ -20,12 +20,16 @@ class Entry:
     """One MLflow run: a run of the ledger in its place in an ablation. One shared by two ablations has two entries."""
 
     store: str  # its tracking URI
-    experiment: str
+    ablation: Ablation
     variant: str
     seed: int
     key: str
-    question: str
     sweep: str
+
+    @property
+    def experiment(self) -> str:
+        """The ablation's name."""
+        return self.ablation.name
 
     @property
     def name(self) -> str:
@@ -63,7 +67,7 @@ def entries(
         store = uri or sweep.tracking_uri or default_uri(ledger.root)
         for ablation, variant, seed, key in sweep.cells():
             if key in wanted:
-                entry = Entry(store, ablation.name, variant.name, seed, key, ablation.question, sweep.id)
+                entry = Entry(store, ablation, variant.name, seed, key, sweep.id)
                 found.setdefault((store, entry.place), entry)
     return list(found.values())
 
@@ -82,7 +86,10 @@ def mlflow_status(status: Status) -> str:
 
 
 def tags(entry: Entry, spec: Spec, status: Status) -> dict[str, str]:
-    """All tags but `epoch`, the last epoch whose metrics MLflow has."""
+    """All tags but `epoch`, the last epoch whose metrics MLflow has.
+
+    What the ablation asks is with its runs, not its experiment: there another sweep may have asked otherwise.
+    """
     commit = spec.code.commit or "none"
     return {
         "run_key": entry.key,
@@ -92,6 +99,10 @@ def tags(entry: Entry, spec: Spec, status: Status) -> dict[str, str]:
         "reason": status.reason.value if status.reason else "",
         "attempt": str(status.attempt),
         "sweep": entry.sweep,
+        "baseline": entry.ablation.baseline,
+        "metric": entry.ablation.metric,
+        "higher_is_better": json.dumps(entry.ablation.higher_is_better),
+        "smallest_effect": json.dumps(entry.ablation.smallest_effect),
         "dataset": str(spec.config.get("data", {}).get("name", "")),
         "code": spec.code.hash,
         "commit": f"{commit}+changes" if spec.code.dirty else commit,

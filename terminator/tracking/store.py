@@ -64,7 +64,7 @@ class Store:
         tags = entry.place._asdict()
         name = tags.pop("experiment")
         if name not in self._experiments:
-            self._experiments[name] = self._experiment(name, entry.question)
+            self._experiments[name] = self._experiment(name, entry.ablation.question)
         run = self._client.create_run(self._experiments[name], start_time=start, tags=tags, run_name=entry.name)
         return str(run.info.run_id)
 

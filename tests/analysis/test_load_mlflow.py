@@ -14,7 +14,7 @@ from analysis.mlflow_runs import linked, read_by_client, read_runs
 from analysis.summary import summarize
 from terminator.errors import UserError
 from terminator.ledger import Reason
-from terminator.tracking import sync
+from terminator.tracking import SyncReport, sync
 from terminator.tracking.uri import default_uri
 from tests.analysis.ledgers import branches
 
@@ -43,6 +43,38 @@ def test_a_synced_ledger_reads_the_same(root: Path) -> None:
     pd.testing.assert_frame_equal(ours.reset_index(drop=True), theirs.reset_index(drop=True), check_dtype=False)
     summary = summarize(store, store.questions[0])
     assert summary.variants[1].change.parts() == ["gated"]
+
+
+def test_what_was_asked_is_read_back(tmp_path: Path) -> None:
+    """Also when the same runs are asked anew: the newest sweep's question counts, and nothing but tags is written."""
+    ledger = branches(1, seeds=(0, 1), epochs=2).write(tmp_path)
+    sync(ledger, None)
+    [sweep] = ledger.sweeps()
+    changes = {"baseline": "no_gated", "metric": "test_loss", "higher_is_better": False, "smallest_effect": 0.02}
+    anew = replace(sweep.ablations[0], **changes)
+    ledger.write_sweep(replace(sweep, id="branches-anew", created=sweep.created + 1, ablations=[anew]))
+    assert sync(ledger, None) == SyncReport(runs=4)
+    assert sync(ledger, None) == SyncReport(unchanged=4)
+    uri = default_uri(tmp_path)
+    [ours], [theirs] = analysis.load(tmp_path).questions, analysis.load(tracking_uri=uri).questions
+    known = ("name", "baseline", "metric", "higher_is_better", "smallest_effect", "seeds", "variants", "sweep")
+    assert {key: getattr(theirs, key) for key in known} == {key: getattr(ours, key) for key in known}
+    assert (theirs.baseline, theirs.smallest_effect) == ("no_gated", 0.02)
+    [other] = load_mlflow(uri, baseline="full", metric="test_accuracy").questions
+    assert (other.baseline, other.metric, other.higher_is_better, other.smallest_effect) == (
+        "full",
+        "test_accuracy",
+        True,
+        0.005,
+    )
+
+
+def test_runs_without_their_baseline_are_compared_with_nothing_else(tmp_path: Path) -> None:
+    sync(branches(2, seeds=(0,), epochs=2, pending=[("full", 0)]).write(tmp_path), None)
+    results = analysis.load(tracking_uri=default_uri(tmp_path))
+    assert results.questions[0].baseline == "full"
+    with pytest.raises(UserError, match="ablation=branches: no run of its baseline full to compare with"):
+        summarize(results, results.questions[0])
 
 
 def test_sql_and_client_read_the_same(root: Path) -> None:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from terminator.ledger import Code, Ledger, Reason, Result, RunState, Spec, Status
+from terminator.ledger import Ablation, Code, Ledger, Reason, Result, RunState, Spec, Status
 from terminator.tracking import entries
 from terminator.tracking.entries import Entry, Point
 from tests.ledger.examples import sweep
@@ -59,13 +59,16 @@ def test_the_state_in_mlflows_words(state: RunState, reason: Reason | None, said
     assert entries.mlflow_status(Status(state, reason)) == said
 
 
-def test_tags_name_the_commit_and_its_changes() -> None:
-    entry = Entry("http://there", "branches", "full", 0, "k", "Why?", "branches-1")
+def test_tags_name_the_commit_and_what_was_asked() -> None:
+    ablation = Ablation("branches", "Why?", "full", "test_loss", False, 0.02, [0], [])
+    entry = Entry("http://there", ablation, "full", 0, "k", "branches-1")
     spec = Spec("k", {"data": {"name": "digits"}}, Code("c0de", "1f2e", True), {}, 1.0)
     tags = entries.tags(entry, spec, Status(RunState.done, attempt=2))
     assert tags["commit"] == "1f2e+changes"
     assert (tags["run_key"], tags["variant"], tags["seed"], tags["dataset"]) == ("k", "full", "0", "digits")
     assert (tags["state"], tags["attempt"], tags["reason"]) == ("done", "2", "")
+    asked = {"baseline": "full", "metric": "test_loss", "higher_is_better": "false", "smallest_effect": "0.02"}
+    assert asked.items() <= tags.items()
 
 
 def test_a_shared_run_has_an_entry_in_each_ablation(ledger: Ledger) -> None:
