@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from math import ceil
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
+import numpy as np
 import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -142,8 +142,7 @@ def legend_above(figure: Figure, entries: Mapping[str, Artist]) -> None:
 def _columns(labels: Sequence[str]) -> int:
     widths = [MARK_LETTERS + max(map(len, label.split("\n"))) for label in labels]
     for columns in range(min(5, len(labels)), 1, -1):
-        down = ceil(len(labels) / columns)
-        if sum(max(widths[start : start + down]) for start in range(0, len(labels), down)) <= LEGEND_LETTERS:
+        if sum(max(column) for column in np.array_split(widths, columns)) <= LEGEND_LETTERS:  # as a legend fills them
             return columns
     return 1
 

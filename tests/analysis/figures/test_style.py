@@ -26,12 +26,12 @@ def test_a_name_goes_over_lines_and_stays_whole(name: str, lines: list[str]) -> 
     assert wrapped(name).split("\n") == lines
 
 
-@pytest.mark.parametrize("letters", [4, 12, 30])
-def test_a_legend_stays_within_the_column(letters: int) -> None:
+@pytest.mark.parametrize("letters", [[4] * 7, [12] * 7, [30] * 7, [4, 14, 22, 16]])
+def test_a_legend_stays_within_the_column(letters: list[int]) -> None:
     def draw() -> None:
         figure = new_figure(3.0)
         axes = figure.add_subplot()
-        names = [f"{number}" * letters for number in range(7)]
+        names = [f"{number}" * each for number, each in enumerate(letters)]
         legend_above(figure, {name: axes.plot([], [], "o")[0] for name in names})
         figure.draw_without_rendering()
         [legend] = figure.legends
