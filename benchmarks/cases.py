@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from benchmarks.flop_counter import count_flops
 from benchmarks.plain import plain_forward
 from terminator.model.build import build
-from terminator.model.config import Product, TerminatorConfig
+from terminator.model.config import TerminatorConfig
 from terminator.model.host_memory import keep_freed_memory
 from terminator.model.network import Output, Terminator
 from terminator.model.slow_loss import channel_sum_loss
@@ -117,9 +117,3 @@ def step_flops(subject: Subject, *, backward: bool) -> int:
         subject.network.zero_grad()
 
     return count_flops(step)
-
-
-def is_supported(name: str, form: Form) -> bool:
-    """The plain form knows images and matrix products alone."""
-    config = CASES[name].config
-    return form is not Form.plain or (len(CASES[name].image_shape) == 3 and config.product is Product.auto)

@@ -1,7 +1,7 @@
 """The network as a direct transcription of the release: every formula on its own, in its own order, channels first.
 
 It computes with the parameters of a `Terminator`, and is what the fast form is measured against, in speed and in value.
-Plain forms exist for the release's choices (spec §6–7) alone.
+Plain forms exist for the release's choices (spec §6–7) alone, with 1D's ⊗ elementwise (spec §2 OPEN).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ GROUPS = 12
 
 
 def plain_forward(network: Terminator, images: Tensor) -> Output:
-    """Images (B, C, H, W) → Output, as `network(images)`. Without dropout."""
+    """Images (B, C, *pixels) → Output, as `network(images)`. Without dropout."""
     outputs: list[Tensor] = []
     kernels = []
     z = images
@@ -32,7 +32,7 @@ def plain_forward(network: Terminator, images: Tensor) -> Output:
         z, kernel = plain_block(block, z, [outputs[source] for source in sources])
         outputs.append(z)
         kernels.append(kernel)
-    return Output(F.linear(z.mean((2, 3)), network.head.weight, network.head.bias), tuple(kernels))
+    return Output(F.linear(z.mean(pixels(z)), network.head.weight, network.head.bias), tuple(kernels))
 
 
 def plain_block(block: SFNEBlock, z: Tensor, previous: list[Tensor]) -> tuple[Tensor, Tensor]:
@@ -40,34 +40,52 @@ def plain_block(block: SFNEBlock, z: Tensor, previous: list[Tensor]) -> tuple[Te
     assert block.local is not None
     kernel = slow(block.global_slow)
     hyper = z * kernel
-    f = standardise(rgu(block.rgu_slow, hyper) + rgu(block.rgu_fast, z), (2, 3))
-    m = standardise(mix(block.channel_mixer, z), (2, 3))
-    s = z.mean((2, 3), keepdim=True)
-    score = slow(block.hyper_channel_interaction.slow).view(1, -1, 1, 1) * s * s
-    hc = standardise(z * torch.sigmoid(score), (2, 3))
-    o = hyper @ f
+    f = standardise(rgu(block.rgu_slow, hyper) + rgu(block.rgu_fast, z), pixels(z))
+    m = standardise(mix(block.channel_mixer, z), pixels(z))
+    s = z.mean(pixels(z), keepdim=True)
+    score = over_channels(slow(block.hyper_channel_interaction.slow), z) * s * s
+    hc = standardise(z * torch.sigmoid(score), pixels(z))
+    o = multiply(hyper, f)
     ends = {"z": z, "m": m, "hc": hc}
     branches = {
         "gated": f,
         "si_glu": torch.sigmoid(o) * o,
         "global_gated": o,
-        "global_mixed": hyper @ m,
-        "global_channel": hyper @ hc,
+        "global_mixed": multiply(hyper, m),
+        "global_channel": multiply(hyper, hc),
         "interaction": interaction(block, o, z),
     }
     for i, branch in enumerate(block.local.all):
         depthwise = local_kernel(branch.slow, ends[block.local.contexts[i]])
-        convolved = F.conv2d(ends[block.local.convolved[i]], depthwise, padding="same", groups=len(depthwise))
-        branches[f"local.{i}"] = F.gelu(standardise(mix(branch.mixer, convolved), (0, 2, 3))) + branch.bias
+        convolved = convolve(ends[block.local.convolved[i]], depthwise, None, groups=len(depthwise))
+        branches[f"local.{i}"] = F.gelu(standardise(mix(branch.mixer, convolved), (0, *pixels(z)))) + branch.bias
     for i, earlier in enumerate(previous):
         repeats = -(-z.shape[1] // earlier.shape[1])
-        branches[f"previous.{i}"] = earlier.repeat(1, repeats, 1, 1)[:, : z.shape[1]]
+        branches[f"previous.{i}"] = earlier.repeat(1, repeats, *[1] * len(pixels(z)))[:, : z.shape[1]]
     y = mix(block.bottleneck, torch.cat([branches[name] for name in block.order], dim=1))
     return F.gelu(g_ibs(y)) + block.bias, kernel
 
 
+def pixels(x: Tensor) -> tuple[int, ...]:
+    return tuple(range(2, x.dim()))
+
+
+def over_channels(kernel: Tensor, x: Tensor) -> Tensor:
+    return kernel.view(1, -1, *[1] * len(pixels(x)))
+
+
+def multiply(kernel: Tensor, y: Tensor) -> Tensor:
+    """⊗, spec §2."""
+    return kernel @ y if y.dim() == 4 else kernel * y
+
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int = 1) -> Tensor:
+    convolution = F.conv2d if x.dim() == 4 else F.conv1d
+    return convolution(x, weight, bias, padding="same", groups=groups)
+
+
 def mix(mixer: Mixer, x: Tensor) -> Tensor:
-    return F.conv2d(x, mixer.weight, mixer.bias)
+    return convolve(x, mixer.weight, mixer.bias)
 
 
 def standardise(x: Tensor, dims: tuple[int, ...]) -> Tensor:
@@ -77,20 +95,20 @@ def standardise(x: Tensor, dims: tuple[int, ...]) -> Tensor:
 
 def g_ibs(x: Tensor) -> Tensor:
     """Spec §3."""
-    dims = [(0, 2, 3), (2, 3)]
+    dims = [(0, *pixels(x)), pixels(x)]
     return torch.cat([standardise(group, dims[i % 2]) for i, group in enumerate(x.chunk(GROUPS, dim=1))], dim=1)
 
 
 def rgu(unit: RecursiveGatedUnit, x: Tensor) -> Tensor:
     """Spec §4."""
     q = mix(unit.k, x) * mix(unit.q, mix(unit.v, x))
-    return mix(unit.y, F.gelu(standardise(q, (2, 3))) + unit.position_bias)
+    return mix(unit.y, F.gelu(standardise(q, pixels(x))) + unit.position_bias)
 
 
 def interaction(block: SFNEBlock, source: Tensor, x: Tensor) -> Tensor:
     """HI, spec §5."""
-    s, t = source.mean((2, 3), keepdim=True), source.mean(1, keepdim=True)
-    c = slow(block.hyper_interaction.channel_slow).view(1, -1, 1, 1) * s * s
+    s, t = source.mean(pixels(source), keepdim=True), source.mean(1, keepdim=True)
+    c = over_channels(slow(block.hyper_interaction.channel_slow), x) * s * s
     m = slow(block.hyper_interaction.spatial_slow) * t * t
     return x * torch.sigmoid(m * c)
 
@@ -111,8 +129,9 @@ def sines(network: SlowNetwork) -> list[Tensor]:
 
 
 def local_kernel(network: LocalSlowNetwork, context: Tensor) -> Tensor:
-    """Spec §1: (C, 1, k, k)."""
-    pooled = F.adaptive_avg_pool2d(context, network.grid)  # type: ignore[arg-type]
+    """Spec §1: (C, 1, *grid)."""
+    pool = F.adaptive_avg_pool2d if context.dim() == 4 else F.adaptive_avg_pool1d
+    pooled = pool(context, network.grid)  # type: ignore[arg-type]
     g = mix(network.context_reduce, pooled).mean(0, keepdim=True)
     g = F.gelu(mix(network.context_fc, g))
     waves = sines(network)

@@ -11,7 +11,7 @@ import argparse
 
 import torch
 
-from benchmarks.cases import CASES, Form, Subject, is_supported, objective, prepare, step_flops
+from benchmarks.cases import CASES, Form, Subject, objective, prepare, step_flops
 from benchmarks.interleaved import PEAK_FLOPS, Measured, Step, matrix_product, measure
 
 
@@ -31,9 +31,8 @@ def make_step(case: str, form: str, batch: int | None, device: str) -> Step:
 def main() -> None:
     """Measure and print one line a form."""
     arguments = parse(__doc__ or "")
-    forms = [form for form in map(Form, arguments.forms) if is_supported(arguments.case, form)]
-    reference = Form.plain if is_supported(arguments.case, Form.plain) else Form.fast
-    subject = prepare(arguments.case, reference, arguments.batch, arguments.device)
+    forms = [Form(form) for form in arguments.forms]
+    subject = prepare(arguments.case, Form.plain, arguments.batch, arguments.device)
     flops = step_flops(subject, backward=True)
     makers = {"peak": matrix_product} | {form.value: make_step for form in forms}
     given = {form.value: (arguments.case, form.value, arguments.batch, arguments.device) for form in forms}

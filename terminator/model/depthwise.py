@@ -13,13 +13,13 @@ STRIP = 3  # columns: the widest kernel whose gradient oneDNN has fast code for
 
 def depthwise_convolution(kernel: Tensor, y: Tensor) -> Tensor:
     """kernel ⊛ Y, stride 1, zero padding (k−1)/2. (C, 1, k), (B, C, L) or (C, 1, k, k), (B, C, H, W) → like Y."""
-    if y.dim() == 3:  # a column of pixels, so that the layout stays channels-last
-        return depthwise_convolution(kernel.unsqueeze(3), y.unsqueeze(3)).squeeze(3)
+    if y.dim() == 3:  # a row of pixels: of a column PyTorch does not see that it is channels-last
+        return depthwise_convolution(kernel.unsqueeze(2), y.unsqueeze(2)).squeeze(2)
     if torch.is_autocast_enabled(y.device.type):
         y = y.to(torch.get_autocast_dtype(y.device.type))
     kernel = kernel.to(y.dtype)
     padding = (kernel.shape[2] // 2, kernel.shape[3] // 2)
-    in_strips = y.device.type == "cpu" and kernel.shape[3] > STRIP and not torch.compiler.is_compiling()
+    in_strips = y.device.type == "cpu" and min(kernel.shape[2:]) > STRIP and not torch.compiler.is_compiling()
     if in_strips and torch.is_grad_enabled() and kernel.requires_grad:
         convolved: Tensor = _Depthwise.apply(kernel, y, padding)  # type: ignore[no-untyped-call]
         return convolved

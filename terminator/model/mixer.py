@@ -51,8 +51,8 @@ class Mixer(nn.Module):
 
 def mix(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """What a mixer with this weight and bias does."""
-    if x.dim() == 3:  # a column of pixels, so that the layout stays channels-last
-        return F.conv2d(x.unsqueeze(3), weight.unsqueeze(3), bias).squeeze(3)
+    if x.dim() == 3:  # a row of pixels: of a column PyTorch does not see that it is channels-last
+        return F.conv2d(x.unsqueeze(2), weight.unsqueeze(2), bias).squeeze(2)
     return F.conv2d(x, weight, bias)
 
 
