@@ -20,14 +20,15 @@ EMBEDDED_DATA = "digits"
 
 
 def write_claims(root: Path, dataset: str = EMBEDDED_DATA, claims: Path | None = None) -> Path:
-    """Print the table of the claims in `claims` (default: sweeps/claims.yaml), and write it to ROOT/reports/claims/.
+    """Print the table of the claims in `claims` (default: sweeps/claims.yaml), and write it to
+    ROOT/reports/claims/DATASET/.
 
     Returns that folder. Raises UserError for a file that holds no claims.
     """
     read = read_claims(claims or shipped("sweeps") / "claims.yaml")
     table = claims_table([judge(claim, root, dataset) for claim in read], dataset)
     print_table(table)
-    folder = root / "reports" / "claims"
+    folder = root / "reports" / "claims" / dataset
     write_tables([table], folder)
     print(f"Claims: {folder}")
     return folder
@@ -40,12 +41,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", default=EMBEDDED_DATA, metavar="DATASET", help=f"default: {EMBEDDED_DATA}")
     parser.add_argument("--claims", type=Path, help="another file than sweeps/claims.yaml")
     parser.add_argument("--run", action="store_true", help="first run the ablations that the claims need")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="KEY=VALUE", help="with --run: what terminator.run is given, as seed=0,1,2,3,4"
+    )
     given = parser.parse_args(arguments)
+    if given.overrides and not given.run:
+        parser.error(f"{' '.join(given.overrides)}: overrides are for the runs of --run, which is not given")
     root = default_root(given.root)
     code = 0
     try:
         if given.run:
-            code = _run(read_claims(given.claims or shipped("sweeps") / "claims.yaml"), root, given.data)
+            code = _run(read_claims(given.claims or shipped("sweeps") / "claims.yaml"), root, given.data, given.overrides)
         write_claims(root, given.data, given.claims)
     except UserError as error:
         print(f"terminator: {error}", file=sys.stderr)
@@ -53,11 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
-def _run(claims: Sequence[Claim], root: Path, dataset: str) -> int:
+def _run(claims: Sequence[Claim], root: Path, dataset: str, overrides: Sequence[str]) -> int:
     """Run every ablation that there is, runs that they share once, and export the features that claims are about."""
     ablations = list(dict.fromkeys(claim.ablation for claim in claims if has_ablation(claim.ablation)))
     command = [sys.executable, "-m", "terminator.run", "-m", f"ablation={','.join(ablations)}"]
-    code = subprocess.run([*command, f"data={dataset}", f"root={root}"], check=False).returncode
+    code = subprocess.run([*command, f"data={dataset}", f"root={root}", *overrides], check=False).returncode
     for claim in claims:
         if claim.expect is Expectation.zero_mean:
             inspect = [sys.executable, "-m", "terminator.inspect", claim.ablation, "--variant", *claim.variants]

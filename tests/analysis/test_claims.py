@@ -93,8 +93,21 @@ def test_the_shipped_claims_name_what_there_is(tmp_path: Path, capsys: pytest.Ca
     assert exit_.value.code == 0
     out = capsys.readouterr().out
     assert "The slow neural loss helps" in out
-    table = (tmp_path / "reports" / "claims" / "claims.csv").read_text("utf-8").splitlines()
+    table = (tmp_path / "reports" / "claims" / "digits" / "claims.csv").read_text("utf-8").splitlines()
     assert len(table) == 1 + sum(len(claim.variants) for claim in claims)
+
+
+def test_run_hands_overrides_on(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "claims.yaml").write_text("- {claim: x, ablation: slow_loss, variants: ['off'], expect: worse}")
+    given = ["--root", str(tmp_path), "--claims", str(tmp_path / "claims.yaml")]
+    with pytest.raises(SystemExit) as exit_:
+        main([*given, "--run", "seed=0,1", "sweep.plan=true"])
+    assert exit_.value.code == 0
+    assert "10 runs; 0 done, 10 to run" in capfd.readouterr().out
+    with pytest.raises(SystemExit) as exit_:
+        main([*given, "seed=0,1"])
+    assert exit_.value.code == 2
+    assert "seed=0,1: overrides are for the runs of --run" in capfd.readouterr().err
 
 
 def test_the_shipped_claims_name_variants_that_there_are() -> None:
