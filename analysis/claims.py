@@ -51,7 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     code = 0
     try:
         if given.run:
-            code = _run(read_claims(given.claims or shipped("sweeps") / "claims.yaml"), root, given.data, given.overrides)
+            code = _run(
+                read_claims(given.claims or shipped("sweeps") / "claims.yaml"), root, given.data, given.overrides
+            )
         write_claims(root, given.data, given.claims)
     except UserError as error:
         print(f"terminator: {error}", file=sys.stderr)

@@ -16,7 +16,7 @@ from terminator.model.build import build
 from terminator.model.config import TerminatorConfig
 from terminator.model.host_memory import keep_freed_memory
 from terminator.model.network import Output, Terminator
-from terminator.model.slow_loss import channel_sum_loss
+from terminator.training.slow_loss import channel_sum_loss
 
 CLASSES = 10
 

@@ -8,13 +8,13 @@ from torch import Tensor, nn
 from terminator.config import RunConfig
 from terminator.data.augmentation import augment
 from terminator.data.loading import Data, Split
-from terminator.model.slow_loss import slow_loss
 from terminator.training.evaluation import at_least_float32, autocast
 from terminator.training.objective import Objective, label_smoothed_cross_entropy, total_objective
 from terminator.training.optimizer import build_optimizer
 from terminator.training.processes import Processes
 from terminator.training.randomness import generator_for, stream_seed
 from terminator.training.schedule import learning_rate_factor
+from terminator.training.slow_loss import slow_loss
 
 MEASURES = ("loss", "cross_entropy", "slow_loss", "penalty", "accuracy")
 

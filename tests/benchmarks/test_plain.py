@@ -13,7 +13,7 @@ from terminator.model import channels
 from terminator.model.build import build
 from terminator.model.config import TerminatorConfig
 from terminator.model.network import Output, Terminator
-from terminator.model.slow_loss import channel_sum_loss
+from terminator.training.slow_loss import channel_sum_loss
 
 SMALL = TerminatorConfig(
     depth=3, channels=[12, 24], global_hidden=8, local_hidden=6, interaction_spatial_hidden=8, dropout=[0.0]

@@ -16,10 +16,10 @@ from terminator.model.kernel_generation import generate_kernels
 from terminator.model.local_branch import LocalBranch
 from terminator.model.local_kernels import LocalKernels
 from terminator.model.local_slow_network import FreeLocalKernel, LocalSlowNetwork
-from terminator.model.slow_loss import channel_sum_loss, tile_loss
 from terminator.model.slow_network import SlowNetwork, SlowRecipe
 from terminator.model.standardisation import ContextMean, GroupedStandardise
 from terminator.training.objective import label_smoothed_cross_entropy
+from terminator.training.slow_loss import channel_sum_loss, tile_loss
 from tests.golden.golden_file import GoldenFile
 from tests.golden.sizes import block_sizes, network_config, slow_sizes, under
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from terminator.model.build import build
 from terminator.model.comparison_config import ResNetConfig
 from terminator.model.config import ModelConfig, TerminatorConfig
-from terminator.model.slow_loss import slow_loss
 from terminator.training.config import SlowLoss
+from terminator.training.slow_loss import slow_loss
 
 STEPS = 10
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-6}  # relative

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from terminator.model.slow_loss import slow_loss
 from terminator.training.config import SlowLoss
+from terminator.training.slow_loss import slow_loss
 
 # two points each; channel sums (1, 2), (3, 3) and (0, 1)
 KERNELS = [
