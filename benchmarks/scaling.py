@@ -26,6 +26,7 @@ from benchmarks.transformer import Transformer
 from terminator.model.build import build
 from terminator.model.comparison_config import ResNetConfig
 from terminator.model.config import Product, TerminatorConfig
+from terminator.model.host_memory import keep_freed_memory
 
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 WIDTH, CLASSES = 48, 10
@@ -77,6 +78,7 @@ def main() -> None:
     given = parser.parse_args()
     shapes = [*((3, side, side) for side in given.sides), *((1, length) for length in given.lengths)]
     torch.set_num_threads(given.threads)
+    keep_freed_memory()  # as training does
     given.folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for row in measurements(shapes, given.device, given.repetitions, given.clock):

@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-BLOCKED = 2**16  # numbers in a sample, from which going block by block pays
+BLOCKED = 2**15  # numbers in a sample, from which going block by block pays
 
 
 def channels_last(x: Tensor) -> Tensor:
     """The same numbers with the channels innermost in memory, where mixers are quick. (B, C, *pixels) → same."""
     is_large = x.device.type == "cpu" and x.is_contiguous() and x.numel() >= len(x) * BLOCKED
-    if is_large and not x.requires_grad and not torch.compiler.is_compiling():
+    is_recorded = (x.requires_grad and torch.is_grad_enabled()) or torch.compiler.is_compiling()
+    if is_large and not is_recorded:
         return _transpose(x).movedim(-1, 1)
     return x.movedim(1, -1).contiguous().movedim(-1, 1)
 
