@@ -8,25 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-BLOCKED = 2**15  # numbers in a sample, from which going block by block pays
-
 
 def channels_last(x: Tensor) -> Tensor:
     """The same numbers with the channels innermost in memory, where mixers are quick. (B, C, *pixels) → same."""
-    is_large = x.device.type == "cpu" and x.is_contiguous() and x.numel() >= len(x) * BLOCKED
-    is_recorded = (x.requires_grad and torch.is_grad_enabled()) or torch.compiler.is_compiling()
-    if is_large and not is_recorded:
-        return _transpose(x).movedim(-1, 1)
     return x.movedim(1, -1).contiguous().movedim(-1, 1)
-
-
-def _transpose(x: Tensor) -> Tensor:
-    """Sample by sample, since PyTorch goes through a matrix block by block, but through a batch with strides that miss
-    the cache. (B, C, *pixels) → (B, *pixels, C)."""
-    rows = x.new_empty(len(x), *x.shape[2:], x.shape[1])
-    for row, sample in zip(rows.flatten(1, -2), x.flatten(2), strict=True):
-        row.copy_(sample.t())
-    return rows
 
 
 def channels_first(x: Tensor) -> Tensor:
@@ -57,7 +42,7 @@ def concatenate(features: Sequence[Tensor]) -> Tensor:
 
 
 def _concatenate(features: Sequence[Tensor]) -> Tensor:
-    return torch.cat([channels_last(x).movedim(1, -1) for x in features], dim=-1).movedim(-1, 1)
+    return torch.cat([x.movedim(1, -1) for x in features], dim=-1).movedim(-1, 1)
 
 
 class _Concatenate(torch.autograd.Function):
