@@ -23,15 +23,24 @@ class Match(Enum):
     flops = "flops"
 
 
+class DataKind(Enum):
+    """What kind of data an ablation asks about."""
+
+    image = "image"
+    sequence = "sequence"
+
+
 @dataclass(frozen=True)
 class AblationConfig:
     """One ablation file (sweeps/ablation/*.yaml): a question, a baseline, and variants as named sets of overrides.
 
     Generators add variants to the listed ones. `leave_one_out` and `add_one_in` map a key to the value that switches
     it off; the others map a key to the values it takes. A variant is a mapping from configuration keys to values.
+    `data_kind`: what the question is about, None for any data; other data are refused.
     """
 
     question: str = ""
+    data_kind: DataKind | None = None
     baseline: str = "full"
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
     metric: str = "test_accuracy"

@@ -13,6 +13,7 @@ from terminator.errors import UserError
 from terminator.ledger import Ablation, Ledger, Provenance, Sweep, Variant, run_key, sweep_id
 from terminator.planning.compose import Composer
 from terminator.planning.cost import Cost, check, cost
+from terminator.planning.kind import check_kind
 from terminator.planning.matching import twin
 from terminator.planning.variants import describe, to_words, variants
 from terminator.settings import AblationConfig, Settings, TrackingConfig
@@ -142,7 +143,9 @@ def plan_single(settings: Settings, words: Sequence[str]) -> Plan:
 
 
 def _plan_ablation(composer: Composer, name: str, base: Sequence[str], seeds: Sequence[int] | None) -> PlannedAblation:
-    settings = composer.settings([*base, f"ablation={name}"]).ablation
+    chosen = composer.settings([*base, f"ablation={name}"])
+    check_kind(name, chosen.ablation, chosen.data)
+    settings = chosen.ablation
     if seeds is not None:
         settings = replace(settings, seeds=list(seeds))
     base = [word for word in base if not word.lstrip("+").startswith("ablation.")]

@@ -11,7 +11,7 @@ from terminator.config import RunConfig
 from terminator.model.build import build
 from terminator.planning.compose import Composer
 from terminator.planning.variants import to_words, variants
-from terminator.settings import AblationConfig
+from terminator.settings import AblationConfig, DataKind
 from terminator.shipped import shipped
 
 ABLATIONS = sorted(path.stem for path in (shipped("sweeps") / "ablation").glob("*.yaml"))
@@ -46,11 +46,12 @@ def test_the_table_has_one_row_for_each_file() -> None:
 @pytest.mark.parametrize("name", ABLATIONS)
 def test_the_variants_make_networks_and_the_table_is_true(composer: Composer, name: str) -> None:
     ablation = composer.settings([f"ablation={name}"]).ablation
+    data = ["data=sdigits"] if ablation.data_kind is DataKind.sequence else []
     assert ablation.question.endswith("?")
     configs: list[RunConfig] = []
     keys: set[str] = set()
     for variant in variants(ablation, name):
-        config = composer.settings(to_words(variant.overrides)).run_config()
+        config = composer.settings([*data, *to_words(variant.overrides)]).run_config()
         keys.update(variant.overrides)
         if config in configs:
             continue
