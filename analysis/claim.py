@@ -67,11 +67,13 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim with its evidence, a piece for each variant; `caveats`: what must be said with it."""
+    """A claim with its evidence, a piece for each variant; `caveats`: what must be said with it; `settings`: what the
+    sweep behind it was typed with."""
 
     claim: Claim
     evidence: tuple[Evidence, ...]
     caveats: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
 
     @property
     def finding(self) -> Finding:
@@ -97,22 +99,24 @@ def has_ablation(name: str) -> bool:
     return (shipped("sweeps") / "ablation" / f"{name}.yaml").exists()
 
 
-def judge(claim: Claim, root: Path, dataset: str) -> Judged:
-    """Hold a claim against the newest results on `dataset` under `root`."""
+def judge(claim: Claim, root: Path, dataset: str, sweep: str | None = None) -> Judged:
+    """Hold a claim against the results on `dataset` under `root`: of `sweep`, else as `analysis.load` chooses them."""
     if not has_ablation(claim.ablation):
         return _open(claim, f"there is no ablation {claim.ablation} yet")
     try:
-        results = load(root, claim.ablation, dataset=dataset)
+        results = load(root, claim.ablation, sweep=sweep, dataset=dataset)
     except UserError:
         return _open(claim, f"no results: python -m terminator.run -m ablation={claim.ablation} data={dataset}")
     if claim.expect is Expectation.zero_mean:
         evidence = tuple(_zero_mean(results, root, variant) for variant in claim.variants)
-        return Judged(claim, evidence, caveats({each: _configs(results, each) for each in claim.variants}))
+        said = caveats({each: _configs(results, each) for each in claim.variants})
+        return Judged(claim, evidence, said, results.questions[0].settings)
     try:
         summary = summarize(results, results.questions[0], claim.metric)
     except UserError as error:
         return _open(claim, str(error))
-    return Judged(claim, tuple(_difference(claim, summary, variant) for variant in claim.variants), summary.caveats)
+    evidence = tuple(_difference(claim, summary, variant) for variant in claim.variants)
+    return Judged(claim, evidence, summary.caveats, summary.question.settings)
 
 
 def _difference(claim: Claim, summary: Summary, name: str) -> Evidence:

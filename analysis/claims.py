@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,22 +14,24 @@ from analysis.tables.claims import claims_table
 from analysis.tables.collection import write_tables
 from analysis.tables.terminal import print_table
 from terminator.errors import UserError
-from terminator.ledger import default_root
+from terminator.ledger import Ledger, default_root
 from terminator.shipped import shipped
 
 EMBEDDED_DATA = "digits"
 
 
-def write_claims(root: Path, dataset: str = EMBEDDED_DATA, claims: Path | None = None) -> Path:
+def write_claims(
+    root: Path, dataset: str = EMBEDDED_DATA, claims: Path | None = None, sweep: str | None = None
+) -> Path:
     """Print the table of the claims in `claims` (default: sweeps/claims.yaml), and write it to
-    ROOT/reports/claims/DATASET/.
+    ROOT/reports/claims/DATASET/, of one `sweep` to ROOT/reports/claims/SWEEP/.
 
     Returns that folder. Raises UserError for a file that holds no claims.
     """
     read = read_claims(claims or shipped("sweeps") / "claims.yaml")
-    table = claims_table([judge(claim, root, dataset) for claim in read], dataset)
+    table = claims_table([judge(claim, root, dataset, sweep) for claim in read], dataset)
     print_table(table)
-    folder = root / "reports" / "claims" / dataset
+    folder = root / "reports" / "claims" / (sweep or dataset)
     write_tables([table], folder)
     print(f"Claims: {folder}")
     return folder
@@ -48,13 +51,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.overrides and not given.run:
         parser.error(f"{' '.join(given.overrides)}: overrides are for the runs of --run, which is not given")
     root = default_root(given.root)
-    code = 0
+    code, sweep = 0, None
     try:
         if given.run:
+            began = time.time()
             code = _run(
                 read_claims(given.claims or shipped("sweeps") / "claims.yaml"), root, given.data, given.overrides
             )
-        write_claims(root, given.data, given.claims)
+            # Who typed settings wants to see what came of them.
+            sweep = _newest(root, since=began) if given.overrides else None
+        write_claims(root, given.data, given.claims, sweep)
     except UserError as error:
         print(f"terminator: {error}", file=sys.stderr)
         sys.exit(2)
@@ -71,6 +77,11 @@ def _run(claims: Sequence[Claim], root: Path, dataset: str, overrides: Sequence[
             inspect = [sys.executable, "-m", "terminator.inspect", claim.ablation, "--variant", *claim.variants]
             subprocess.run([*inspect, "--root", str(root)], check=False)
     return code
+
+
+def _newest(root: Path, since: float) -> str | None:
+    """The newest sweep; None where it is older than `since`."""
+    return next((sweep.id for sweep in Ledger(root).sweeps() if sweep.created >= since), None)
 
 
 if __name__ == "__main__":

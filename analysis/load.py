@@ -25,7 +25,8 @@ def load(
     baseline: str | None = None,
 ) -> Results:
     """The results of `ablations` (default: all there are), a sweep each: `sweep` (its id or how it begins), else the
-    newest one that holds the ablation; with `dataset`, the newest one on each of these data sets.
+    newest one that holds the ablation, one with settings of its own (other than data and seeds) only where there is no
+    other; with `dataset`, that on each of these data sets.
 
     `root`: the output root; default: $TERMINATOR_ROOT, else ./outputs. `tracking_uri`: read this MLflow store or server
     instead, where `baseline` names another variant to compare with; `load_mlflow` can be told more. Raises UserError,

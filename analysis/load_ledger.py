@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.results import Question, Results, frames
+from analysis.settings import is_comparable, own_settings
 from terminator.errors import UserError
 from terminator.ledger import Ablation, Ledger, Run, Sweep
 
@@ -50,8 +51,13 @@ def load_ledger(root: Path, ablations: list[str] | None, sweep: str | None, data
 def _newest(
     ledger: Ledger, sweeps: Sequence[Sweep], name: str, datasets: list[str] | None, asked: list[str] | None
 ) -> list[tuple[Sweep, Ablation]]:
-    """The newest sweep with the ablation, or that on each of the data sets; on all of them if it was asked for."""
+    """The newest sweep with the ablation, or that on each of the data sets; on all of them if it was asked for.
+
+    Sweeps with settings of their own, other than data and seeds, come after those without: a trial run with one epoch
+    is not to stand where the results were.
+    """
     holding = [(sweep, ablation) for sweep in sweeps for ablation in sweep.ablations if ablation.name == name]
+    holding.sort(key=lambda each: not is_comparable(own_settings(each[0].command, each[0].base)))
     if datasets is None:
         return holding[:1]
     on: dict[str, tuple[Sweep, Ablation]] = {}

@@ -33,7 +33,8 @@ def write_report(
     tracking_uri: str | None = None,
     baseline: str | None = None,
 ) -> Path:
-    """Print the tables, then write them with the figures and the page into `out` (default: ROOT/reports/<names>/).
+    """Print the tables, then write them with the figures and the page into `out` (default: ROOT/reports/<names>/, of a
+    `sweep` with settings of its own ROOT/reports/<sweep>/).
 
     `ablations`, `sweep`, `dataset`, `tracking_uri`, `baseline`: as in `analysis.load`. `metric`: judge by this one
     instead of the ablation's own; `extra`: further metrics to show. Returns the page's file, `<out>/report.html`.
@@ -49,7 +50,10 @@ def write_report(
     for table in tables:
         if not table.repeats:
             print_table(table)
-    folder = Path(out) if out is not None else home / "reports" / _name(summaries, with_data=dataset is not None)
+    name = _name(summaries, with_data=dataset is not None)
+    if sweep is not None and summaries[0].question.settings:
+        name = summaries[0].question.sweep
+    folder = Path(out) if out is not None else home / "reports" / name
     write_tables(tables, folder / "tables")
     page = folder / "report.html"
     page.write_text(_page(results, summaries, tables, folder), "utf-8")
@@ -76,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m analysis.report", description="Tables, figures and one page.")
     parser.add_argument("ablations", nargs="*", metavar="ABLATION", help="default: all that have results")
     parser.add_argument("--root", help="output root (default: $TERMINATOR_ROOT, else ./outputs)")
-    parser.add_argument("--sweep", help="a sweep's id, or how it begins (default: the newest with the ablation)")
+    parser.add_argument("--sweep", help="a sweep's id, or how it begins (default: see docs/results.md)")
     parser.add_argument("--data", nargs="+", metavar="DATASET", help="the newest sweep on each of these data sets")
     parser.add_argument("--metric", help="judge by this metric (default: the ablation's own)")
     parser.add_argument("--extra", nargs="+", default=[], metavar="METRIC", help="further metrics to show")

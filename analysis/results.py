@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from analysis.settings import own_settings
+
 Words = str | Sequence[str]
 
 RUN_COLUMNS = (
@@ -37,6 +39,16 @@ class Question:
     command: tuple[str, ...] = ()
     base: tuple[str, ...] = ()
     tracking_uri: str | None = None
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """What its sweep was typed with that results depend on."""
+        return own_settings(self.command, self.base)
+
+    @property
+    def settings_note(self) -> str:
+        """The settings as a note under a table; empty without any."""
+        return f"Settings of this sweep ({self.sweep}): {' '.join(self.settings)}." if self.settings else ""
 
 
 @dataclass(frozen=True)

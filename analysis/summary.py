@@ -79,7 +79,7 @@ class VariantSummary:
 class Summary:
     """The baseline first, then the variants by their difference, the worst first; twins follow their variants.
 
-    `commits`, `codes`: those of the runs, commits as they are quoted; `caveats`: what all tables and figures must say.
+    `commits`, `codes`: those of the runs, commits as they are quoted; `caveats`: what must be said of the runs.
     """
 
     question: Question
@@ -97,6 +97,11 @@ class Summary:
     def baseline(self) -> VariantSummary:
         """What the others are compared with."""
         return self.variants[0]
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What all tables and figures must say: the sweep's own settings, and the caveats."""
+        return (*filter(None, [self.question.settings_note]), *self.caveats)
 
     def half_widths(self) -> list[float]:
         """How uncertain the differences are: half of each 95 % interval."""

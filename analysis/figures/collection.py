@@ -44,7 +44,7 @@ def draw_figures(results: Results, summary: Summary, folder: Path, label: str) -
     for name, figure, caption in _figures(results, summary):
         if figure is not None:
             png, pdf = save(figure, folder / f"{label}-{name}")
-            written.append(Drawn(png, pdf, " ".join([caption, *summary.caveats])))
+            written.append(Drawn(png, pdf, " ".join([caption, *summary.remarks])))
     return written
 
 

@@ -71,7 +71,8 @@ def name_cell(summary: Summary, variant: VariantSummary) -> Cell:
     shown = f"↳ {variant.name}" if variant.twin_of is not None else variant.name
     mark = "" if variant.same_code else " ‡"
     data = {"ablation": summary.question.name, "dataset": summary.dataset, "variant": variant.name}
-    return Cell(shown + mark, {**data, "twin_of": variant.twin_of, "caveats": " ".join(variant.caveats)})
+    said = {"settings": " ".join(summary.question.settings), "caveats": " ".join(variant.caveats)}
+    return Cell(shown + mark, {**data, "twin_of": variant.twin_of, **said})
 
 
 def metric_cell(summary: Summary, variant: VariantSummary, places: int) -> Cell:

@@ -33,10 +33,21 @@ def claims_table(judged: Sequence[Judged], dataset: str) -> Table:
         "A claim is supported if every variant is as expected, contradicted if one is surely not: at 5\u00a0%, after "
         "Holm's correction over all variants of the ablation. Differences are from its baseline, paired by seed, in "
         "its metric (accuracy in points).",
+        *_settings(judged),
         *dict.fromkeys(caveat for each in judged for caveat in each.caveats),
         *_notes(judged),
     )
     return Table("claims", f"The paper's claims, on {dataset}", columns, (Section("", rows),), notes)
+
+
+def _settings(judged: Sequence[Judged]) -> Iterator[str]:
+    """What the sweeps behind the claims were typed with; ablations with the same stand together."""
+    ablations: dict[str, list[str]] = {}
+    for each in judged:
+        ablations.setdefault(" ".join(each.settings), []).append(each.claim.ablation)
+    for settings, names in ablations.items():
+        if settings:
+            yield f"Settings of {', '.join(dict.fromkeys(names))}: {settings}."
 
 
 def _rows(judged: Judged, dataset: str) -> Iterator[tuple[Cell, ...]]:
@@ -48,6 +59,7 @@ def _rows(judged: Judged, dataset: str) -> Iterator[tuple[Cell, ...]]:
             "claim_finding": judged.finding.value,
             "ablation": claim.ablation,
             "data": dataset,
+            "settings": " ".join(judged.settings),
             "caveats": " ".join(judged.caveats),
         }
         yield (

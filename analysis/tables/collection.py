@@ -41,7 +41,7 @@ def build_tables(summaries: Sequence[Summary], extra: Sequence[str] = ()) -> lis
     for summary, label in zip(summaries, labels(summaries), strict=True):
         tables.append(replace(ablation_table([summary], extra), label=label, of=label))
         own = (build(summary, label) for build in OWN_TABLES)
-        tables += [replace(each, of=label, notes=(*each.notes, *summary.caveats)) for each in own if each is not None]
+        tables += [replace(each, of=label, notes=(*each.notes, *summary.remarks)) for each in own if each is not None]
     groups: dict[str, list[Summary]] = {}
     for summary in summaries:
         groups.setdefault(summary.question.name, []).append(summary)

@@ -12,7 +12,7 @@ from analysis.tables.table import TIE
 def notes(summaries: Sequence[Summary]) -> Iterator[str]:
     """The notes under a table, the general ones first."""
     yield from _method(summaries)
-    yield from dict.fromkeys(caveat for summary in summaries for caveat in summary.caveats)
+    yield from dict.fromkeys(remark for summary in summaries for remark in summary.remarks)
     yield from _provenance(summaries)
     for summary in summaries:
         yield from _gaps(summary, f"{summary.question.name}, " if len(summaries) > 1 else "")

@@ -87,6 +87,7 @@ def peers_table(summaries: Sequence[Summary]) -> Table | None:
     notes = (
         "Published numbers are copied, not measured here: other code, other training, some with the best epoch chosen "
         "on the test set.",
+        *filter(None, dict.fromkeys(summary.question.settings_note for summary in reversed(distinct.values()))),
         *dict.fromkeys(caveat for summary in distinct.values() for caveat in summary.baseline.caveats),
     )
     return Table("peers", "Beside published results", columns, sections, notes)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from terminator.config import RunConfig, to_plain
 from terminator.ledger import (
@@ -44,7 +45,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Invented:
-    """One ablation's invented results. `failed`: (variant, seed) → why; `pending`: (variant, seed) never begun."""
+    """One ablation's invented results. `failed`: (variant, seed) → why; `pending`: (variant, seed) never begun;
+    `typed`: overrides of the whole sweep."""
 
     rows: Sequence[Row]
     name: str = "branches"
@@ -59,16 +61,21 @@ class Invented:
     code: Code = COMMITTED
     log: str = "epoch 1: as invented\n"
     created: float = 1_790_000_000.0
+    typed: Sequence[str] = ()
 
     def write(self, root: Path) -> Ledger:
         """Write runs and sweep under `root`."""
         ledger = Ledger(root)
         provenance = Provenance(self.code, "", {"python": "3.11"})
+        pairs = [word.partition("=") for word in self.typed if not word.startswith("seed=")]
+        typed = {key: yaml.safe_load(value) for key, _, value in pairs}
         keyed = []
         for number, row in enumerate(self.rows):
             runs = {}
             for seed in self.seeds:
-                config = overridden(to_plain(RunConfig(seed=seed)), {"data.name": self.dataset, **row.overrides})
+                config = overridden(
+                    to_plain(RunConfig(seed=seed)), {"data.name": self.dataset, **typed, **row.overrides}
+                )
                 run = ledger.freeze(config, key_config=config, provenance=provenance)
                 runs[seed] = run_key(config, self.code.hash)
                 if run.result() is None:
@@ -77,8 +84,10 @@ class Invented:
         ablation = Ablation(
             self.name, self.question, self.rows[0].name, "test_accuracy", True, 0.005, list(self.seeds), keyed
         )
-        command = ["python", "-m", "terminator.run", "-m", f"ablation={self.name}", f"data={self.dataset}"]
-        base = [f"data={self.dataset}", "sweep.workers=2", "cluster=dev"]
+        command = [
+            "python", "-m", "terminator.run", "-m", f"ablation={self.name}", f"data={self.dataset}", *self.typed,
+        ]  # fmt: skip
+        base = [f"data={self.dataset}", "sweep.workers=2", "cluster=dev", *(f"{''.join(pair)}" for pair in pairs)]
         ledger.write_sweep(Sweep(sweep_id([ablation]), self.created, command, base, self.code, [ablation]))
         return ledger
 

@@ -1,0 +1,100 @@
+"""A trial run with other settings: said wherever its numbers are, and never in the place of the results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import analysis
+from analysis.claims import write_claims
+from analysis.report import main, write_report
+from analysis.settings import is_comparable, own_settings
+from tests.analysis.ledgers import branches
+
+TRIAL = ("training.epochs=1", "seed=0")
+SAID = "training.epochs=1 seed=0"
+
+
+def test_settings_are_what_results_depend_on() -> None:
+    base = [
+        "data=digits", "root=/tmp/x", "sweep.workers=2", "tracking.uri=x", "cluster=dev", "ablation.match=parameters",
+        "hydra/launcher=slurm", "machine.threads=1", "data.folder=/data", "+optimizer=sgd", "model.width=2",
+    ]  # fmt: skip
+    command = ["python", "-m", "terminator.run", "-m", "seed=0,1", *base]
+    assert own_settings(command, base) == ("+optimizer=sgd", "model.width=2", "seed=0,1")
+    assert own_settings([], ["data=sdigits"]) == ("data=sdigits",)
+    assert is_comparable(("data=sdigits", "seed=0,1"))
+    assert not is_comparable(("data=sdigits", "data.crop_padding=4"))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results, then a trial of the same ablation; of another ablation a trial alone."""
+    root = tmp_path_factory.mktemp("trial")
+    branches(2, created=1.0).write(root)
+    branches(2, created=2.0, typed=TRIAL, seeds=[0], epochs=1).write(root)
+    branches(1, created=3.0, name="gating", typed=TRIAL, seeds=[0], epochs=1).write(root)
+    return root
+
+
+def trial(root: Path) -> str:
+    return next(path.name for path in (root / "sweeps").glob("branches-*") if SAID.split()[0] in _text(path))
+
+
+def _text(sweep: Path) -> str:
+    return (sweep / "sweep.json").read_text("utf-8")
+
+
+def test_results_come_before_a_newer_trial(root: Path) -> None:
+    results = analysis.load(root)
+    assert {question.name: question.settings for question in results.questions} == {"branches": (), "gating": TRIAL}
+    assert analysis.load(root, "branches", dataset="digits").questions[0].settings == ()
+    assert analysis.load(root, "branches", sweep=trial(root)).questions[0].settings == TRIAL
+
+
+def test_more_seeds_are_no_trial(tmp_path: Path) -> None:
+    branches(1, created=1.0).write(tmp_path)
+    branches(1, created=2.0, typed=["seed=0,1,2,3"], seeds=range(4)).write(tmp_path)
+    (question,) = analysis.load(tmp_path).questions
+    assert question.settings == ("seed=0,1,2,3",)
+
+
+def test_the_report_of_a_trial_has_a_folder_of_its_own(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept = write_report(root, "branches")
+    assert kept.parent == root / "reports" / "branches"
+    before = kept.read_text("utf-8")
+    assert "Settings of this sweep" not in capsys.readouterr().out + before
+    page = write_report(root, sweep=trial(root))
+    assert page.parent == root / "reports" / trial(root)
+    assert kept.read_text("utf-8") == before
+    note = f"Settings of this sweep ({trial(root)}): {SAID}."
+    assert note in " ".join(capsys.readouterr().out.split())
+    assert f'<p class="caveat">{note}</p>' in page.read_text("utf-8")
+    tables = [path for path in (page.parent / "tables").iterdir() if path.suffix in (".md", ".tex")]
+    assert len(tables) == 6
+    assert all(note in path.read_text("utf-8").replace("\\", "") for path in tables)
+    assert SAID in (page.parent / "tables" / "branches.csv").read_text("utf-8")
+
+
+def test_other_data_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    branches(1).write(tmp_path)
+    branches(1, dataset="sdigits").write(tmp_path)
+    (sweep,) = analysis.load(tmp_path, dataset="sdigits").questions
+    main(["--root", str(tmp_path), "--sweep", sweep.sweep])
+    assert [path.name for path in (tmp_path / "reports").iterdir()] == [sweep.sweep]
+
+
+def test_claims_are_held_against_results_and_name_a_trial(root: Path, tmp_path: Path) -> None:
+    path = tmp_path / "claims.yaml"
+    path.write_text(
+        "- {claim: one, ablation: branches, variants: [no_gated], expect: worse}\n"
+        "- {claim: other, ablation: gating, variants: [no_gated], expect: worse}\n"
+        "- {claim: third, ablation: gating, variants: [full], expect: zero_mean}\n"
+    )
+    text = (write_claims(root, claims=path) / "claims.md").read_text("utf-8")
+    assert text.count(SAID) == 1
+    assert f"- Settings of gating: {SAID}." in text
+    folder = write_claims(root, claims=path, sweep=trial(root))
+    assert folder == root / "reports" / "claims" / trial(root)
+    assert f"- Settings of branches: {SAID}." in (folder / "claims.md").read_text("utf-8")
