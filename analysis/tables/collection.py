@@ -13,15 +13,15 @@ from analysis.tables.csv import comma_separated
 from analysis.tables.datasets import datasets_table
 from analysis.tables.details import details_table
 from analysis.tables.effects import effects_table
-from analysis.tables.html import html
 from analysis.tables.latex import latex
 from analysis.tables.markdown import markdown
 from analysis.tables.peers import peers_table
+from analysis.tables.standalone import standalone
 from analysis.tables.table import Table
 from terminator.errors import UserError
 
 OWN_TABLES = (effects_table, details_table, costs_table)
-FORMS = {".md": markdown, ".tex": latex, ".csv": comma_separated, ".html": html}
+FORMS = {".md": markdown, ".tex": latex, ".csv": comma_separated, ".html": standalone}
 
 
 def labels(summaries: Sequence[Summary]) -> list[str]:

@@ -71,8 +71,8 @@ def test_the_report_of_a_trial_has_a_folder_of_its_own(root: Path, capsys: pytes
     note = f"Settings of this sweep ({trial(root)}): {SAID}."
     assert note in " ".join(capsys.readouterr().out.split())
     assert f'<p class="caveat">{note}</p>' in page.read_text("utf-8")
-    tables = [path for path in (page.parent / "tables").iterdir() if path.suffix in (".md", ".tex")]
-    assert len(tables) == 6
+    tables = [path for path in (page.parent / "tables").iterdir() if path.suffix in (".md", ".tex", ".html")]
+    assert len(tables) == 9
     assert all(note in path.read_text("utf-8").replace("\\", "") for path in tables)
     assert SAID in (page.parent / "tables" / "branches.csv").read_text("utf-8")
 

@@ -20,6 +20,7 @@ from analysis.tables.csv import comma_separated
 from analysis.tables.html import html
 from analysis.tables.latex import latex
 from analysis.tables.markdown import markdown
+from analysis.tables.standalone import standalone
 from analysis.tables.table import Table
 from analysis.tables.terminal import print_table
 from terminator.errors import UserError
@@ -103,6 +104,14 @@ def test_html_escapes_and_sorts(table: Table) -> None:
     sorts = [float(str(attrs["data-sort"])) for tag, attrs in found if tag == "td" and "data-sort" in attrs]
     assert 100_000.0 in sorts
     assert [attrs.get("class") for tag, attrs in found if tag == "td"].count("number best") == 1
+
+
+def test_the_html_file_is_a_page_with_its_notes(table: Table) -> None:
+    text = standalone(replace(table, notes=(*table.notes, HOSTILE)))
+    assert html(table) in text
+    assert "<script>" not in text
+    assert text.count("<li>") == len(table.notes) + 1
+    assert "table { border-collapse: collapse;" in text
 
 
 def test_terminal(table: Table) -> None:
