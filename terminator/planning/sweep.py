@@ -16,6 +16,7 @@ from terminator.counting import counted
 from terminator.ledger import Ledger, Provenance, RunState, Sweep, provenance
 from terminator.planning.compose import CommandLine, Composer, read_command_line
 from terminator.planning.local import cores, default_workers, run_here
+from terminator.planning.notes import notes
 from terminator.planning.plan import Plan, plan, plan_choices
 from terminator.planning.show import show_plan
 from terminator.planning.variants import to_words
@@ -39,7 +40,11 @@ def run_sweep(hydra_context: HydraContext, task: TaskFunction, master: DictConfi
     if settings.sweep.plan:
         for each, sweep in zip(plans, sweeps, strict=True):
             show_plan(Console(), each, sweep, ledger)
-    elif (profile := _cluster_profile(settings, master, launcher)) is not None:
+        return
+    for planned in (ablation for each in plans for ablation in each.ablations):
+        for note in notes(planned):
+            print(f"terminator: ablation={planned.name}: {note}", file=sys.stderr)
+    if (profile := _cluster_profile(settings, master, launcher)) is not None:
         _run_on_cluster(settings, ledger, plans, sweeps, origin, profile)
     elif launcher == BASIC:
         _run_here(settings, ledger, plans, sweeps, origin)

@@ -1,0 +1,30 @@
+"""What must be said of a plan beside its numbers."""
+
+from __future__ import annotations
+
+from terminator.planning.matching import miss, obstacle, spent
+from terminator.planning.plan import PlannedAblation
+
+NEAR = 0.05  # a twin within 5 % of its budget is its size
+
+
+def notes(planned: PlannedAblation) -> list[str]:
+    """Lines on the twins that miss their budget."""
+    match = planned.settings.match
+    if match is None:
+        return []
+    baseline = planned.variants[0]
+    lines = []
+    for each in planned.variants:
+        if each.variant.twin_of and abs(off := miss(each.config, baseline.cost, match)) > NEAR:
+            budget = f"{spent(baseline.cost, match):,} {match.value} of {baseline.variant.name}"
+            why = obstacle(each.config, baseline.cost, match)
+            lines.append(f"{each.variant.name} misses the {budget} by {signed_percent(off)}: {why}.")
+    return lines
+
+
+def signed_percent(share: float) -> str:
+    """`−82 %`, `+5 %`, `0 %`."""
+    percent = round(100 * share)
+    sign = "+" if percent > 0 else "−" if percent < 0 else ""
+    return f"{sign}{abs(percent)} %"
