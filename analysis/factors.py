@@ -24,22 +24,28 @@ def numeric_axis(runs: pd.DataFrame, baseline: str) -> Axis | None:
     keys = {tuple(given or {}) for given in own.loc[own["variant"] != baseline, "factors"]}
     if len(keys) != 1 or len(key := keys.pop()) != 1:
         return None
-    values = {str(name): _at(config, key[0]) for name, config in zip(own["variant"], own["config"], strict=True)}
+    values = {str(name): _number(config, key[0]) for name, config in zip(own["variant"], own["config"], strict=True)}
     if any(value is None for value in values.values()):
         return None
     return Axis(key[0], {name: value for name, value in values.items() if value is not None})
 
 
-def _at(config: object, key: str) -> float | None:
-    """The number at a dotted key."""
+def _number(config: object, key: str) -> float | None:
+    value = _at(config, key)
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _at(config: object, key: str) -> object:
+    """What stands at a dotted key; None where there is none."""
     for part in key.split("."):
         config = config.get(part) if isinstance(config, Mapping) else None
-    return float(config) if isinstance(config, (int, float)) and not isinstance(config, bool) else None
+    return config
 
 
 @dataclass(frozen=True)
 class Crossing:
-    """`cells`: the levels of `factors`, in their order → the variant's name. `reference`: the baseline's cell."""
+    """`cells`: the levels of `factors`, in their order → the variant's name. `reference`: the cell whose levels effects
+    are changes from."""
 
     factors: tuple[str, ...]
     cells: Mapping[Cell, str]
@@ -47,14 +53,23 @@ class Crossing:
 
 
 def crossing(runs: pd.DataFrame, baseline: str) -> Crossing | None:
-    """The crossing of an ablation whose variants, twins apart, all have the same factors; None with fewer than two."""
+    """The crossing of the variants, twins apart, that have several factors, all of them the same; None without any.
+
+    It need not hold the baseline: where that has a level that was not crossed, the reference is the first level.
+    """
     own = runs[runs["twin_of"].isna()]
-    factors = {str(name): dict(given or {}) for name, given in zip(own["variant"], own["factors"], strict=True)}
-    axes = tuple(factors.get(baseline, {}))
-    if len(axes) < 2 or any(set(given) != set(axes) for given in factors.values()):
+    given = {str(name): dict(levels or {}) for name, levels in zip(own["variant"], own["factors"], strict=True)}
+    crossed = {name: levels for name, levels in given.items() if len(levels) > 1}
+    axes = next(map(tuple, crossed.values()), ())
+    if not axes or any(set(levels) != set(axes) for levels in crossed.values()):
         return None
-    cells = {tuple(_word(given[axis]) for axis in axes): name for name, given in factors.items()}
-    reference = tuple(_word(factors[baseline][axis]) for axis in axes)
+    cells = {tuple(_word(levels[axis]) for axis in axes): name for name, levels in crossed.items()}
+    along = [list(dict.fromkeys(levels)) for levels in zip(*cells, strict=True)]
+    if all(len(levels) == len(cells) for levels in along):  # no level comes twice: side by side, not crossed
+        return None
+    config = next(iter(own.loc[own["variant"] == baseline, "config"]), None)
+    usual = [_word(given.get(baseline, {}).get(axis, _at(config, axis))) for axis in axes]
+    reference = tuple(each if each in levels else levels[0] for each, levels in zip(usual, along, strict=True))
     return Crossing(tuple(axis.rpartition(".")[2] for axis in axes), cells, reference)
 
 

@@ -11,17 +11,11 @@ from terminator.errors import UserError
 
 
 def effects_table(summary: Summary, label: str) -> Table | None:
-    """A row for each effect of leaving the baseline's level; None where nothing is crossed or cells are missing."""
+    """A row for each effect of leaving the reference level; None where nothing is crossed or cells are missing."""
     crossed = summary.crossing
-    if crossed is None:
+    if crossed is None or why_no_effects(summary):
         return None
-    values = {variant.name: variant.values for variant in summary.variants}
-    try:
-        found = effects(
-            {cell: values[name] for cell, name in crossed.cells.items()}, crossed.factors, crossed.reference
-        )
-    except UserError:
-        return None
+    found = _effects(summary, crossed)
     places = decimals([(e.interval.high - e.interval.low) / 2 for e in found if e.interval])
     points = f" ({summary.metric.points})" if summary.metric.points else ""
     columns = (
@@ -31,13 +25,37 @@ def effects_table(summary: Summary, label: str) -> Table | None:
         Column("Seeds"),
     )
     notes = (
-        f"Main effect: the change from the level of {summary.baseline.name}, averaged over the other factors' levels. "
+        f"Main effect: the change from {_reference(summary, crossed)}, averaged over the other factors' levels. "
         "Interaction (×): by how much the first change does more beside the second than without it. "
         "Each from one contrast a seed, with its 95\u00a0% t interval; p: paired t-test, Holm over all effects.",
     )
     rows = tuple(_row(summary, crossed, effect, places) for effect in found)
     title = f"{summary.question.name}: main effects and interactions ({summary.dataset})"
     return Table(f"{label}-effects", title, columns, (Section("", rows),), notes)
+
+
+def why_no_effects(summary: Summary) -> str:
+    """Why an ablation that crosses factors gets no effects; empty where it does, or crosses none."""
+    if summary.crossing is None:
+        return ""
+    try:
+        _effects(summary, summary.crossing)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def _effects(summary: Summary, crossed: Crossing) -> list[Effect]:
+    values = {variant.name: variant.values for variant in summary.variants}
+    return effects({cell: values[name] for cell, name in crossed.cells.items()}, crossed.factors, crossed.reference)
+
+
+def _reference(summary: Summary, crossed: Crossing) -> str:
+    baseline = summary.baseline.name
+    if baseline in crossed.cells.values():
+        return f"the level of {baseline}"
+    levels = ", ".join(f"{factor}={level}" for factor, level in zip(crossed.factors, crossed.reference, strict=True))
+    return f"{levels} ({baseline} is none of the crossed cells)"
 
 
 def _row(summary: Summary, crossed: Crossing, effect: Effect, places: int) -> tuple[Cell, ...]:

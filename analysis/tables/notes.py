@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from analysis.digits import number
 from analysis.summary import Summary
+from analysis.tables.effects import why_no_effects
 from analysis.tables.table import TIE
 
 
@@ -14,6 +15,8 @@ def notes(summaries: Sequence[Summary]) -> Iterator[str]:
     yield from _method(summaries)
     yield from dict.fromkeys(remark for summary in summaries for remark in summary.remarks)
     yield from _provenance(summaries)
+    for why in filter(None, map(why_no_effects, summaries)):
+        yield f"No main effects and interactions: {why}."
     for summary in summaries:
         yield from _gaps(summary, f"{summary.question.name}, " if len(summaries) > 1 else "")
 
