@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from terminator.planning.matching import miss, obstacle, spent
 from terminator.planning.plan import PlannedAblation
+from terminator.planning.same import same_runs
 
 NEAR = 0.05  # a twin within 5 % of its budget is its size
 
 
 def notes(planned: PlannedAblation) -> list[str]:
-    """Lines on the twins that miss their budget."""
+    """Lines on variants that are the same network, and on twins that miss their budget."""
+    same = [
+        f"{' and '.join(names)} are the same network: their words come to equal channels and settings."
+        for names in same_runs(planned.variants)
+    ]
+    return [*same, *_far_twins(planned)]
+
+
+def _far_twins(planned: PlannedAblation) -> list[str]:
     match = planned.settings.match
     if match is None:
         return []

@@ -36,7 +36,7 @@ def test_a_twin_at_the_searchs_bound_is_told(composer: Composer) -> None:
 
 def test_a_twin_between_two_steps_is_told(composer: Composer) -> None:
     planned = _planned(composer, *SMALL, "ablation.match=flops", "ablation.one_at_a_time={model.depth:[2]}")
-    [note] = notes(planned)
+    *_, note = notes(planned)
     assert note.startswith("depth=2@flops misses the ")
     assert note.endswith(" %: channels come in steps of 12, at least 12.")
 
@@ -45,7 +45,7 @@ def test_a_twin_that_is_near_needs_no_word(composer: Composer) -> None:
     words = ["ablation.match=parameters", "ablation.one_at_a_time={model.omega_0:[3.0]}"]
     planned = _planned(composer, *words, ablation="omega_0")
     assert any(each.variant.twin_of for each in planned.variants)
-    assert notes(planned) == []
+    assert not any("misses" in note for note in notes(planned))
 
 
 def test_without_twins_there_is_nothing_to_say(composer: Composer) -> None:
