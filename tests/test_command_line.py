@@ -191,6 +191,11 @@ def test_a_plan_runs_nothing(folder: Path) -> None:
     assert sorted(folder.rglob("*")) == before
 
 
+def test_the_values_of_an_ablations_axis_can_be_typed(folder: Path) -> None:
+    code, said = _run(folder, "-m", "ablation=width", "ablation.one_at_a_time={model.width:[4.0]}", "sweep.plan=true")
+    assert (code, "width=4.0" in said, "width=2.0" in said) == (0, True, False), said
+
+
 @pytest.mark.parametrize("damage", [b"", b"{", b"\x80\x02broken"])
 def test_a_damaged_result_is_named_set_aside_and_run_again(folder: Path, damage: bytes) -> None:
     words = [*SMALL, "seed=0", "tracking.enabled=false"]

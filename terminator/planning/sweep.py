@@ -30,7 +30,8 @@ def run_sweep(hydra_context: HydraContext, task: TaskFunction, master: DictConfi
     """Carry the command out. Exits with 1 if a run has no result at the end, 130 after an interruption."""
     line = read_command_line(hydra_context.config_loader, arguments)
     composer = Composer(hydra_context.config_loader, master)
-    settings = composer.settings(line.base)
+    first = [f"ablation={name}" for name in line.ablations[:1]]  # what the words change must be there
+    settings = composer.settings([*line.base, *first])
     plans = _plans(composer, line)
     origin = provenance()
     command = ["python", "-m", "terminator.run", "-m", *arguments]
