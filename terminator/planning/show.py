@@ -6,6 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from terminator.config import to_plain
 from terminator.counting import counted
 from terminator.ledger import Ledger, RunState, Sweep
 from terminator.planning.matching import miss
@@ -56,8 +57,8 @@ def _off(planned: PlannedAblation, each: PlannedVariant) -> str:
 def _print_power(console: Console, planned: PlannedAblation, ledger: Ledger) -> None:
     from analysis.power_note import power_note  # scipy takes a second to import, and only plans need it
 
-    dataset = planned.variants[0].config.data.name.value
     variants = len(planned.variants) - 1
     if variants:
         seeds = len(planned.settings.seeds)
-        console.print(power_note(ledger.root, planned.name, dataset=dataset, seeds=seeds, variants=variants))
+        config = to_plain(planned.variants[0].config)
+        console.print(power_note(ledger.root, planned.name, config=config, seeds=seeds, variants=variants))

@@ -1,39 +1,74 @@
 from __future__ import annotations
 
-from math import sqrt
+from collections.abc import Mapping
+from math import log, sqrt
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import analysis
-from analysis.power_note import pooled_spread, power_note
+from analysis.power_note import median_spread, power_note
+from analysis.statistics.paired import Pairs
 from analysis.statistics.power import difference_power
 from analysis.summary import summarize
-from tests.analysis.ledgers import branches
+from terminator.config import RunConfig, to_plain
+from tests.analysis.ledgers import branches, overridden
+
+CONFIG: Mapping[str, Any] = to_plain(RunConfig())
+
+
+def note(root: Path, ablation: str = "branches", config: Mapping[str, Any] = CONFIG) -> str:
+    return power_note(root, ablation, config=config, seeds=5, variants=1)
+
+
+def number_after(words: str, text: str) -> float:
+    return float(text.partition(words)[2].split()[0])
 
 
 def test_without_results_it_speaks_of_the_spread(tmp_path: Path) -> None:
-    note = power_note(tmp_path, "branches", dataset="digits", seeds=3, variants=10)
-    assert note.startswith("Power: 3 seeds and 10 variants show differences from about 10.4 times their spread")
-    assert note.endswith("no results on digits yet say how large that is.")
+    said = power_note(tmp_path, "branches", config=CONFIG, seeds=3, variants=10)
+    assert said.startswith("Power: 3 seeds and 10 variants show differences from about 10.4 times their spread")
+    assert said.endswith("no results with these settings yet say how large that is.")
 
 
-def test_with_results_it_names_the_difference(tmp_path: Path) -> None:
+def test_the_median_of_spreads_by_hand() -> None:
+    # Of three seeds, a sample variance is below ln 2 times the true one in half the cases (chi squared, two degrees).
+    one = Pairs((0, 1, 2), np.array([-1.0, 0.0, 1.0]))
+    assert median_spread([one, one]) == pytest.approx(1 / sqrt(log(2)))
+    three = [Pairs((0, 1, 2), np.array([-size, 0.0, size])) for size in (1.0, 2.0, 30.0)]
+    assert median_spread(three) == pytest.approx(2 / sqrt(log(2)))
+    assert median_spread([]) is None
+    assert median_spread([one]) is None  # two degrees of freedom
+
+
+def test_with_results_it_names_the_difference_and_their_sweep(tmp_path: Path) -> None:
     branches(3).write(tmp_path)
     results = analysis.load(tmp_path)
     summary = summarize(results, results.questions[0])
-    spread = pooled_spread([summary])
+    spread = median_spread([variant.comparison.pairs for variant in summary.variants if variant.comparison])
     assert spread is not None
-    # Three variants of as many pairs weigh alike.
-    variances = [variant.comparison.pairs.spread**2 for variant in summary.variants if variant.comparison]
-    assert spread == pytest.approx(sqrt(sum(variances) / 3))
     for ablation in ("branches", "gating"):
-        note = power_note(tmp_path, ablation, dataset="digits", seeds=5, variants=1)
-        words = note.split()
-        shown = float(words[words.index("about") + 1])
+        said = note(tmp_path, ablation)
+        shown = number_after("from about ", said)
         assert difference_power(5, shown, spread, 0.05) == pytest.approx(0.8, abs=0.05)
-        assert note.endswith("seen in branches on digits.")
+        assert number_after("with a spread of ", said) == pytest.approx(spread, abs=0.006)
+        assert said.endswith(f": the median of 3 variants of {summary.question.sweep}.")
+
+
+def test_other_settings_say_nothing_of_the_spread(tmp_path: Path) -> None:
+    branches(3, created=1.0).write(tmp_path)
+    said = note(tmp_path)
+    branches(3, created=2.0, typed=["training.epochs=1"], spread=0.05).write(tmp_path)
+    branches(3, created=3.0, name="gating", typed=["training.batch_size=7"], spread=0.05).write(tmp_path)
+    assert note(tmp_path) == said
+    trial = overridden(to_plain(RunConfig()), {"training.epochs": 1})
+    assert number_after("with a spread of ", note(tmp_path, config=trial)) > 1
+    fresh = overridden(to_plain(RunConfig()), {"optimizer.learning_rate": 0.5})
+    assert "no results with these settings" in note(tmp_path, config=fresh)
 
 
 def test_one_seed(tmp_path: Path) -> None:
-    assert "one seed has no spread" in power_note(tmp_path, "branches", dataset="digits", seeds=1, variants=3)
+    said = power_note(tmp_path, "branches", config=CONFIG, seeds=1, variants=3)
+    assert "one seed has no spread" in said
