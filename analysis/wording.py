@@ -12,7 +12,7 @@ NAMED_PARTS = 3
 
 
 def verdict_words(variant: VariantSummary) -> str:
-    """A row's verdict: "part helps", "change hurts", "no effect", "undecided: +4 seeds"."""
+    """A row's verdict: "part helps", "change hurts", "no effect", "undecided: about +4 seeds"."""
     if variant.comparison is None:
         return "baseline"
     if not variant.values:
@@ -22,7 +22,7 @@ def verdict_words(variant: VariantSummary) -> str:
         return "no effect"
     if judgement.verdict is Verdict.undecided:
         more = judgement.more_seeds
-        return "undecided" if more is None else f"undecided: +{counted(more, 'seed')}"
+        return "undecided" if more is None else f"undecided: about +{counted(more, 'seed')}"
     if variant.change.kind is Kind.replacement:
         return "change helps" if judgement.verdict is Verdict.better else "change hurts"
     # A part that was taken away helps where doing without it is worse.

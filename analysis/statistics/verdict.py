@@ -22,7 +22,11 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict, the seeds still needed where it is undecided and that can be said, and a note where one is due."""
+    """A verdict, about how many seeds are still needed where it is undecided and that can be said, and a note where one
+    is due.
+
+    `more_seeds` has one significant digit: the spread that it comes from is known no better.
+    """
 
     verdict: Verdict
     more_seeds: int | None = None
@@ -59,7 +63,11 @@ def judge(
     )
     if needed is None:
         return Judgement(Verdict.undecided, note=f"over {MOST_SEEDS:,} seeds needed")
-    return Judgement(Verdict.undecided, more_seeds=needed - pairs.n)
+    return Judgement(Verdict.undecided, more_seeds=_roughly(needed - pairs.n))
+
+
+def _roughly(count: int) -> int:
+    return round(count, 1 - len(str(count)))
 
 
 def _no_spread(pairs: Pairs) -> str:

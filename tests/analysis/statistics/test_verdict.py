@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from analysis.statistics.comparison import Comparison, compare
+from analysis.statistics.power import seeds_to_decide
 from analysis.statistics.verdict import Verdict
 
 SEEDS = range(6)
@@ -37,6 +38,15 @@ def test_undecided_says_how_many_more_seeds() -> None:
     assert judgement.verdict is Verdict.undecided
     assert judgement.more_seeds is not None
     assert 1 <= judgement.more_seeds <= 60
+
+
+@pytest.mark.parametrize(("wiggle", "exact", "said"), [(12, 13, 10), (20, 41, 40), (30, 98, 100), (90, 908, 900)])
+def test_more_seeds_have_one_digit(wiggle: float, exact: int, said: int) -> None:
+    pairs = only(shifted(0.006, wiggle=wiggle)).pairs
+    needed = seeds_to_decide(pairs.mean, pairs.spread, 0.005, fewest=pairs.n + 1, alpha=0.05)
+    assert needed is not None
+    assert needed - pairs.n == exact
+    assert only(shifted(0.006, wiggle=wiggle)).judgement.more_seeds == said
 
 
 def test_undecided_beyond_a_thousand_seeds() -> None:

@@ -119,7 +119,7 @@ def test_terminal(table: Table) -> None:
     print_table(table, console)
     text = console.export_text()
     assert HOSTILE in text
-    assert "undecided: +" in text
+    assert "undecided: about +" in text
     assert "\x1b" not in text
 
 
