@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,19 +60,26 @@ class Ledger:
         return (Run(folder) for folder in _folders(self.root / "runs"))
 
     def write_sweep(self, sweep: Sweep) -> Path:
-        """Write the plan, over one of the same id. Returns the file. Raises UserError if the root can't be written."""
-        folder = self._folder(self.sweep_folder(sweep))
-        files.write(folder / "sweep.json", files.dumps(sweep.plain()))
-        return folder / "sweep.json"
+        """Write the plan, over one of the same id, which it continues: it keeps the time of its first call.
+
+        Returns the file. Raises UserError if the root can't be written.
+        """
+        path = self._folder(self.sweep_folder(sweep)) / "sweep.json"
+        if (before := files.read(path, Sweep.parse)) is not None:
+            sweep = replace(sweep, created=before.created, called=sweep.called or sweep.created)
+        files.write(path, files.dumps(sweep.plain()))
+        return path
 
     def sweep_folder(self, sweep: Sweep) -> Path:
         """Where the sweep's own files are."""
         return self.root / "sweeps" / sweep.id
 
     def sweeps(self) -> list[Sweep]:
-        """Every sweep, newest first."""
+        """Every sweep, the last called first."""
         read = (files.read(folder / "sweep.json", Sweep.parse) for folder in _folders(self.root / "sweeps"))
-        return sorted((sweep for sweep in read if sweep is not None), key=lambda sweep: -sweep.created)
+        return sorted(
+            (sweep for sweep in read if sweep is not None), key=lambda sweep: -(sweep.called or sweep.created)
+        )
 
     def sweep(self, word: str) -> Sweep:
         """The sweep of that id, else the newest with an ablation of that name, else the one whose id begins so.

@@ -49,8 +49,9 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Sweep:
-    """What one command planned. `base`: the overrides that all runs have in common. `created`: seconds since 1970.
+    """What one command planned. `base`: the overrides that all runs have in common.
 
+    `created`: when it was first typed, in seconds since 1970; `called`: when last, None if it was typed once.
     `tracked`: whether MLflow hears of it; `tracking_uri`: where MLflow is, None for ROOT/mlflow.db.
     """
 
@@ -62,6 +63,7 @@ class Sweep:
     ablations: Sequence[Ablation]
     tracking_uri: str | None = None
     tracked: bool = True
+    called: float | None = None
 
     def cells(self) -> Iterator[Cell]:
         """Every place of the plan, in its order."""
@@ -90,6 +92,7 @@ class Sweep:
             ablations=[_ablation(each) for each in plain["ablations"]],
             tracking_uri=plain.get("tracking_uri"),
             tracked=plain.get("tracked", True),
+            called=plain.get("called"),
         )
 
 

@@ -12,12 +12,13 @@ from rich.console import Console
 from terminator.counting import counted
 from terminator.errors import UserError
 from terminator.ledger import Ledger, RunState, Sweep, default_root
-from terminator.sweeps.find import find_run, find_sweep
+from terminator.sweeps.find import find_run, find_sweep, no_sweeps
 from terminator.sweeps.scheduler import scheduler_of
 from terminator.sweeps.show import counts, rows, run_table, sweep_table
 from terminator.sweeps.watch import watch
 from terminator.tracking import LiveSync, checked_uri, follow, sync
 
+NAMES = "its id, how that begins, or an ablation"
 WIDTH_OF_A_PIPE = 200  # where nobody's terminal says how wide a line may be
 
 
@@ -54,6 +55,9 @@ def _parser() -> _Parser:
         sub.set_defaults(command=command)
         return sub
 
+    def named(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--sweep", dest="named", metavar="SWEEP", help="the same, as an option")
+
     add("list", _list, "all sweeps, newest first")
     for sub in (
         add("status", _status, "every run of a sweep"),
@@ -61,15 +65,18 @@ def _parser() -> _Parser:
         add("retry", _retry, "run again what has no result"),
         add("cancel", _cancel, "stop what runs or waits"),
     ):
-        sub.add_argument("sweep", nargs="?", help="its id, how that begins, or an ablation; default: the newest")
+        sub.add_argument("sweep", nargs="?", help=f"{NAMES}; default: the newest")
+        named(sub)
     syncing = add("sync", _sync, "bring MLflow up to date")
-    syncing.add_argument("sweep", nargs="*", help="sweeps; default: all")
+    syncing.add_argument("sweep", nargs="*", help=f"each {NAMES}; default: all")
+    syncing.add_argument("--sweep", dest="named", action="append", default=[], metavar="SWEEP", help="the same")
     syncing.add_argument("--uri", help="MLflow's tracking URI; default: each sweep's own, or ROOT/mlflow.db")
     syncing.add_argument("--run", action="append", default=[], metavar="RUN", help="this run only; may be repeated")
     syncing.add_argument("--follow", action="store_true", help="again and again, until standard input ends")
     logs = add("logs", _logs, "a run's log")
+    logs.add_argument("sweep", nargs="?", help=f"{NAMES}; default: the newest that has VARIANT/SEED")
     logs.add_argument("run", help="VARIANT/SEED, or how a run key begins")
-    logs.add_argument("--sweep", help="where to look for VARIANT/SEED; default: the newest sweep that has it")
+    named(logs)
     logs.add_argument("--tail", type=int, metavar="N", help="the last N lines only")
     return parser
 
@@ -79,13 +86,22 @@ def _console() -> Console:
     return console if console.is_terminal else Console(width=WIDTH_OF_A_PIPE)
 
 
+def _word(arguments: argparse.Namespace) -> str | None:
+    """The sweep's name, given as a plain word or as an option."""
+    word: str | None = arguments.named or arguments.sweep
+    return word
+
+
 def _list(ledger: Ledger, arguments: argparse.Namespace) -> int:
-    _console().print(sweep_table(ledger))
+    if ledger.sweeps():
+        _console().print(sweep_table(ledger))
+    else:
+        print(no_sweeps(ledger))
     return 0
 
 
 def _status(ledger: Ledger, arguments: argparse.Namespace) -> int:
-    sweep = find_sweep(ledger, arguments.sweep)
+    sweep = find_sweep(ledger, _word(arguments))
     scheduler = scheduler_of(ledger, sweep)
     scheduler.refresh()
     _console().print(run_table(ledger, sweep, rows(ledger, sweep, scheduler)))
@@ -93,7 +109,7 @@ def _status(ledger: Ledger, arguments: argparse.Namespace) -> int:
 
 
 def _watch(ledger: Ledger, arguments: argparse.Namespace) -> int:
-    sweep = find_sweep(ledger, arguments.sweep)
+    sweep = find_sweep(ledger, _word(arguments))
     follower = LiveSync(ledger, [sweep], None) if sweep.tracked else None
     found = watch(_console(), ledger, sweep, scheduler_of(ledger, sweep))
     _console().print(run_table(ledger, sweep, found))
@@ -103,7 +119,7 @@ def _watch(ledger: Ledger, arguments: argparse.Namespace) -> int:
 
 
 def _retry(ledger: Ledger, arguments: argparse.Namespace) -> int:
-    sweep = find_sweep(ledger, arguments.sweep)
+    sweep = find_sweep(ledger, _word(arguments))
     scheduler = scheduler_of(ledger, sweep)
     scheduler.refresh()
     again = [row for row in rows(ledger, sweep, scheduler) if row.over and row.state != RunState.done.value]
@@ -112,7 +128,7 @@ def _retry(ledger: Ledger, arguments: argparse.Namespace) -> int:
 
 
 def _cancel(ledger: Ledger, arguments: argparse.Namespace) -> int:
-    sweep = find_sweep(ledger, arguments.sweep)
+    sweep = find_sweep(ledger, _word(arguments))
     scheduler = scheduler_of(ledger, sweep)
     going = [row.run for row in rows(ledger, sweep, scheduler) if not row.over]
     print(f"{sweep.id}: {counted(scheduler.cancel(going), 'run')} stopped")
@@ -121,7 +137,7 @@ def _cancel(ledger: Ledger, arguments: argparse.Namespace) -> int:
 
 def _sync(ledger: Ledger, arguments: argparse.Namespace) -> int:
     uri = checked_uri(arguments.uri)
-    sweeps = [ledger.sweep(word) for word in arguments.sweep] or None
+    sweeps = [ledger.sweep(word) for word in [*arguments.sweep, *arguments.named]] or None
     if not arguments.follow:  # whoever started a follower looks after the sweep
         _refresh(ledger, sweeps or ledger.sweeps())
     runs = [find_run(ledger, sweeps or ledger.sweeps(), word).key for word in arguments.run]
@@ -142,7 +158,8 @@ def _refresh(ledger: Ledger, sweeps: Iterable[Sweep]) -> None:
 
 
 def _logs(ledger: Ledger, arguments: argparse.Namespace) -> int:
-    sweeps = ledger.sweeps() if arguments.sweep is None else [ledger.sweep(arguments.sweep)]
+    word = _word(arguments)
+    sweeps = ledger.sweeps() if word is None else [ledger.sweep(word)]
     run = find_run(ledger, sweeps, arguments.run)
     path = run.log_path()
     if path is None:

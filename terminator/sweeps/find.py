@@ -14,8 +14,13 @@ def find_sweep(ledger: Ledger, word: str | None) -> Sweep:
         return ledger.sweep(word)
     sweeps = ledger.sweeps()
     if not sweeps:
-        raise UserError(f"root={ledger.root}: there are no sweeps here; give the right --root")
+        raise UserError(no_sweeps(ledger))
     return sweeps[0]
+
+
+def no_sweeps(ledger: Ledger) -> str:
+    """What to say of a root without any."""
+    return f"no sweeps in {ledger.root}; --root or TERMINATOR_ROOT names another"
 
 
 def find_run(ledger: Ledger, sweeps: Sequence[Sweep], word: str) -> Run:

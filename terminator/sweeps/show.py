@@ -14,6 +14,7 @@ from terminator.ledger import Ledger, Run, RunState, Status, Sweep
 from terminator.sweeps.scheduler import Scheduler, scheduler_of
 
 QUEUED = "queued"
+SHOWN_ELSEWHERE = ("data=", "root=", "sweep.", "tracking.", "machine.", "cluster")
 STYLES = {"done": "green", "running": "cyan", "failed": "bold red", "preempted": "yellow", "interrupted": "yellow"}
 
 
@@ -77,13 +78,35 @@ def counts(states: Iterable[str]) -> str:
 
 
 def sweep_table(ledger: Ledger) -> Table:
-    """All sweeps, newest first."""
-    table = Table("sweep", "started", "runs", "states", title=str(ledger.root), title_justify="left")
+    """All sweeps, the last called first."""
+    columns = ("sweep", "data", "settings", "started", "runs", "states")
+    table = Table(*columns, title=str(ledger.root), title_justify="left")
     for sweep in ledger.sweeps():
         found = rows(ledger, sweep, scheduler_of(ledger, sweep))
         started = datetime.fromtimestamp(sweep.created).strftime("%Y-%m-%d %H:%M")
-        table.add_row(Text(sweep.id), started, str(len(found)), counts(row.state for row in found))
+        table.add_row(
+            Text(sweep.id),
+            ", ".join(_data(sweep, found)),
+            Text(" ".join(_settings(sweep))),
+            started,
+            str(len(found)),
+            counts(row.state for row in found),
+        )
     return table
+
+
+def _data(sweep: Sweep, found: list[Row]) -> list[str]:
+    """The data sets of its runs, as one seed of each variant has them frozen."""
+    one_each = {next(iter(variant.runs.values())) for ablation in sweep.ablations for variant in ablation.variants}
+    configs = [row.run.spec().config for row in found if row.run.key in one_each and row.run.frozen()]
+    return sorted({str(config["data"]["name"]) for config in configs})
+
+
+def _settings(sweep: Sweep) -> list[str]:
+    """What was typed that changes a result or the seeds, but for the data set, which has a column of its own."""
+    seeds = [word for word in sweep.command if word.startswith("seed=")]
+    words = dict.fromkeys([*sweep.base, *seeds])
+    return [word for word in words if not word.lstrip("+").startswith(SHOWN_ELSEWHERE)]
 
 
 def run_table(ledger: Ledger, sweep: Sweep, found: list[Row]) -> Table:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -10,13 +12,41 @@ from terminator.ledger import Ledger, Reason
 from tests.ledger.examples import finish, finish_all, sweep, train
 
 
+def _cells(line: str) -> list[str]:
+    return re.split(r"\s*│\s*", line)
+
+
 def test_list_counts_every_sweeps_states(ledger: Ledger, sweeps: Callable) -> None:
     new, old = sweep(ledger, "branches", created=2.0), sweep(ledger, "gating", code="other", created=1.0)
     finish_all(ledger, new)
     finish(ledger.run(old.keys()[0]))
     lines = [line for line in sweeps("list").out.splitlines() if "│" in line]
     assert [line.split("│")[1].strip() for line in lines] == [new.id, old.id]
-    assert [line.split("│")[4].strip() for line in lines] == ["4 done", "3 pending, 1 done"]
+    assert [line.split("│")[6].strip() for line in lines] == ["4 done", "3 pending, 1 done"]
+
+
+def test_list_tells_sweeps_of_one_ablation_apart(ledger: Ledger, sweeps: Callable) -> None:
+    planned = sweep(ledger, "branches")
+    words = ["model=release", "root=there", "sweep.workers=2", "data=digits", "training.epochs=2"]
+    typed = replace(planned, id="branches-other", base=words, command=["python", *words, "seed=3,4"])
+    ledger.write_sweep(typed)
+    cells = {row[1]: row[2:4] for line in sweeps("list").out.splitlines() if len(row := _cells(line)) > 5}
+    assert cells[planned.id] == ["digits", ""]
+    assert cells["branches-other"] == ["digits", "model=release training.epochs=2 seed=3,4"]
+
+
+def test_list_shows_when_a_sweep_began_and_puts_the_last_called_first(ledger: Ledger, sweeps: Callable) -> None:
+    began = datetime(2024, 5, 6, 7, 8).timestamp()
+    planned = sweep(ledger, "branches", created=began)
+    other = sweep(ledger, "gating", created=began + 3600)
+    sweep(ledger, "branches", created=began + 7200)
+    rows = [row for line in sweeps("list").out.splitlines() if len(row := _cells(line)) > 5]
+    assert [row[1] for row in rows] == [planned.id, other.id]
+    assert [row[4] for row in rows] == ["2024-05-06 07:08", "2024-05-06 08:08"]
+
+
+def test_list_of_an_empty_root_says_so(ledger: Ledger, sweeps: Callable) -> None:
+    assert sweeps("list") == (0, f"no sweeps in {ledger.root}; --root or TERMINATOR_ROOT names another\n", "")
 
 
 def test_status_says_where_every_run_stands_and_why(ledger: Ledger, sweeps: Callable) -> None:
@@ -52,13 +82,15 @@ def test_the_root_may_stand_before_or_after_the_command(ledger: Ledger, sweeps: 
     for words in (("--root", other, "status"), ("status", "--root", other)):
         answer = sweeps(*words)
         assert (answer.code, answer.out) == (2, "")
-        assert answer.err == f"terminator: root={other}: there are no sweeps here; give the right --root\n"
+        assert answer.err == f"terminator: no sweeps in {other}; --root or TERMINATOR_ROOT names another\n"
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("status", "nope"), "terminator: sweep=nope: no such sweep in {root}; there are: {id}"),
+        (("logs", "nope", "full/0"), "terminator: sweep=nope: no such sweep in {root}; there are: {id}"),
+        (("sync", "--sweep", "nope"), "terminator: sweep=nope: no such sweep in {root}; there are: {id}"),
         (("logs", "nope/0"), "terminator: run=nope/0: no such run; choose from full/0, full/1, no_local/0, no_local/1"),
         (("logs", "full/0"), "terminator: run=full/0: has no log yet: it is pending"),
         (("sync", "--uri", "mlruns"), "terminator: tracking.uri=mlruns: must begin with http://"),
@@ -90,7 +122,23 @@ def test_logs_of_the_newest_sweep_unless_another_is_named(ledger: Ledger, sweeps
     for planned in (old, new):
         finish_all(ledger, planned)
     assert new.keys()[0] in sweeps("logs", "full/0").err
-    assert old.keys()[0] in sweeps("logs", "full/0", "--sweep", "branches").err
+    for words in (
+        ("full/0", "--sweep", "branches"),
+        ("--sweep", "branches", "full/0"),
+        ("branches", "full/0"),
+        (old.id, "full/0", "--tail", "1"),
+    ):
+        assert old.keys()[0] in sweeps("logs", *words).err
+
+
+@pytest.mark.parametrize("command", ["status", "watch", "retry", "cancel"])
+def test_every_command_takes_the_sweep_as_a_word_or_an_option(ledger: Ledger, sweeps: Callable, command: str) -> None:
+    old = sweep(ledger, "branches", created=1.0, tracked=False)
+    finish_all(ledger, old)
+    sweep(ledger, "gating", code="other", created=2.0, tracked=False)
+    for words in (("branches",), ("--sweep", "branches")):
+        answer = sweeps(command, *words)
+        assert (answer.code, old.id in answer.out) == (0, True)
 
 
 def test_watch_ends_when_nothing_runs(ledger: Ledger, sweeps: Callable) -> None:
