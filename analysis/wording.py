@@ -33,7 +33,7 @@ def verdict_words(variant: VariantSummary) -> str:
 
 
 def sentence(summary: Summary, variant: VariantSummary) -> str:
-    """What was found out about a variant, as one sentence for a text."""
+    """What was found out about a variant, as one sentence for a text, with the numbers of its row in the table."""
     comparison = variant.comparison
     if comparison is None:
         raise ValueError(f"{variant.name}: the baseline is compared with nothing")
@@ -42,16 +42,15 @@ def sentence(summary: Summary, variant: VariantSummary) -> str:
         return f"{subject}: no verdict, {verdict_words(variant)}."
     judgement, metric = comparison.judgement, summary.metric
     mean, interval = comparison.pairs.mean, comparison.interval
-    places = decimals(summary.half_widths())
+    places = decimals(summary.half_widths(), default=decimals([each.std for each in summary.variants]))
     unit = f" {metric.points}" if metric.points else ""
     if comparison.pairs.constant and mean == 0:
         what = "stays the same"
     else:
-        what = f"{'rises' if mean > 0 else 'falls'} by {number(abs(mean), places)}{unit}"
+        what = f"changes by {number(mean, places, sign=True)}{unit}"
     evidence = f"n = {comparison.pairs.n}"
     if interval is not None:
-        low, high = sorted((interval.low, interval.high)) if mean > 0 else sorted((-interval.low, -interval.high))
-        what += f" [{number(low, places)}, {number(high, places)}]"
+        what += f" [{number(interval.low, places, sign=True)}, {number(interval.high, places, sign=True)}]"
         evidence += f", p = {p_value(comparison.p_difference)}".replace("= <", "< ")
     verdict = verdict_words(variant)
     if judgement.verdict is Verdict.equivalent:
@@ -63,13 +62,14 @@ def sentence(summary: Summary, variant: VariantSummary) -> str:
     else:
         verdict = f"the {verdict}"
     note = f"; {judgement.note}" if judgement.note else ""
-    return f"{subject}, {metric.title.lower()} {what} ({evidence}): {verdict}{note}{'' if note.endswith('?') else '.'}"
+    return f"{subject}: {metric.title.lower()} {what} ({evidence}): {verdict}{note}{'' if note.endswith('?') else '.'}"
 
 
 def _subject(variant: VariantSummary) -> str:
+    """The variant's name, and what it goes without or has added where that is said in a few words."""
     kind, parts = variant.change.kind, variant.change.parts()
     if variant.twin_of is not None:
-        return f"With {variant.name}, {variant.twin_of} at the baseline's size"
+        return f"{variant.name} ({variant.twin_of} at the baseline's size)"
     if kind is Kind.replacement or not parts or len(parts) > NAMED_PARTS:
-        return f"With {variant.name}"
-    return f"{'Without' if kind is Kind.removal else 'With added'} {' and '.join(parts)}"
+        return variant.name
+    return f"{variant.name} ({'without' if kind is Kind.removal else 'with added'} {' and '.join(parts)})"

@@ -36,7 +36,7 @@ def _method(summaries: Sequence[Summary]) -> Iterator[str]:
         unit = f" {first.metric.points}" if first.metric.points else ""
         yield f"Smallest effect that matters: {number(first.smallest_effect, 2)}{unit} (two one-sided tests, Holm)."
     if any(each.judgement.more_seeds for each in compared):
-        yield "Undecided, about +N seeds: so many more would decide, if the difference and spread are those seen so far."
+        yield "Undecided, about +N seeds: that many more would do, if the difference and spread are those seen so far."
     if any(variant.best for summary in summaries for variant in summary.variants):
         tied = any(variant.tied for summary in summaries for variant in summary.variants)
         tie = f"; {TIE}: not told apart from it (the 95 % interval of the paired difference holds 0)" if tied else ""

@@ -14,7 +14,7 @@ from analysis.tables.ablation import ablation_table
 from analysis.wording import sentence, verdict_words
 from terminator.errors import UserError
 from terminator.ledger import Code, Reason
-from tests.analysis.ledgers import Invented, Row, branches
+from tests.analysis.ledgers import BRANCHES, Invented, Row, branches
 
 CLEAR = Invented(
     rows=[
@@ -49,11 +49,28 @@ def test_order_and_verdicts(tmp_path: Path) -> None:
 def test_sentences(tmp_path: Path) -> None:
     summary = summary_of(CLEAR, tmp_path)
     without, replaced, off = (sentence(summary, variant) for variant in summary.variants[1:])
-    assert without.startswith("Without local, test accuracy falls by 5.00 points [4.92, 5.08]")
+    assert without.startswith("no_local (without local): test accuracy changes by −5.00 points [−5.08, −4.92]")
     assert without.endswith("(n = 5, p < 0.001): the part helps.")
-    assert replaced.startswith("With gate=glu, test accuracy falls by")
-    assert off.startswith("Without slow_loss, test accuracy rises by")
+    assert replaced.startswith("gate=glu: test accuracy changes by −")
+    assert off.startswith("off (without slow_loss): test accuracy changes by +")
     assert off.endswith("the part hurts.")
+
+
+def test_a_sentence_leads_with_its_variant_and_has_the_table_s_numbers(tmp_path: Path) -> None:
+    rows = [
+        Row("full"),
+        Row("only_3", {"model.local_kernels": [3]}, -0.05),
+        Row("no_3", {"model.local_kernels": [9, 5, 7]}, 0.02),
+        Row("none", {f"model.branches.{branch}": False for branch in BRANCHES}, -0.3),
+    ]
+    summary = summary_of(replace(CLEAR, rows=rows), tmp_path)
+    said = {variant.name: sentence(summary, variant) for variant in summary.variants[1:]}
+    assert said["only_3"].startswith("only_3 (without local_kernels 9, 5, 7): ")
+    assert said["no_3"].startswith("no_3 (without local_kernels 3): ")
+    assert said["none"].startswith("none: ")
+    cells = {row[0].text: row[4].text for row in ablation_table([summary]).sections[0].rows}
+    for name, text in said.items():
+        assert cells[name].replace("\u00a0", " ") in text.replace(" points", "")
 
 
 def test_differences_are_paired_by_seed(tmp_path: Path) -> None:
@@ -100,7 +117,7 @@ def test_identical_results_are_tied(tmp_path: Path) -> None:
     full, local = summarize(replace(results, runs=runs), results.questions[0]).variants
     assert (full.best, local.tied) == (True, True)
     assert sentence(summarize(replace(results, runs=runs), results.questions[0]), local) == (
-        "Without local, test accuracy stays the same (n = 3): undecided; "
+        "no_local (without local): test accuracy stays the same (n = 3): undecided; "
         "identical in all 3 seeds: does this change reach the model?"
     )
 
@@ -161,5 +178,5 @@ def test_an_ablation_that_has_not_begun(tmp_path: Path) -> None:
     names = [(row.name, seed) for row in branches(1).rows for seed in (0, 1, 2)]
     summary = summary_of(branches(1, pending=names, code=Code("c0de" * 16, None, True)), tmp_path)
     assert verdict_words(summary.variants[1]) == "missing: pending"
-    assert sentence(summary, summary.variants[1]) == "Without gated: no verdict, missing: pending."
+    assert sentence(summary, summary.variants[1]) == "no_gated (without gated): no verdict, missing: pending."
     assert not any(variant.best for variant in summary.variants)
