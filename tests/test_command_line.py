@@ -166,7 +166,7 @@ def test_one_run_without_m(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["-m", "ablation=nope"], r"ablation=nope: no such ablation; choose from branches, .*pair.*"),
+        (["-m", "ablation=nope"], r"ablation=nope: no such ablation; choose from .*branches, .*pair.*"),
         (["ablation=pair"], r"ablation=pair: an ablation is a sweep; add -m"),
         (["-m", "ablation=pair", "data=digit"], r"data=digit: no such data; did you mean digits\? choose from .*"),
         (["-m", "ablation=pair", "model.gate=gru"], r"model\.gate: Invalid value 'gru', expected one of .*rgu.*"),
@@ -181,6 +181,24 @@ def test_bad_input_is_answered_in_one_line_before_anything_runs(folder: Path, wo
     assert code == 2, said
     assert re.fullmatch(f"terminator: {line}\n", said), said
     assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            "one_at_a_tme:\n  model.width: [2]\n",
+            r"ablation/bad: one_at_a_tme: no such key; did you mean one_at_a_time\? choose from question, .*",
+        ),
+        ("match: params\n", r"ablation/bad: match: Invalid value 'params', expected one of \[parameters, flops\]"),
+        ("question: [Why?\n", r".*own/ablation/bad\.yaml: line 1, column 15: no YAML: expected ',' or '\]', .*"),
+    ],
+)
+def test_a_mistake_in_an_ablation_file_is_named_with_the_file(folder: Path, text: str, line: str) -> None:
+    (folder / "own" / "ablation" / "bad.yaml").write_text(text)
+    code, said = _run(folder, "-m", "ablation=bad")
+    assert code == 2, said
+    assert re.fullmatch(f"terminator: {line}\n", said), said
 
 
 def test_a_plan_runs_nothing(folder: Path) -> None:
