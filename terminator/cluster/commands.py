@@ -18,6 +18,8 @@ AWAY = re.compile(
     r"Unable to contact slurm controller|Socket timed out|Connection refused|Connection timed out|Zero Bytes were"
     r"|Transport endpoint|Unexpected message received|Slurm backup controller in standby|Protocol authentication error"
 )
+# What they say where no controller is configured, nor to be found in the network: asking again is of no use.
+UNREACHABLE = re.compile(r"resolve_ctls_from_dns_srv|Could not establish a configuration source|failed to fetch config")
 PATIENCE = 60.0  # seconds; each command already tries for about nine by itself
 LONGEST_PAUSE = 16.0
 # A controller that has just been started knows no node's GPUs until the node has reported.
@@ -34,10 +36,12 @@ class SlurmRefusedError(UserError):
 
 
 class SlurmAwayError(UserError):
-    """The controller did not answer. `said`: the command's own words."""
+    """The controller did not answer, or (`nowhere`) there is none. `said`: the command's own words."""
 
     def __init__(self, command: str, said: str) -> None:
-        super().__init__(f"SLURM does not answer ({command}: {said})")
+        self.nowhere = UNREACHABLE.search(said) is not None
+        what = "no SLURM controller can be reached from here" if self.nowhere else "SLURM does not answer"
+        super().__init__(f"{what} ({command}: {said})")
         self.said = said
 
 
@@ -58,6 +62,8 @@ def ask(*command: str, patience: float | None = None) -> str:
         try:
             return ask_once(*command)
         except SlurmAwayError as error:
+            if error.nowhere:
+                raise
             problem: UserError = error
         except SlurmRefusedError as error:
             if UNSETTLED not in error.said:
@@ -84,7 +90,8 @@ def failure(command: str, stderr: str) -> SlurmAwayError | SlurmRefusedError:
     """The exception for what a command wrote before it failed."""
     lines = [re.sub(rf"^{command}: (error: )?", "", line.strip()) for line in stderr.splitlines() if line.strip()]
     said = "; ".join(dict.fromkeys(lines)) or "failed without a word"
-    return (SlurmAwayError if AWAY.search(said) else SlurmRefusedError)(command, said)
+    is_away = AWAY.search(said) or UNREACHABLE.search(said)
+    return (SlurmAwayError if is_away else SlurmRefusedError)(command, said)
 
 
 def default_patience() -> float:
