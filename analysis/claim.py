@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 
 from analysis.caveats import caveats
+from analysis.derived import CONVERGENCE, FEWEST_EPOCHS
 from analysis.features import read_features
 from analysis.load import load
 from analysis.results import Results
@@ -107,16 +108,20 @@ def judge(claim: Claim, root: Path, dataset: str, sweep: str | None = None) -> J
         results = load(root, claim.ablation, sweep=sweep, dataset=dataset)
     except UserError:
         return _open(claim, f"no results: python -m terminator.run -m ablation={claim.ablation} data={dataset}")
+    settings = results.questions[0].settings
     if claim.expect is Expectation.zero_mean:
         evidence = tuple(_zero_mean(results, root, variant) for variant in claim.variants)
         said = caveats({each: _configs(results, each) for each in claim.variants})
-        return Judged(claim, evidence, said, results.questions[0].settings)
+        return Judged(claim, evidence, said, settings)
+    logged = results.metrics()
+    if claim.metric == CONVERGENCE and logged and CONVERGENCE not in logged:
+        return _open(claim, f"the runs are too short: it takes {FEWEST_EPOCHS} epochs to tell", settings)
     try:
         summary = summarize(results, results.questions[0], claim.metric)
     except UserError as error:
-        return _open(claim, str(error))
+        return _open(claim, str(error), settings)
     evidence = tuple(_difference(claim, summary, variant) for variant in claim.variants)
-    return Judged(claim, evidence, summary.caveats, summary.question.settings)
+    return Judged(claim, evidence, summary.caveats, settings)
 
 
 def _difference(claim: Claim, summary: Summary, name: str) -> Evidence:
@@ -167,8 +172,8 @@ def _zero_mean(results: Results, root: Path, variant: str) -> Evidence:
     )
 
 
-def _open(claim: Claim, why: str) -> Judged:
-    return Judged(claim, tuple(Evidence(variant, Finding.open, why) for variant in claim.variants))
+def _open(claim: Claim, why: str, settings: tuple[str, ...] = ()) -> Judged:
+    return Judged(claim, tuple(Evidence(each, Finding.open, why) for each in claim.variants), settings=settings)
 
 
 def _claim(file: str, number: int, entry: object) -> Claim:

@@ -86,5 +86,7 @@ def _gaps(summary: Summary, prefix: str) -> Iterator[str]:
             notes.setdefault(note, []).append(variant.name)
         if comparison.judgement.note:
             notes.setdefault(comparison.judgement.note, []).append(variant.name)
+    every = [variant.name for variant in summary.variants if variant.comparison is not None]
     for note, names in notes.items():
-        yield f"{prefix}{', '.join(names)}: {note}{'' if note.endswith('?') else '.'}"
+        whose = "all variants" if names == every and len(every) > 1 else ", ".join(names)
+        yield f"{prefix}{whose}: {note}{'' if note.endswith('?') else '.'}"

@@ -84,6 +84,24 @@ def test_convergence_is_counted_in_epochs(tmp_path: Path) -> None:
     assert run["convergence_epochs"] == min(epoch for epoch, value in curve.items() if value >= 0.95 * curve.max())
 
 
+def test_one_or_two_epochs_are_too_short_to_tell_who_converges_sooner(tmp_path: Path) -> None:
+    claim = Claim("it does", "branches", ("no_local",), Expectation.worse, "convergence_epochs")
+    for number, epochs in enumerate((1, 2)):
+        replace(CLEAR, epochs=epochs, typed=[f"training.epochs={epochs}"], created=float(number)).write(tmp_path)
+        judged = judge(claim, tmp_path, "digits")
+        assert judged.finding is Finding.open
+        assert [each.note for each in judged.evidence] == ["the runs are too short: it takes 3 epochs to tell"]
+        assert judged.settings == (f"training.epochs={epochs}",)
+    CLEAR.write(tmp_path)
+    assert judge(claim, tmp_path, "digits").evidence[0].n == 5
+
+
+def test_runs_that_have_not_begun_are_not_called_short(tmp_path: Path) -> None:
+    replace(CLEAR, pending=[(row.name, seed) for row in CLEAR.rows for seed in range(5)]).write(tmp_path)
+    claim = Claim("it does", "branches", ("no_local",), Expectation.worse, "convergence_epochs")
+    assert judge(claim, tmp_path, "digits").evidence[0].note == "no pair of runs with a result: pending"
+
+
 def test_the_shipped_claims_name_what_there_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     claims = read_claims(shipped("sweeps") / "claims.yaml")
     assert len({claim.text for claim in claims}) == len(claims) >= 8

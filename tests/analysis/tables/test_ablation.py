@@ -75,6 +75,14 @@ def test_pairs_and_seeds_without_one_are_counted(lost: tuple[int, ...], pairs: s
     assert [each for each in table.notes if each.startswith("no_gated: seed")] == [note]
 
 
+def test_a_note_on_all_variants_does_not_list_them(tmp_path: Path) -> None:
+    branches(3, seeds=[0]).write(tmp_path)
+    (summary,) = summaries(tmp_path)
+    assert "all variants: one seed has no spread." in ablation_table([summary]).notes
+    alone = replace(summary, variants=summary.variants[:2])
+    assert f"{summary.variants[1].name}: one seed has no spread." in ablation_table([alone]).notes
+
+
 def test_csv_has_the_raw_numbers(table: Table, tmp_path: Path) -> None:
     rows = {row["variant"]: row for row in csv.DictReader(io.StringIO(comma_separated(table)))}
     assert rows["full"]["flops"] == "4000000.0"
