@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from math import sqrt
 from pathlib import Path
-from statistics import median
 from typing import Any
-
-from scipy import special
 
 from analysis.digits import decimals, number
 from analysis.load import load
 from analysis.statistics.paired import Pairs
 from analysis.statistics.power import POWER, detectable_difference
+from analysis.statistics.spread import median_spread
 from analysis.statistics.verdict import ALPHA
 from analysis.summary import Summary, summarize
 from terminator.counting import counted
@@ -21,7 +18,6 @@ from terminator.errors import UserError
 from terminator.ledger import Ablation, Ledger
 
 SAME = ("model", "data", "optimizer", "objective", "training")
-FEWEST_DEGREES = 4  # of freedom in all: fewer differences say too little of a spread
 ELSEWHERE = "folder"  # where the data lie, not what they are
 
 
@@ -52,18 +48,6 @@ def power_note(root: Path, ablation: str, *, config: Mapping[str, Any], seeds: i
         f"strictest level), with a spread of {number(spread, places)}{unit}: the median of "
         f"{counted(len(pairs), 'variant')} of {sweeps}."
     )
-
-
-def median_spread(pairs: Sequence[Pairs]) -> float | None:
-    """The standard deviation of paired differences, typical of variants: one that collapsed does not sway it.
-
-    A spread seen in n seeds is more often too small than too large; each is divided by its own median. None where there
-    are too few differences.
-    """
-    if sum(each.n - 1 for each in pairs) < FEWEST_DEGREES:
-        return None
-    spreads = [each.spread / sqrt(special.chdtri(each.n - 1, 0.5) / (each.n - 1)) for each in pairs]
-    return median(spreads)
 
 
 def _pairs(summaries: Sequence[Summary]) -> list[Pairs]:

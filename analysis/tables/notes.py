@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from analysis.digits import number
 from analysis.summary import Summary
 from analysis.tables.effects import why_no_effects
+from analysis.tables.reach import reach
 from analysis.tables.table import TIE
 
 
@@ -18,7 +19,9 @@ def notes(summaries: Sequence[Summary]) -> Iterator[str]:
     for why in filter(None, map(why_no_effects, summaries)):
         yield f"No main effects and interactions: {why}."
     for summary in summaries:
-        yield from _gaps(summary, f"{summary.question.name}, " if len(summaries) > 1 else "")
+        whose = summary.question.name if len(summaries) > 1 else ""
+        yield from filter(None, [f"{whose}: {said}" if (said := reach(summary)) and whose else said])
+        yield from _gaps(summary, f"{whose}, " if whose else "")
 
 
 def _method(summaries: Sequence[Summary]) -> Iterator[str]:

@@ -1,17 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import log, sqrt
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import analysis
-from analysis.power_note import median_spread, power_note
-from analysis.statistics.paired import Pairs
+from analysis.power_note import power_note
 from analysis.statistics.power import difference_power
+from analysis.statistics.spread import median_spread
 from analysis.summary import summarize
 from terminator.config import RunConfig, to_plain
 from tests.analysis.ledgers import branches, overridden
@@ -31,16 +29,6 @@ def test_without_results_it_speaks_of_the_spread(tmp_path: Path) -> None:
     said = power_note(tmp_path, "branches", config=CONFIG, seeds=3, variants=10)
     assert said.startswith("Power: 3 seeds and 10 variants show differences from about 10.4 times their spread")
     assert said.endswith("no results with these settings yet say how large that is.")
-
-
-def test_the_median_of_spreads_by_hand() -> None:
-    # Of three seeds, a sample variance is below ln 2 times the true one in half the cases (chi squared, two degrees).
-    one = Pairs((0, 1, 2), np.array([-1.0, 0.0, 1.0]))
-    assert median_spread([one, one]) == pytest.approx(1 / sqrt(log(2)))
-    three = [Pairs((0, 1, 2), np.array([-size, 0.0, size])) for size in (1.0, 2.0, 30.0)]
-    assert median_spread(three) == pytest.approx(2 / sqrt(log(2)))
-    assert median_spread([]) is None
-    assert median_spread([one]) is None  # two degrees of freedom
 
 
 def test_with_results_it_names_the_difference_and_their_sweep(tmp_path: Path) -> None:
