@@ -131,7 +131,7 @@ def test_an_interrupted_sweep_goes_on_where_it_was(folder: Path, number: signal.
     _wait_for_epochs(sweep, folder / "outputs", 2)
     sweep.send_signal(number)
     said, _ = sweep.communicate(timeout=60)
-    assert (sweep.returncode, "the same command goes on" in said) == (130, True), said
+    assert (sweep.returncode, "interrupted; the same command goes on" in said) == (130, True), said
     states = {run.state().state for run in Ledger(folder / "outputs").runs()}
     assert RunState.interrupted in states
     assert RunState.running not in states

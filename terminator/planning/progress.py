@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from terminator.ledger import Run, RunState
+from terminator.ledger import Run, RunState, Status
 from terminator.planning.pool import Pool
 
 
@@ -40,11 +40,8 @@ class SweepProgress:
         """Report the runs that ended since the last call, and redraw the live line."""
         for run, seconds in pool.ended[self._reported :]:
             self._reported += 1
-            status = run.state()
-            why = "" if status.state is RunState.done else f": {status.reason.value if status.reason else 'stopped'}"
-            line = f"{self._names.get(run.key, run.key)} {status.state.value}{why} in {seconds:.1f} s"
-            detail = f" ({status.message})" if why and status.message else ""
-            self._console.print(Text(f"[{self._skipped + self._reported}/{self._total}] {line}{detail}"))
+            line = f"{self._names.get(run.key, run.key)} {ending(run.state(), seconds, pool.interrupted)}"
+            self._console.print(Text(f"[{self._skipped + self._reported}/{self._total}] {line}"))
         if self._live:
             self._live.update(Text(self._line(pool), style="bold"), refresh=True)
 
@@ -76,3 +73,16 @@ class SweepProgress:
         under_way = sum(max(mean - (now - started), 0.0) for _, _, started in pool.running.values())
         left = (under_way + mean * len(pool.waiting)) / self._workers
         return f"about {left / 60:.0f} min left" if left >= 90 else f"about {left:.0f} s left"
+
+
+def ending(status: Status, seconds: float, interrupted: bool) -> str:
+    """How a run's process ended, which need not be how the run did."""
+    if status.state is RunState.done:
+        return f"done in {seconds:.1f} s"
+    if status.state is RunState.interrupted or (interrupted and status.state is not RunState.failed):
+        return f"stopped after {seconds:.1f} s; the same command goes on"
+    if status.state is RunState.running:
+        return f"left to another process after {seconds:.1f} s"
+    reason = f": {status.reason.value}" if status.reason else ""
+    detail = f" ({status.message})" if status.message else ""
+    return f"{status.state.value}{reason} after {seconds:.1f} s{detail}"

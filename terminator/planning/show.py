@@ -13,6 +13,7 @@ from terminator.planning.matching import miss
 from terminator.planning.notes import notes, signed_percent
 from terminator.planning.plan import Plan, PlannedAblation, PlannedVariant
 from terminator.planning.variants import to_words
+from terminator.planning.wrap import Words
 
 
 def show_plan(console: Console, plan: Plan, sweep: Sweep, ledger: Ledger) -> None:
@@ -33,7 +34,7 @@ def show_plan(console: Console, plan: Plan, sweep: Sweep, ledger: Ledger) -> Non
                 f"{each.cost.flops / 1e6:,.2f}",
                 *([_off(planned, each)] if match else []),
                 f"{done}/{len(variant.runs)}",
-                "\n".join(to_words(each.variant.overrides)),
+                Words(to_words(each.variant.overrides)),
             )
         console.print(table)
         for note in notes(planned):
