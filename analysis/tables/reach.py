@@ -21,7 +21,7 @@ def reach(summary: Summary) -> str:
     if not compared or 2 * len(undecided) <= len(compared):
         return ""
     seeds = max(each.pairs.n for each in compared)
-    more = max(WORTH_HAVING, 2 * seeds)
+    more = WORTH_HAVING if seeds < WORTH_HAVING else 2 * seeds
     tests = sum(each.pairs.testable for each in compared)
     spread = median_spread(each.pairs for each in compared)
     if seeds == 1:
