@@ -55,7 +55,7 @@ def _in_file(file: str, said: str) -> str:
 
 def _missing_choice(error: MissingConfigException) -> str:
     group, _, word = str(error.missing_cfg_file).rpartition("/")
-    choices = sorted(choice for choice in error.options or () if not choice.endswith("_schema"))
+    choices = sorted(error.options or ())
     return f"{group}={word}: no such {group}; {_choose(word, choices)}" if choices else _first_line(error)
 
 

@@ -109,11 +109,14 @@ class Settings(RunConfig):
         return default_root(self.root)
 
 
+# What a group's YAML files are checked against: they name it in their defaults.
+GROUP_SCHEMAS: dict[str, type[Any]] = {
+    **{f"model/{architecture.value}_schema": kind for architecture, kind in MODELS.items()},
+    "data/data_schema": DataConfig,
+    "cluster/profile_schema": ClusterProfile,
+}
+
+
 def register_schemas() -> None:
-    """Make the typed configuration known to Hydra, so that every YAML file is checked against it."""
-    store = ConfigStore.instance()
-    store.store(name="settings_schema", node=schema(Settings), provider="terminator")
-    for architecture, kind in MODELS.items():
-        store.store(group="model", name=f"{architecture.value}_schema", node=schema(kind), provider="terminator")
-    store.store(group="data", name="data_schema", node=schema(DataConfig), provider="terminator")
-    store.store(group="cluster", name="profile_schema", node=schema(ClusterProfile), provider="terminator")
+    """Make the typed configuration known to Hydra; the plugin SchemaSource makes known those of the groups."""
+    ConfigStore.instance().store(name="settings_schema", node=schema(Settings), provider="terminator")

@@ -201,6 +201,12 @@ def test_a_mistake_in_an_ablation_file_is_named_with_the_file(folder: Path, text
     assert re.fullmatch(f"terminator: {line}\n", said), said
 
 
+def test_help_lists_choices_alone(folder: Path) -> None:
+    code, said = _run(folder, "--help")
+    assert (code, "data: cifar10, cifar100, digits, " in said) == (0, True), said
+    assert "_schema" not in said
+
+
 def test_a_plan_runs_nothing(folder: Path) -> None:
     before = sorted(folder.rglob("*"))
     code, said = _run(folder, *TWO_VARIANTS, "sweep.plan=true")

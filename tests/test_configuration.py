@@ -14,7 +14,7 @@ from terminator.config import from_plain, to_plain
 from terminator.errors import UserError
 from terminator.model.build import build
 from terminator.planning.compose import typed
-from terminator.settings import Settings, register_schemas
+from terminator.settings import GROUP_SCHEMAS, Settings, register_schemas
 from terminator.shipped import shipped
 
 GROUPS = ("model", "data", "optimizer", "recipe")
@@ -37,6 +37,13 @@ def test_nothing_is_left_out() -> None:
     known = {shipped("conf") / "config.yaml", *(shipped("conf") / group / f"{name}.yaml" for group, name in CHOICES)}
     assert set(shipped("conf").rglob("*.yaml")) == known
     assert len(CHOICES) > len(GROUPS)
+
+
+@pytest.mark.parametrize(("group", "name"), [tuple(path.split("/")) for path in GROUP_SCHEMAS])
+def test_a_groups_schema_is_no_choice(group: str, name: str) -> None:
+    choices = GlobalHydra.instance().config_loader().get_group_options(group)
+    assert name not in choices
+    assert choices
 
 
 @pytest.mark.parametrize(("group", "name"), CHOICES)

@@ -1,4 +1,4 @@
-"""Makes sweeps/ (group `ablation`) and slurm/ (group `cluster`) part of Hydra's search path."""
+"""Makes sweeps/ (group `ablation`), slurm/ (group `cluster`) and the groups' schemas part of Hydra's search path."""
 
 from __future__ import annotations
 
@@ -14,3 +14,4 @@ class SuiteSearchPath(SearchPathPlugin):
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         for folder in ("sweeps", "slurm"):
             search_path.append(provider="terminator", path=f"file://{shipped(folder)}")
+        search_path.append(provider="terminator", path="schema://")
