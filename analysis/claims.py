@@ -80,8 +80,8 @@ def _run(claims: Sequence[Claim], root: Path, dataset: str, overrides: Sequence[
 
 
 def _newest(root: Path, since: float) -> str | None:
-    """The newest sweep; None where it is older than `since`."""
-    return next((sweep.id for sweep in Ledger(root).sweeps() if sweep.created >= since), None)
+    """The sweep that was called last; None where that was before `since`."""
+    return next((sweep.id for sweep in Ledger(root).sweeps() if (sweep.called or sweep.created) >= since), None)
 
 
 if __name__ == "__main__":

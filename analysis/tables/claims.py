@@ -19,7 +19,7 @@ EXPECTED = {
 def claims_table(judged: Sequence[Judged], dataset: str) -> Table:
     """A row for each variant of each claim; the claim and its finding stand in its first row."""
     columns = (
-        Column("Claim", numeric=False),
+        Column("Claim", numeric=False, long=True),
         Column("Finding", numeric=False),
         Column("Ablation", numeric=False),
         Column("Variant", numeric=False),

@@ -33,7 +33,7 @@ def _heading(column: Column) -> str:
 
 def _cell(cell: Cell, column: Column) -> str:
     sort = "" if cell.sort is None else f' data-sort="{cell.sort!r}"'
-    attributes = _class(number=column.numeric, best=cell.best, missing=cell.missing)
+    attributes = _class(number=column.numeric, long=column.long, best=cell.best, missing=cell.missing)
     return f"<td{attributes}{sort}>{escape(cell.marked)}</td>"
 
 

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 class Column:
     """A column: `group` heads several neighbours together; `numeric` ones are set to the right.
 
-    `spare`: the higher, the sooner it is left out where there is no room; 0 never.
+    `spare`: the higher, the sooner it is left out where there is no room; 0 never. `long`: may be broken over lines.
     """
 
     title: str
     numeric: bool = True
     group: str = ""
     spare: int = 0
+    long: bool = False
 
     @property
     def lines(self) -> tuple[str, str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from pathlib import Path
 
 import pytest
 
 import analysis
+from analysis.claims import main as claims
 from analysis.claims import write_claims
 from analysis.report import main, write_report
 from analysis.settings import is_comparable, own_settings
@@ -98,3 +101,22 @@ def test_claims_are_held_against_results_and_name_a_trial(root: Path, tmp_path: 
     folder = write_claims(root, claims=path, sweep=trial(root))
     assert folder == root / "reports" / "claims" / trial(root)
     assert f"- Settings of branches: {SAID}." in (folder / "claims.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(("typed", "folder"), [(TRIAL, ""), ((), "digits")])
+def test_claims_with_settings_show_what_was_just_run(
+    typed: tuple[str, ...], folder: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "claims.yaml"
+    path.write_text("- {claim: one, ablation: branches, variants: [no_gated], expect: worse}\n")
+
+    def run_again(*_: object) -> int:
+        branches(2, created=time.time(), typed=TRIAL, seeds=[0], epochs=1).write(root)
+        return 0
+
+    monkeypatch.setattr("analysis.claims._run", run_again)
+    shutil.rmtree(root / "reports", ignore_errors=True)
+    with pytest.raises(SystemExit):
+        claims(["--root", str(root), "--claims", str(path), "--run", *typed])
+    said = (root / "reports" / "claims" / (folder or trial(root)) / "claims.md").read_text("utf-8")
+    assert (SAID in said) == bool(typed)
