@@ -21,8 +21,8 @@ SAID = "training.epochs=1 seed=0"
 
 def test_settings_are_what_results_depend_on() -> None:
     base = [
-        "data=digits", "root=/tmp/x", "sweep.workers=2", "tracking.uri=x", "cluster=dev", "ablation.match=parameters",
-        "hydra/launcher=slurm", "machine.threads=1", "data.folder=/data", "+optimizer=sgd", "model.width=2",
+        "data=digits", "root=there", "sweep.workers=2", "tracking.uri=x", "cluster=dev", "ablation.match=parameters",
+        "hydra/launcher=slurm", "machine.threads=1", "data.folder=there", "+optimizer=sgd", "model.width=2",
     ]  # fmt: skip
     command = ["python", "-m", "terminator.run", "-m", "seed=0,1", *base]
     assert own_settings(command, base) == ("+optimizer=sgd", "model.width=2", "seed=0,1")
