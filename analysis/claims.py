@@ -81,7 +81,7 @@ def _run(claims: Sequence[Claim], root: Path, dataset: str, overrides: Sequence[
 
 def _newest(root: Path, since: float) -> str | None:
     """The sweep that was called last; None where that was before `since`."""
-    return next((sweep.id for sweep in Ledger(root).sweeps() if (sweep.called or sweep.created) >= since), None)
+    return next((sweep.id for sweep in Ledger(root).sweeps() if sweep.last_called >= since), None)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ class Ledger:
         """
         path = self._folder(self.sweep_folder(sweep)) / "sweep.json"
         if (before := files.read(path, Sweep.parse)) is not None:
-            sweep = replace(sweep, created=before.created, called=sweep.called or sweep.created)
+            sweep = replace(sweep, created=before.created, called=sweep.last_called)
         files.write(path, files.dumps(sweep.plain()))
         return path
 
@@ -77,9 +77,7 @@ class Ledger:
     def sweeps(self) -> list[Sweep]:
         """Every sweep, the last called first."""
         read = (files.read(folder / "sweep.json", Sweep.parse) for folder in _folders(self.root / "sweeps"))
-        return sorted(
-            (sweep for sweep in read if sweep is not None), key=lambda sweep: -(sweep.called or sweep.created)
-        )
+        return sorted((sweep for sweep in read if sweep is not None), key=lambda sweep: -sweep.last_called)
 
     def sweep(self, word: str) -> Sweep:
         """The sweep of that id, else the newest with an ablation of that name, else the one whose id begins so.

@@ -65,6 +65,11 @@ class Sweep:
     tracked: bool = True
     called: float | None = None
 
+    @property
+    def last_called(self) -> float:
+        """When its command was typed last."""
+        return self.created if self.called is None else self.called
+
     def cells(self) -> Iterator[Cell]:
         """Every place of the plan, in its order."""
         for ablation in self.ablations:

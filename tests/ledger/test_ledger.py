@@ -133,3 +133,13 @@ def test_the_ledger_imports_the_standard_library_only() -> None:
     place = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     said = subprocess.run([sys.executable, "-S", "-c", code], env=place, capture_output=True, text=True, check=True)
     assert eval(said.stdout) - set(sys.stdlib_module_names) <= {"__main__"}
+
+
+def test_a_command_typed_again_keeps_its_sweeps_first_time_and_is_the_newest(ledger: Ledger) -> None:
+    first, other = plan("branches", created=1.0), plan("gating", created=2.0)
+    for sweep in (first, other, plan("branches", created=3.0)):
+        ledger.write_sweep(sweep)
+    assert [(each.id, each.created, each.last_called) for each in ledger.sweeps()] == [
+        (first.id, 1.0, 3.0),
+        (other.id, 2.0, 2.0),
+    ]
