@@ -9,6 +9,7 @@ from analysis.summary import Summary
 from analysis.tables.effects import why_no_effects
 from analysis.tables.reach import reach
 from analysis.tables.table import TIE
+from analysis.tables.twins import far_twins
 
 
 def notes(summaries: Sequence[Summary]) -> Iterator[str]:
@@ -16,6 +17,7 @@ def notes(summaries: Sequence[Summary]) -> Iterator[str]:
     yield from _method(summaries)
     yield from dict.fromkeys(remark for summary in summaries for remark in summary.remarks)
     yield from _provenance(summaries)
+    yield from dict.fromkeys(said for summary in summaries for said in far_twins(summary))
     for why in filter(None, map(why_no_effects, summaries)):
         yield f"No main effects and interactions: {why}."
     for summary in summaries:

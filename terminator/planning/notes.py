@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from terminator.planning.budget import NEAR, signed_percent
 from terminator.planning.matching import miss, obstacle, spent
 from terminator.planning.plan import PlannedAblation
 from terminator.planning.same import same_runs
-
-NEAR = 0.05  # a twin within 5 % of its budget is its size
 
 
 def notes(planned: PlannedAblation) -> list[str]:
@@ -30,10 +29,3 @@ def _far_twins(planned: PlannedAblation) -> list[str]:
             why = obstacle(each.config, baseline.cost, match)
             lines.append(f"{each.variant.name} misses the {budget} by {signed_percent(off)}: {why}.")
     return lines
-
-
-def signed_percent(share: float) -> str:
-    """`−82 %`, `+5 %`, `0 %`."""
-    percent = round(100 * share)
-    sign = "+" if percent > 0 else "−" if percent < 0 else ""
-    return f"{sign}{abs(percent)} %"

@@ -9,8 +9,9 @@ from rich.table import Table
 from terminator.config import to_plain
 from terminator.counting import counted
 from terminator.ledger import Ledger, RunState, Sweep
+from terminator.planning.budget import signed_percent
 from terminator.planning.matching import miss
-from terminator.planning.notes import notes, signed_percent
+from terminator.planning.notes import notes
 from terminator.planning.plan import Plan, PlannedAblation, PlannedVariant
 from terminator.planning.variants import to_words
 from terminator.planning.wrap import Words

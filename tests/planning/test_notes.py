@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from terminator.planning.compose import Composer
 from terminator.planning.matching import WIDEST
-from terminator.planning.notes import notes, signed_percent
+from terminator.planning.notes import notes
 from terminator.planning.plan import PlannedAblation, plan
 
 SMALL = ["model.channels=[12]", "model.depth=1"]
@@ -15,13 +13,6 @@ SMALL = ["model.channels=[12]", "model.depth=1"]
 def _planned(composer: Composer, *words: str, ablation: str = "depth") -> PlannedAblation:
     [planned] = plan(composer, [ablation], words, [0]).ablations
     return planned
-
-
-@pytest.mark.parametrize(
-    ("share", "said"), [(-0.8156, "−82 %"), (0.05, "+5 %"), (0.0, "0 %"), (0.001, "0 %"), (2.0, "+200 %")]
-)
-def test_shares_have_a_sign(share: float, said: str) -> None:
-    assert signed_percent(share) == said
 
 
 def test_a_twin_at_the_searchs_bound_is_told(composer: Composer) -> None:
