@@ -34,7 +34,7 @@ def claims_table(judged: Sequence[Judged], dataset: str) -> Table:
         "Holm's correction over all variants of the ablation. Differences are from its baseline, paired by seed, in "
         "its metric (accuracy in points).",
         *_settings(judged),
-        *dict.fromkeys(caveat for each in judged for caveat in each.caveats),
+        *_caveats(judged),
         *_notes(judged),
     )
     return Table("claims", f"The paper's claims, on {dataset}", columns, (Section("", rows),), notes)
@@ -80,6 +80,12 @@ def _difference(evidence: Evidence) -> Cell:
     summary = evidence.summary
     places = decimals(summary.half_widths(), default=decimals([each.std for each in summary.variants]))
     return difference_cells(summary, evidence.row, places)[0]
+
+
+def _caveats(judged: Sequence[Judged]) -> list[str]:
+    """Each once: what is said of all of one ablation's variants need not be said again of some of another's."""
+    said = dict.fromkeys(caveat for each in judged for caveat in each.caveats)
+    return [caveat for caveat in said if not any(caveat.startswith(f"{other[:-1]}: ") for other in said)]
 
 
 def _notes(judged: Sequence[Judged]) -> Iterator[str]:

@@ -86,6 +86,8 @@ def test_a_claim_on_sequences_says_so(root: Path) -> None:
         table = claims_table([judge(each, root, "sdigits")], "sdigits")
         assert caveat in table.notes
         assert caveat in comma_separated(table)
+    both = [judge(each, root, "sdigits") for each in (claim, replace(claim, expect=Expectation.zero_mean))]
+    assert [note for note in claims_table(both, "sdigits").notes if SEQUENCES in note] == [f"{SEQUENCES}."]
     assert not any(SEQUENCES in note for note in claims_table([judge(claim, root, "digits")], "digits").notes)
 
 
