@@ -9,12 +9,12 @@ from pathlib import Path
 
 from analysis.load import load
 from analysis.metrics import check_logged
-from analysis.mlflow_runs import linked
+from analysis.mlflow import linked
 from analysis.results import Results, Words
 from analysis.summary import Summary, summarize
 from analysis.tables.collection import build_tables, labels, write_tables
+from analysis.tables.render import print_table
 from analysis.tables.table import Table
-from analysis.tables.terminal import print_table
 from terminator.errors import UserError
 from terminator.ledger import default_root
 

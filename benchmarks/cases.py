@@ -14,8 +14,8 @@ from benchmarks.flop_counter import count_flops
 from benchmarks.plain import plain_forward
 from terminator.model.build import build
 from terminator.model.config import TerminatorConfig
-from terminator.model.host_memory import keep_freed_memory
-from terminator.model.network import Output, Terminator
+from terminator.model.terminator import Output, Terminator
+from terminator.training.device import keep_freed_memory
 from terminator.training.slow_loss import channel_sum_loss
 
 CLASSES = 10

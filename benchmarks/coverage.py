@@ -15,9 +15,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from analysis.statistics.bootstrap import bca_interval
-from analysis.statistics.comparison import Comparison, compare
-from analysis.statistics.verdict import Verdict
+from analysis.statistics.tests import bca_interval
+from analysis.statistics.verdict import Comparison, Verdict, compare
 
 VARIANTS = 10
 SMALLEST_EFFECT = 0.5

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-from terminator.model.host_memory import peak_resident_bytes
+from terminator.training.device import peak_resident_bytes
 
 Step = Callable[[], None]
 

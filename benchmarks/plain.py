@@ -10,14 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from terminator.model.block import SFNEBlock
-from terminator.model.coordinates import coordinate_grid
-from terminator.model.gating import RecursiveGatedUnit
-from terminator.model.local_slow_network import ALPHA, BETA, LocalSlowNetwork
+from terminator.model.branches import RecursiveGatedUnit
+from terminator.model.kernels import ALPHA, BETA, LocalSlowNetwork, SlowNetwork, coordinate_grid
 from terminator.model.mixer import Mixer
-from terminator.model.network import Output, Terminator
-from terminator.model.slow_network import SlowNetwork
-from terminator.model.standardisation import EPSILON
+from terminator.model.normalisation import EPSILON
+from terminator.model.terminator import Output, SFNEBlock, Terminator
 
 GROUPS = 12
 

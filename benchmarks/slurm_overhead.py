@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from terminator.cluster.queue import max_array_size, own_jobs_in_queue
+from terminator.cluster.slurm import max_array_size, own_jobs_in_queue
 from terminator.cluster.submit import journal_of
 from terminator.ledger import Ledger, Sweep
 

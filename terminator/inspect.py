@@ -18,15 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from terminator.config import from_plain
-from terminator.data.loading import Data, load
+from terminator.config import Protocol, from_plain
+from terminator.data.load import Data, load
 from terminator.errors import UserError
 from terminator.ledger import Ledger, Run, default_root
-from terminator.model.block import BlockOutput
 from terminator.model.build import build
-from terminator.model.network import Terminator
+from terminator.model.terminator import BlockOutput, Terminator
 from terminator.training.checkpoint import DamagedCheckpoint, load_checkpoint
-from terminator.training.config import Protocol
 from terminator.training.evaluation import judge
 from terminator.training.randomness import generator_for
 

@@ -15,8 +15,8 @@ from typing import Any, TextIO
 
 from terminator.errors import UserError
 from terminator.ledger import Attempt, Job, Outcome, Reason, Run, Superseded
+from terminator.stop import Cause, Stopped, StopRequest
 from terminator.training.failure import Diverged, is_out_of_memory
-from terminator.training.stop import Cause, Stopped, StopRequest
 
 
 class Ending(Enum):

@@ -9,9 +9,9 @@ from typing import NoReturn
 import hydra
 from omegaconf import DictConfig
 
-from terminator.complaint import INPUT_ERRORS, complaint
+from terminator.config import shipped
+from terminator.planning.compose import INPUT_ERRORS, complaint
 from terminator.settings import register_schemas
-from terminator.shipped import shipped
 
 SHOW_TRACES = os.environ.get("HYDRA_FULL_ERROR") == "1"
 

@@ -10,12 +10,11 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException
 
-from terminator.config import from_plain, to_plain
+from terminator.config import from_plain, shipped, to_plain
 from terminator.errors import UserError
 from terminator.model.build import build
 from terminator.planning.compose import typed
 from terminator.settings import GROUP_SCHEMAS, Settings, register_schemas
-from terminator.shipped import shipped
 
 GROUPS = ("model", "data", "optimizer", "recipe")
 CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((shipped("conf") / group).glob("*.yaml"))]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from terminator.cluster.submit import Submission
-from terminator.counting import counted
+from terminator.text import counted
 from terminator.tracking import SyncReport
 
 

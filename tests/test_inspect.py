@@ -10,17 +10,16 @@ import pytest
 import torch
 
 from analysis.features import read_features
-from terminator.config import Device, MachineConfig, RunConfig, to_plain
-from terminator.data.loading import load
+from terminator.config import Device, MachineConfig, RunConfig, TrainingConfig, to_plain
+from terminator.data.load import load
 from terminator.errors import UserError
 from terminator.inspect import export_features, main
 from terminator.job import Ending, execute
 from terminator.ledger import Code, Ledger, Provenance, Run
 from terminator.model.build import build
 from terminator.model.config import TerminatorConfig
-from terminator.model.network import Terminator
+from terminator.model.terminator import Terminator
 from terminator.training.checkpoint import load_checkpoint
-from terminator.training.config import TrainingConfig
 
 MODEL = TerminatorConfig(depth=2, channels=[12], local_kernels=[3], global_hidden=4, local_hidden=4, channel_hidden=4)
 TRAINING = TrainingConfig(epochs=1, warmup_epochs=0.0, batch_size=600, evaluation_batch_size=360)

@@ -20,7 +20,7 @@ from analysis.figures.style import (
     styled,
     wrapped,
 )
-from analysis.statistics.paired import FloatArray
+from analysis.statistics.tests import FloatArray
 
 CHANNELS = 6  # of a block's output
 KERNELS_ACROSS = 8  # shared out among the groups of a row

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.digits import decimals, number
-from analysis.figures.limits import clipped
 from analysis.figures.style import (
     FAINT,
     INK,
     LINE_INCHES,
     MARKS,
     axes_of,
+    clipped,
     legend_above,
     line_count,
     mark,
@@ -24,6 +23,7 @@ from analysis.figures.style import (
 )
 from analysis.statistics.verdict import Verdict
 from analysis.summary import Summary, VariantSummary
+from analysis.text import decimals, number
 
 ROW_INCHES = 0.19
 ROW_GAP_INCHES = 0.055

@@ -6,11 +6,10 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from analysis.digits import number
 from analysis.figures.forest import height
-from analysis.figures.limits import clipped
-from analysis.figures.style import FAINT, INK, PALETTE, axes_of, legend_above, new_figure, styled, wrapped
+from analysis.figures.style import FAINT, INK, PALETTE, axes_of, clipped, legend_above, new_figure, styled, wrapped
 from analysis.summary import Summary
+from analysis.text import number
 
 SHAPES = ("o", "s", "^", "D", "v", "P", "X")
 

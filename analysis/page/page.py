@@ -14,14 +14,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from analysis.figures.collection import Drawn
-from analysis.mlflow_runs import LOCAL_UI
+from analysis.mlflow import LOCAL_UI
 from analysis.page.runs import ShownRun, shown_runs
 from analysis.results import Results
 from analysis.summary import Summary
-from analysis.tables.html import html
 from analysis.tables.notes import missing_runs
+from analysis.tables.render import html
 from analysis.tables.table import Table
-from analysis.wording import sentence
+from analysis.text import sentence
 from terminator.tracking.uri import SQLITE, default_uri
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.digits import NOTHING, number
 from analysis.results import Question, Results
 from analysis.summary import Summary
-from terminator.planning.variants import to_words
+from analysis.text import NOTHING, number
+from terminator.planning.ablation import to_words
 
 TAIL_BYTES = 4096
 TAIL_LINES = 25

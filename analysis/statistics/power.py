@@ -9,7 +9,7 @@ from math import sqrt
 import numpy as np
 from scipy import optimize, special
 
-from analysis.statistics.paired import FloatArray
+from analysis.statistics.tests import FloatArray
 
 POWER = 0.8
 MOST_SEEDS = 1_000

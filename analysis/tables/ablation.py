@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.digits import NOTHING, decimals, number, p_value
 from analysis.metrics import metric
 from analysis.summary import Summary, VariantSummary
 from analysis.tables.costs import cost_cell
 from analysis.tables.notes import notes
 from analysis.tables.table import Cell, Column, Section, Table
-from analysis.wording import verdict_words
-from terminator.counting import counted
+from analysis.text import NOTHING, decimals, number, p_value, verdict_words
 from terminator.errors import UserError
+from terminator.text import counted
 
 COSTS_BEFORE = ("parameters", "flops")
 COSTS_AFTER = ("train_seconds",)

@@ -8,15 +8,11 @@ from pathlib import Path
 
 from analysis.summary import Summary
 from analysis.tables.ablation import ablation_table
-from analysis.tables.costs import costs_table
-from analysis.tables.csv import comma_separated
+from analysis.tables.costs import costs_table, details_table
 from analysis.tables.datasets import datasets_table
-from analysis.tables.details import details_table
 from analysis.tables.effects import effects_table
-from analysis.tables.latex import latex
-from analysis.tables.markdown import markdown
 from analysis.tables.peers import peers_table
-from analysis.tables.standalone import standalone
+from analysis.tables.render import comma_separated, latex, markdown, standalone
 from analysis.tables.table import Table
 from terminator.errors import UserError
 

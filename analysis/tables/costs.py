@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from analysis.digits import NOTHING, number, significant
 from analysis.metrics import metric
+from analysis.statistics.tests import TRUSTED_PAIRS, Interval, bca_interval, smallest_p
+from analysis.statistics.verdict import Comparison
 from analysis.summary import Summary, VariantSummary
 from analysis.tables.table import Cell, Column, Section, Table
+from analysis.text import NOTHING, decimals, number, p_value, significant
+from terminator.text import counted
 
 COSTS = (
     "parameters",
@@ -53,3 +56,64 @@ def cost_cell(variant: VariantSummary, baseline: VariantSummary | None, name: st
     if whole and variant is not baseline:
         text += f" ({value / whole:.0%})"
     return Cell(text, {name: value}, value)
+
+
+def details_table(summary: Summary, label: str) -> Table | None:
+    """A row a variant: both intervals, all p-values, effect size; None where nothing is compared."""
+    places = decimals(summary.half_widths())
+    rows = tuple(
+        (Cell(variant.name, {"variant": variant.name}), *_cells(variant.comparison, places))
+        for variant in summary.variants
+        if variant.comparison is not None and variant.comparison.pairs.n
+    )
+    if not rows:
+        return None
+    columns = (
+        Column("Variant", numeric=False),
+        Column("Pairs"),
+        Column("Difference"),
+        Column("95\u00a0% t interval"),
+        Column("95\u00a0% BCa interval"),
+        Column("Hedges g_z"),
+        Column("p (t)"),
+        Column("p (t, Holm)"),
+        Column("p (sign flips)"),
+        Column("p (no effect, Holm)"),
+    )
+    fewest = min(len(variant.values) for variant in summary.variants if variant.values)
+    notes = (
+        "t: paired t-test. Sign flips: exact, over all patterns of signs, not corrected; "
+        f"{counted(fewest, 'pair')} can reach {p_value(smallest_p(fewest))} at best. "
+        "No effect: the larger p of the two one-sided tests against the smallest effect that matters.",
+        f"BCa: bias-corrected and accelerated bootstrap; †: with fewer than {TRUSTED_PAIRS} pairs it is too narrow. "
+        "g_z: mean difference over the standard deviation of the differences, with Hedges' correction.",
+    )
+    title = f"{summary.question.name}: all tests ({summary.dataset})"
+    return Table(f"{label}-tests", title, columns, (Section("", rows),), notes, repeats=True)
+
+
+def _cells(comparison: Comparison, places: int) -> tuple[Cell, ...]:
+    pairs, size = comparison.pairs, comparison.effect_size
+    bootstrap = bca_interval(pairs)
+    return (
+        Cell(str(pairs.n), {"pairs": pairs.n}, float(pairs.n)),
+        Cell(number(pairs.mean, places, sign=True), {"difference": pairs.mean}, pairs.mean),
+        _interval("t", comparison.interval, places),
+        _interval("bca", bootstrap, places, mark="" if pairs.n >= TRUSTED_PAIRS else " †"),
+        Cell(NOTHING if size is None else number(size, 2, sign=True), {"effect_size": size}, size),
+        _p("p", comparison.p_raw),
+        _p("p_holm", comparison.p_difference),
+        _p("p_sign_flip", comparison.p_sign_flip),
+        _p("p_equivalence_holm", comparison.p_equivalence),
+    )
+
+
+def _interval(name: str, interval: Interval | None, places: int, mark: str = "") -> Cell:
+    if interval is None:
+        return Cell(NOTHING, {f"{name}_low": None, f"{name}_high": None})
+    text = f"[{number(interval.low, places, sign=True)},\u00a0{number(interval.high, places, sign=True)}]"
+    return Cell(text + mark, {f"{name}_low": interval.low, f"{name}_high": interval.high}, interval.low)
+
+
+def _p(name: str, p: float | None) -> Cell:
+    return Cell(p_value(p), {name: p}, p)

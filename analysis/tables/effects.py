@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from analysis.digits import NOTHING, decimals, number, p_value
-from analysis.factors import Crossing
 from analysis.statistics.factorial import Effect, effects
-from analysis.summary import Summary
+from analysis.summary import Crossing, Summary
 from analysis.tables.table import Cell, Column, Section, Table
+from analysis.text import NOTHING, decimals, number, p_value
 from terminator.errors import UserError
 
 

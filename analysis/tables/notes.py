@@ -3,13 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import count, islice
 
-from analysis.digits import number
+from analysis.statistics.power import POWER, detectable_difference
+from analysis.statistics.tests import median_spread
+from analysis.statistics.verdict import ALPHA, Verdict
 from analysis.summary import Summary
 from analysis.tables.effects import why_no_effects
-from analysis.tables.reach import reach
 from analysis.tables.table import TIE
-from analysis.tables.twins import far_twins
+from analysis.text import number, significant
+from terminator.text import NEAR, counted, signed_percent
+
+
+def far_twins(summary: Summary) -> Iterator[str]:
+    """A sentence for each twin that misses its budget by more than `NEAR`, as its runs counted it."""
+    for variant in summary.variants:
+        what = variant.name.rpartition("@")[2]  # parameters or flops
+        size, budget = variant.costs.get(what), summary.baseline.costs.get(what)
+        if variant.twin_of is not None and size and budget and abs(off := size / budget - 1) > NEAR:
+            yield (
+                f"{variant.name} misses the {what} of {summary.baseline.name} by {signed_percent(off)}: "
+                "it is no control of equal size."
+            )
+
+
+WORTH_HAVING = 5  # seeds
+
+
+def reach(summary: Summary) -> str:
+    """A note in one line, by the table's own spread; empty where most is decided or there is nothing to decide."""
+    compared = [variant.comparison for variant in summary.variants if variant.comparison and variant.comparison.pairs.n]
+    undecided = [each for each in compared if each.judgement.verdict is Verdict.undecided]
+    if not compared or 2 * len(undecided) <= len(compared):
+        return ""
+    seeds = max(each.pairs.n for each in compared)
+    more = WORTH_HAVING if seeds < WORTH_HAVING else 2 * seeds
+    tests = sum(each.pairs.testable for each in compared)
+    spread = median_spread(each.pairs for each in compared)
+    if seeds == 1:
+        shown = "one seed can show no difference"
+    elif spread is None:
+        shown = f"{counted(seeds, 'seed')} differ too little, or are too few, to tell what they can show"
+    else:
+        now, then = (_least(summary, number, spread, tests) for number in (seeds, more))
+        shown = f"{counted(seeds, 'seed')} can show {now} here, {more} seeds {then} (power {POWER})"
+    typed = f"; {_typed(summary, more)} runs what is missing" if summary.question.command else ""
+    return f"{shown[0].upper()}{shown[1:]}{typed}."
+
+
+def _least(summary: Summary, seeds: int, spread: float, tests: int) -> str:
+    least = detectable_difference(seeds, spread, ALPHA / tests)
+    if summary.metric.is_fraction and least > 100:
+        return "no difference"
+    unit = f" {summary.metric.points}" if summary.metric.points else ""
+    return f"differences from about {significant(least, 2)}{unit} on"
+
+
+def _typed(summary: Summary, number: int) -> str:
+    """The seeds that there are and the next ones, as they are typed."""
+    seeds = summary.question.seeds
+    new = islice((seed for seed in count() if seed not in seeds), max(0, number - len(seeds)))
+    return f"seed={','.join(map(str, sorted([*seeds, *new])))}"
 
 
 def notes(summaries: Sequence[Summary]) -> Iterator[str]:

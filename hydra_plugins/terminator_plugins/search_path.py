@@ -5,7 +5,7 @@ from __future__ import annotations
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
-from terminator.shipped import shipped
+from terminator.config import shipped
 
 
 class SuiteSearchPath(SearchPathPlugin):

@@ -2,24 +2,149 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import io
 import logging
+import os
 import secrets
+import shlex
+import shutil
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from terminator.cluster.commands import LONGEST_PAUSE, SlurmAwayError, SlurmRefusedError, default_patience
-from terminator.cluster.executor import ArrayExecutor, check
+from submitit import SlurmExecutor
+from submitit.core.utils import FailedJobError
+
 from terminator.cluster.journal import Array, JobPlan, Journal, PlannedJob, journals
 from terminator.cluster.lock import submission_lock
 from terminator.cluster.profile import ClusterProfile
-from terminator.cluster.queue import max_array_size, own_jobs_in_queue, read_queue
-from terminator.cluster.snapshot import take_snapshot
-from terminator.counting import counted
+from terminator.cluster.slurm import (
+    LONGEST_PAUSE,
+    SlurmAwayError,
+    SlurmRefusedError,
+    ask,
+    default_patience,
+    failure,
+    max_array_size,
+    own_jobs_in_queue,
+    read_queue,
+    require,
+)
 from terminator.errors import UserError
-from terminator.ledger import Ledger, Run, Sweep, alive_here
+from terminator.ledger import Ledger, Run, Sweep, alive_here, code_hash
+from terminator.text import counted
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def take_snapshot(folder: Path, code: str) -> Path:
+    """The folder under `folder` (ROOT/sweeps/<id>/code) with a copy of the package whose code hash is `code`.
+
+    It is the package as it is now, if that computes what `code` did; else the newest copy that does.
+    Raises UserError where there is none.
+    """
+    copies = sorted(folder.glob(f"{code}-*"), key=lambda copy: copy.stat().st_mtime)
+    if code_hash(PACKAGE) != code:
+        if copies:
+            return copies[-1]
+        raise UserError(
+            f"code={code}: these runs were planned with other code (now {code_hash(PACKAGE)}) and no copy of it was "
+            "kept: check that commit out, or run the sweep's command again"
+        )
+    copy = folder / f"{code}-{_content(PACKAGE)}"
+    if copy in copies:
+        return copy
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / f".new-{os.getpid()}-{secrets.token_hex(4)}"
+    shutil.copytree(PACKAGE, draft / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    if code_hash(draft / PACKAGE.name) != code:
+        shutil.rmtree(draft)
+        raise UserError(f"code={code}: the code was edited while the sweep was planned: run the command again")
+    try:
+        draft.rename(copy)
+    except OSError:  # another submission has just made the same copy
+        shutil.rmtree(draft)
+    return copy
+
+
+def _content(package: Path) -> str:
+    """A hash of every file's name and content."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
+        digest.update(f"{path.relative_to(package).as_posix()}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:8]
+
+
+ENTRY = "terminator.cluster.task"
+UNSEEN = 66  # the exit code of a job whose node does not see the code (EX_NOINPUT)
+
+
+class ArrayExecutor(SlurmExecutor):
+    """Submits one array, whose tasks read their work from the array's folder.
+
+    Submitit writes the batch script, calls sbatch and reads its answer. Its pickles are left out: they are renamed by
+    the job's number after sbatch has returned, so a submitter killed in between would lose the whole array.
+    """
+
+    def __init__(self, array: Array, code: Path) -> None:
+        require("sbatch")
+        require("srun")
+        super().__init__(array.folder, python=array.profile.python)
+        self._command = f"{self.python} -u -m {ENTRY} {shlex.quote(str(array.folder))}"
+        self.update_parameters(
+            job_name=array.token,
+            wckey=None,
+            stderr_to_stdout=True,
+            srun_args=["--kill-on-bad-exit=1"],  # the first task's word ends all
+            setup=_setup(array.profile, code),
+            **array.profile.sbatch_parameters(),
+        )
+        self.parameters["map_count"] = len(array.jobs)
+
+    def submit_all(self) -> str:
+        """SLURM's number for the array.
+
+        Raises SlurmRefusedError; or SlurmAwayError, and then the array may have been accepted or not.
+        """
+        with contextlib.redirect_stderr(io.StringIO()):  # Submitit prints what it also raises
+            try:
+                return str(self._submit_command(self._command).job_id)
+            except FailedJobError as error:
+                raise failure("sbatch", str(error)) from error
+
+
+def check(profile: ClusterProfile) -> None:
+    """Ask SLURM whether it would take a job of this profile, without submitting one.
+
+    Raises UserError with SLURM's own words where it would not, and where this machine has no sbatch.
+    """
+    require("sbatch")
+    require("srun")
+    with tempfile.TemporaryDirectory() as folder:
+        executor = SlurmExecutor(folder)
+        executor.update_parameters(wckey=None, **profile.sbatch_parameters())
+        script = Path(folder) / "script.sh"
+        script.write_text(executor._make_submission_file_text("true", ""), "utf-8")
+        try:
+            ask("sbatch", "--test-only", str(script))
+        except SlurmRefusedError as error:
+            raise UserError(f"cluster: SLURM refuses jobs of this profile: {error.said}") from error
+
+
+def _setup(profile: ClusterProfile, code: Path) -> list[str]:
+    """The lines before srun. The current folder comes first on Python's path, so it has to be the snapshot."""
+    folder = shlex.quote(str(code))
+    return [
+        *profile.setup,
+        f"cd {folder} || exit {UNSEEN}",
+        f"export PYTHONPATH={folder}${{PYTHONPATH:+:$PYTHONPATH}}",
+    ]
+
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from rich.console import Console
 
 from terminator.cluster.profile import ClusterProfile
 from terminator.cluster.submit import submit
-from terminator.counting import counted
 from terminator.ledger import Ledger, Sweep
 from terminator.settings import TrackingConfig
+from terminator.text import counted
 from terminator.tracking import LiveSync
 
 
@@ -31,7 +31,7 @@ def stay(console: Console, ledger: Ledger, sweeps: Sequence[Sweep], tracking: Tr
     Ctrl-C ends the show, not the jobs.
     """
     from terminator.sweeps.scheduler import scheduler_of
-    from terminator.sweeps.watch import watch
+    from terminator.sweeps.show import watch
 
     follower = LiveSync(ledger, sweeps) if tracking.enabled else None
     try:

@@ -1,9 +1,8 @@
 """The ledger: files under one root that are the truth about every run and sweep. Standard library only."""
 
 from terminator.ledger.attempt import Attempt, Superseded
-from terminator.ledger.key import code_hash, run_key
-from terminator.ledger.ledger import Ledger, default_root
-from terminator.ledger.origin import Provenance, provenance
+from terminator.ledger.ledger import Ablation, Cell, Ledger, Sweep, Variant, default_root, sweep_id
+from terminator.ledger.provenance import Provenance, alive_here, code_hash, provenance, run_key
 from terminator.ledger.records import (
     Alive,
     AttemptRecord,
@@ -18,10 +17,8 @@ from terminator.ledger.records import (
     RunState,
     Spec,
     Status,
-    alive_here,
 )
 from terminator.ledger.run import Run
-from terminator.ledger.sweep import Ablation, Cell, Sweep, Variant, sweep_id
 
 __all__ = [
     "Ablation",

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from terminator.counting import counted
 from terminator.ledger import files
+from terminator.text import counted
 
 NAME = "metrics.jsonl"
 

@@ -8,8 +8,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from terminator.ledger.process import is_alive
-
 
 class RunState(Enum):
     """Where a run stands."""
@@ -132,11 +130,6 @@ class AttemptRecord:
 
 
 Alive = Callable[[AttemptRecord], "bool | None"]
-
-
-def alive_here(record: AttemptRecord) -> bool | None:
-    """Whether the attempt's process still runs on this machine; None where it ran on another one."""
-    return is_alive(record.host, record.pid, record.process_started)
 
 
 @dataclass(frozen=True)

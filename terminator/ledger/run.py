@@ -13,7 +13,7 @@ from typing import Any
 from terminator.errors import UserError
 from terminator.ledger import files, metrics
 from terminator.ledger.attempt import Attempt, Superseded, new_attempt_record
-from terminator.ledger.process import this_process
+from terminator.ledger.provenance import alive_here, this_process
 from terminator.ledger.records import (
     Alive,
     AttemptRecord,
@@ -27,7 +27,6 @@ from terminator.ledger.records import (
     RunState,
     Spec,
     Status,
-    alive_here,
 )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from terminator.model.network import Output
-from terminator.model.slow_network import SlowNetwork
+from terminator.model.kernels import SlowNetwork
+from terminator.model.terminator import Output
 
 
 class Classifier(nn.Module):
@@ -29,3 +29,26 @@ class Classifier(nn.Module):
         slow = [module for module in self.features.modules() if isinstance(module, SlowNetwork)]
         free = {id(parameter) for network in slow for parameter in network.parameters()}
         return torch.stack([each.norm() for each in self.features.parameters() if id(each) not in free]).sum()
+
+
+def convolution(
+    channels: int,
+    out: int,
+    size: int,
+    axes: int,
+    *,
+    generator: torch.Generator,
+    stride: int = 1,
+    groups: int = 1,
+    bias: bool = True,
+) -> nn.Module:
+    """A convolution of odd size, zero-padded to keep the pixels at stride 1. (B, channels, *pixels) → (B, out, …).
+
+    Weights: normal, variance 2 / fan-in (He et al. 2015, 1502.01852). Biases: 0.
+    """
+    kind = nn.Conv1d if axes == 1 else nn.Conv2d
+    layer = kind(channels, out, size, stride=stride, padding=size // 2, groups=groups, bias=bias)
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer

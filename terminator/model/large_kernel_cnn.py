@@ -8,10 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from terminator.model.batch_norm import BatchNorm
-from terminator.model.classifier import Classifier
-from terminator.model.comparison_config import LargeKernelConfig
-from terminator.model.convolution import convolution
+from terminator.model.classifier import Classifier, convolution
+from terminator.model.config import LargeKernelConfig
+from terminator.model.normalisation import BatchNorm
 
 
 class ConvMixerBlock(nn.Module):

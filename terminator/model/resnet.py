@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from terminator.model.batch_norm import BatchNorm
-from terminator.model.classifier import Classifier
-from terminator.model.comparison_config import ResNetConfig
-from terminator.model.convolution import convolution
+from terminator.model.classifier import Classifier, convolution
+from terminator.model.config import ResNetConfig
+from terminator.model.normalisation import BatchNorm
 
 
 class ResidualBlock(nn.Module):

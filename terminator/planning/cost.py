@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
 from terminator.config import RunConfig, from_plain, to_plain
-from terminator.model.build import build
-from terminator.model.flops import forward_flops
+from terminator.model.build import build, forward_flops
+from terminator.model.config import GROUPS, TerminatorConfig
+from terminator.settings import Match
 
 
 @dataclass(frozen=True)
@@ -63,3 +65,58 @@ def _network(model: str, data: str) -> nn.Module:
 
 def _config(model: str, data: str) -> RunConfig:
     return from_plain({"model": json.loads(model), "data": json.loads(data)})
+
+
+NARROWEST, WIDEST, STEPS = 1 / 16, 16.0, 12
+
+
+def twin(config: RunConfig, budget: Cost, match: Match) -> tuple[float, RunConfig]:
+    """The `model.width` whose network comes closest to the budget, and its configuration.
+
+    Channels are whole, a Terminator's in whole groups, so the budget is met only as nearly as they allow: see `miss`.
+    """
+    wanted = spent(budget, match)
+
+    def reached(width: float) -> int:
+        return _count(_widened(config, width), match)
+
+    low, high = math.log(NARROWEST), math.log(WIDEST)
+    tried = {config.model.width}
+    for _ in range(STEPS):  # cost grows with width: halve the interval towards the budget
+        middle = (low + high) / 2
+        width = round(math.exp(middle), 3)
+        tried.add(width)
+        if reached(width) < wanted:
+            low = middle
+        else:
+            high = middle
+    best = min(sorted(tried), key=lambda width: abs(math.log(reached(width) / wanted)))
+    return best, _widened(config, best)
+
+
+def spent(cost: Cost, match: Match) -> int:
+    """The part of the cost that is to match."""
+    return int(getattr(cost, match.value))
+
+
+def miss(config: RunConfig, budget: Cost, match: Match) -> float:
+    """By what share of the budget a twin lies above it, or below (negative)."""
+    return _count(config, match) / spent(budget, match) - 1
+
+
+def obstacle(config: RunConfig, budget: Cost, match: Match) -> str:
+    """What keeps a twin from its budget."""
+    widest = config.model.width * 2 > WIDEST and _count(_widened(config, WIDEST), match) < spent(budget, match)
+    if widest:
+        return f"the search ends at {WIDEST:g} times the width"
+    if isinstance(config.model, TerminatorConfig):
+        return f"channels come in steps of {GROUPS}, at least {GROUPS}"
+    return "channels are whole, at least one"
+
+
+def _count(config: RunConfig, match: Match) -> int:
+    return parameters(config) if match is Match.parameters else cost(config).flops
+
+
+def _widened(config: RunConfig, width: float) -> RunConfig:
+    return replace(config, model=replace(config.model, width=width))

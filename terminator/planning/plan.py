@@ -8,14 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from terminator.config import RunConfig, to_plain
-from terminator.data.tables import check_available
+from terminator.data.hub import check_available
 from terminator.errors import UserError
 from terminator.ledger import Ablation, Ledger, Provenance, Sweep, Variant, run_key, sweep_id
+from terminator.planning.ablation import check_kind, describe, to_words, variants
 from terminator.planning.compose import Composer
-from terminator.planning.cost import Cost, check, cost
-from terminator.planning.kind import check_kind
-from terminator.planning.matching import twin
-from terminator.planning.variants import describe, to_words, variants
+from terminator.planning.cost import Cost, check, cost, twin
 from terminator.settings import AblationConfig, Settings, TrackingConfig
 from terminator.tracking.uri import checked_uri
 

@@ -2,19 +2,118 @@
 
 from __future__ import annotations
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from terminator.config import to_plain
-from terminator.counting import counted
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from terminator.config import RunConfig, to_plain
 from terminator.ledger import Ledger, RunState, Sweep
-from terminator.planning.budget import signed_percent
-from terminator.planning.matching import miss
-from terminator.planning.notes import notes
+from terminator.model.config import ComparisonConfig, ModelConfig, ResNetConfig, TerminatorConfig
+from terminator.model.ops import choose_product
+from terminator.planning.ablation import to_words
+from terminator.planning.cost import miss, obstacle, spent
 from terminator.planning.plan import Plan, PlannedAblation, PlannedVariant
-from terminator.planning.variants import to_words
-from terminator.planning.wrap import Words
+from terminator.text import NEAR, counted, signed_percent
+
+
+def same_runs(variants: Sequence[PlannedVariant]) -> list[list[str]]:
+    """The names that mean the same network, trained in the same way; each list has at least two."""
+    names: dict[str, list[str]] = {}
+    for each in variants:
+        names.setdefault(_meaning(each.config), []).append(each.variant.name)
+    return [alike for alike in names.values() if len(alike) > 1]
+
+
+def _meaning(config: RunConfig) -> str:
+    """The configuration, with what the model's words come to in their place."""
+    plain = to_plain(config, key_only=True)
+    plain["model"] = _resolved(config.model, config.data.facts.image_shape[1:])
+    return json.dumps(plain, sort_keys=True)
+
+
+def _resolved(model: ModelConfig, pixels: Sequence[int]) -> object:
+    if isinstance(model, ResNetConfig):
+        return to_plain(replace(model, width=1.0, channels=1)), model.stage_channels()
+    if isinstance(model, ComparisonConfig):
+        return to_plain(replace(model, width=1.0, channels=model.scaled(model.channels)))
+    if not isinstance(model, TerminatorConfig):
+        return to_plain(model)
+    blocks = range(model.depth)
+    previous = [model.block_previous(block) for block in blocks]
+    local = model.local_branches()
+    per_block = replace(
+        model,
+        width=1.0,
+        channels=model.block_channels(),
+        dropout=[model.block_dropout(block) for block in blocks],
+        global_layers=[model.block_global_layers(block) for block in blocks],
+        previous_blocks=previous,
+        local_kernels=[size for size, _ in local],
+        local_wiring=[wiring for _, wiring in local] or model.local_wiring[:1],
+        branches=replace(model.branches, previous=any(previous), local=bool(local)),
+    )
+    return {**to_plain(per_block), "product": choose_product(model.product, pixels).__name__}
+
+
+def notes(planned: PlannedAblation) -> list[str]:
+    """Lines on variants that are the same network, and on twins that miss their budget."""
+    same = [
+        f"{' and '.join(names)} are the same network: their words come to equal channels and settings."
+        for names in same_runs(planned.variants)
+    ]
+    return [*same, *_far_twins(planned)]
+
+
+def _far_twins(planned: PlannedAblation) -> list[str]:
+    match = planned.settings.match
+    if match is None:
+        return []
+    baseline = planned.variants[0]
+    lines = []
+    for each in planned.variants:
+        if each.variant.twin_of and abs(off := miss(each.config, baseline.cost, match)) > NEAR:
+            budget = f"{spent(baseline.cost, match):,} {match.value} of {baseline.variant.name}"
+            why = obstacle(each.config, baseline.cost, match)
+            lines.append(f"{each.variant.name} misses the {budget} by {signed_percent(off)}: {why}.")
+    return lines
+
+
+JOINTS = re.compile(r"(?<=,)|(?<=\.)(?!\d)")  # after a comma, and after a dot that is no decimal point
+
+
+def broken(word: str, width: int) -> list[str]:
+    """The word in lines of at most `width`, each as full as its joints allow; longer only where it has none."""
+    lines = [""]
+    for piece in JOINTS.split(word):
+        if lines[-1] and len(lines[-1]) + len(piece) > width:
+            lines.append("")
+        lines[-1] += piece
+    return lines
+
+
+class Words:
+    """Words one below the other, each in as many lines as the width of its cell asks for."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = words
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = [line for word in self._words for line in broken(word, options.max_width)]
+        yield Text("\n".join(lines), overflow="fold")
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(_longest(broken(word, 1) for word in self._words), _longest([self._words]))
+
+
+def _longest(groups: Iterable[Sequence[str]]) -> int:
+    return max((len(each) for group in groups for each in group), default=0)
 
 
 def show_plan(console: Console, plan: Plan, sweep: Sweep, ledger: Ledger) -> None:
@@ -57,7 +156,7 @@ def _off(planned: PlannedAblation, each: PlannedVariant) -> str:
 
 
 def _print_power(console: Console, planned: PlannedAblation, ledger: Ledger) -> None:
-    from analysis.power_note import power_note  # scipy takes a second to import, and only plans need it
+    from analysis.power import power_note
 
     variants = len(planned.variants) - 1
     if variants:

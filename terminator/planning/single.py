@@ -11,8 +11,8 @@ from omegaconf import DictConfig
 from terminator.errors import UserError
 from terminator.ledger import Ledger, provenance
 from terminator.planning.compose import typed
-from terminator.planning.local import cores
 from terminator.planning.plan import plan_single
+from terminator.sweeps.local import cores
 from terminator.tracking import LiveSync
 
 

@@ -12,15 +12,14 @@ from rich.console import Console
 
 from terminator.cluster.launcher import profile_from_launcher
 from terminator.cluster.profile import ClusterProfile
-from terminator.counting import counted
 from terminator.ledger import Ledger, Provenance, RunState, Sweep, provenance
+from terminator.planning.ablation import to_words
 from terminator.planning.compose import CommandLine, Composer, read_command_line
-from terminator.planning.local import cores, default_workers, run_here
-from terminator.planning.notes import notes
 from terminator.planning.plan import Plan, plan, plan_choices
-from terminator.planning.show import show_plan
-from terminator.planning.variants import to_words
+from terminator.planning.show import notes, show_plan
 from terminator.settings import Settings
+from terminator.sweeps.local import cores, default_workers, run_here
+from terminator.text import counted
 
 BASIC = "basic"  # Hydra's default launcher; in its place each run gets a process of its own
 SLURM = "slurm"  # the keys of Hydra's Submitit launcher; in its place runs are submitted as with cluster=

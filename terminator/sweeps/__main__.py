@@ -9,13 +9,11 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from terminator.counting import counted
 from terminator.errors import UserError
 from terminator.ledger import Ledger, RunState, Sweep, default_root
-from terminator.sweeps.find import find_run, find_sweep, no_sweeps
 from terminator.sweeps.scheduler import scheduler_of
-from terminator.sweeps.show import counts, rows, run_table, sweep_table
-from terminator.sweeps.watch import watch
+from terminator.sweeps.show import counts, find_run, find_sweep, no_sweeps, rows, run_table, sweep_table, watch
+from terminator.text import counted
 from terminator.tracking import LiveSync, checked_uri, follow, sync
 
 NAMES = "its id, how that begins, or an ablation"

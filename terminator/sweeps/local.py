@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 
+from terminator.config import Device
 from terminator.errors import UserError
 from terminator.ledger import (
     AttemptRecord,
@@ -21,8 +25,90 @@ from terminator.ledger import (
     Sweep,
     alive_here,
     code_hash,
+    files,
 )
-from terminator.sweeps.driver import drivers
+from terminator.ledger.provenance import is_alive, this_process
+from terminator.settings import TrackingConfig
+from terminator.sweeps.pool import Pool, SweepProgress
+from terminator.text import counted
+from terminator.tracking.live import LiveSync
+
+
+class Driver(NamedTuple):
+    """A file in `drivers/`, beside sweep.json."""
+
+    host: str
+    pid: int
+    process_started: str
+
+    def alive(self) -> bool | None:
+        """None if it is on another machine, where it can't be seen from here."""
+        return is_alive(*self)
+
+
+def drivers(ledger: Ledger, sweep: Sweep) -> list[Driver]:
+    """The processes that carry the sweep out, but for those known to have ended."""
+    paths = sorted(_folder(ledger, sweep).glob("*.json"))
+    found = (files.read(path, lambda plain: Driver(**plain)) for path in paths)
+    return [driver for driver in found if driver is not None and driver.alive() is not False]
+
+
+@contextmanager
+def driving(ledger: Ledger, sweeps: Sequence[Sweep]) -> Iterator[None]:
+    """Inside the block, this process counts as one that carries the sweeps out."""
+    driver = Driver(*this_process())
+    paths = [_folder(ledger, sweep) / f"{driver.host}-{driver.pid}.json" for sweep in sweeps]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write(path, files.dumps(driver._asdict()))
+    try:
+        yield
+    finally:
+        for path in paths:
+            path.unlink(missing_ok=True)
+
+
+def _folder(ledger: Ledger, sweep: Sweep) -> Path:
+    return ledger.sweep_folder(sweep) / "drivers"
+
+
+def default_workers(device: Device) -> int:
+    """As many as there are GPUs where runs use them, else as many as there are CPU cores for this process."""
+    if device is not Device.cpu:
+        import torch
+
+        if gpus := torch.cuda.device_count():
+            return gpus
+    return cores()
+
+
+def cores() -> int:
+    """The CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def run_here(console: Console, ledger: Ledger, sweeps: Sequence[Sweep], workers: int, tracking: TrackingConfig) -> bool:
+    """Run what has no result yet, each run once. Returns whether it was interrupted."""
+    names: dict[str, str] = {}
+    for sweep in sweeps:
+        for cell in sweep.cells():
+            names.setdefault(cell.key, f"{cell.variant.name}/{cell.seed}")
+    runs = [ledger.run(key) for key in names]
+    todo = [run for run in runs if run.state().state is not RunState.done]
+    skipped = len(runs) - len(todo)
+    workers = min(workers, len(todo)) or 1
+    on = f" on {counted(workers, 'worker')}" if todo else ""
+    console.print(f"{counted(len(runs), 'run')}: {skipped} done already, {len(todo)} to run{on} → {ledger.root}")
+    follower = LiveSync(ledger, sweeps, tracking.uri) if tracking.enabled else None
+    interrupted = False
+    if todo:
+        with driving(ledger, sweeps), SweepProgress(console, len(runs), skipped, workers, names) as progress:
+            pool = Pool(todo, workers, progress.update)
+            pool.run()
+        interrupted = pool.interrupted
+    if follower:
+        console.print(follower.close())
+    return interrupted
 
 
 class Local:
@@ -71,7 +157,8 @@ class Local:
                     "check that commit out, or run the sweep's command again"
                 )
         from terminator.config import Device
-        from terminator.planning.local import default_workers, run_here
+
+        pass
         from terminator.settings import TrackingConfig
 
         tracking = TrackingConfig(enabled=self._sweep.tracked, uri=self._sweep.tracking_uri)

@@ -2,16 +2,54 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from rich.console import Console
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from terminator.errors import UserError
 from terminator.ledger import Ledger, Run, RunState, Status, Sweep
 from terminator.sweeps.scheduler import Scheduler, scheduler_of
+
+
+def find_sweep(ledger: Ledger, word: str | None) -> Sweep:
+    """The sweep that `word` names, None for the newest. Raises UserError where there is none."""
+    if word is not None:
+        return ledger.sweep(word)
+    sweeps = ledger.sweeps()
+    if not sweeps:
+        raise UserError(no_sweeps(ledger))
+    return sweeps[0]
+
+
+def no_sweeps(ledger: Ledger) -> str:
+    """What to say of a root without any."""
+    return f"no sweeps in {ledger.root}; --root or TERMINATOR_ROOT names another"
+
+
+def find_run(ledger: Ledger, sweeps: Sequence[Sweep], word: str) -> Run:
+    """The run called `word`: `VARIANT/SEED` of the first sweep that has it, or how a run key begins.
+
+    Raises UserError, listing what there is, where none or several are called so.
+    """
+    names: dict[str, str] = {}
+    for sweep in sweeps:
+        for cell in sweep.cells():
+            names.setdefault(f"{cell.variant.name}/{cell.seed}", cell.key)
+    if word in names:
+        return ledger.run(names[word])
+    by_key = sorted({key for key in (*names.values(), *(run.key for run in ledger.runs())) if key.startswith(word)})
+    if len(by_key) == 1:
+        return ledger.run(by_key[0])
+    rule = "means several runs" if by_key else "no such run"
+    raise UserError(f"run={word}: {rule}; choose from {', '.join(by_key or names) or 'none'}")
+
 
 QUEUED = "queued"
 SHOWN_ELSEWHERE = ("data=", "root=", "sweep.", "tracking.", "machine.", "cluster")
@@ -143,3 +181,24 @@ def duration(seconds: float | None) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+SECONDS_BETWEEN = 2.0
+
+
+def watch(console: Console, ledger: Ledger, sweep: Sweep, scheduler: Scheduler) -> list[Row]:
+    """Show the sweep until no run is queued or running; where there is no terminal, a line whenever it changes."""
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        said = ""
+        while True:
+            scheduler.refresh()
+            found = rows(ledger, sweep, scheduler)
+            if all(row.over for row in found) and not scheduler.busy():
+                return found
+            now = counts(row.state for row in found)
+            if console.is_terminal:
+                live.update(run_table(ledger, sweep, found), refresh=True)
+            elif now != said:
+                console.print(f"{sweep.id}: {now}")
+            said = now
+            time.sleep(SECONDS_BETWEEN)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from typing import IO
 
 from terminator.ledger import Ledger, Sweep
-from terminator.ledger.key import PACKAGE
+from terminator.ledger.provenance import PACKAGE
 from terminator.tracking.sync import SyncReport, sync
 from terminator.tracking.uri import is_server
 

@@ -24,8 +24,8 @@ with warnings.catch_warnings():
     from mlflow.entities import Metric, Param, Run, RunTag, ViewType
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-from terminator.tracking.entries import Entry, Point  # noqa: E402
 from terminator.tracking.known import Known, Place  # noqa: E402
+from terminator.tracking.sync import Entry, Point  # noqa: E402
 from terminator.tracking.uri import SQLITE, is_server, sqlite_path  # noqa: E402
 
 POINTS_PER_BATCH = 1000  # MLflow's limits

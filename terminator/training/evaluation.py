@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from terminator.data.loading import Data, Split
-from terminator.model.network import Terminator
-from terminator.model.population import gather_population_statistics
-from terminator.training.config import Evaluation, Precision, TrainingConfig
+from terminator.config import Evaluation, Precision, TrainingConfig
+from terminator.data.load import Data, Split
+from terminator.model.normalisation import gather_population_statistics
+from terminator.model.terminator import Terminator
 
 
 class Score(NamedTuple):

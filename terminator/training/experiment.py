@@ -7,17 +7,16 @@ from typing import Any, TextIO
 import torch
 from torch import nn
 
-from terminator.config import RunConfig, from_plain
-from terminator.data.loading import Data, load
+from terminator.config import Protocol, RunConfig, from_plain
+from terminator.data.load import Data, load
 from terminator.ledger import Attempt, Run
 from terminator.model.build import build
-from terminator.training.config import Protocol
+from terminator.progress import Progress
+from terminator.stop import StopRequest
 from terminator.training.device import prepare_device
+from terminator.training.distributed import Processes
 from terminator.training.loop import Trainer
-from terminator.training.processes import Processes
-from terminator.training.progress import Progress
 from terminator.training.randomness import generator_for
-from terminator.training.stop import StopRequest
 
 
 def run_experiment(run: Run, attempt: Attempt | None, stop: StopRequest, watcher: TextIO | None) -> dict[str, Any]:

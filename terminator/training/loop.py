@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from terminator.config import RunConfig
-from terminator.data.loading import Data, Split
+from terminator.config import Protocol, RunConfig
+from terminator.data.load import Data, Split
 from terminator.errors import UserError
 from terminator.ledger import Attempt
-from terminator.model.flops import forward_flops
+from terminator.model.build import forward_flops
+from terminator.progress import Progress
+from terminator.stop import Cause, Stopped, StopRequest
 from terminator.training.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
-from terminator.training.config import Protocol
 from terminator.training.device import peak_memory_bytes
+from terminator.training.distributed import Processes
 from terminator.training.evaluation import Score, judge
 from terminator.training.failure import Diverged
-from terminator.training.processes import Processes
-from terminator.training.progress import Progress
 from terminator.training.randomness import epoch_order
-from terminator.training.state import State
 from terminator.training.step import MEASURES, TrainingStep
-from terminator.training.stop import Cause, Stopped, StopRequest
 
 STEPS_BETWEEN_CHECKS = 16  # reading a loss makes a GPU wait, so divergence is looked for now and then
 
@@ -233,3 +233,53 @@ class Trainer:
         content = {"network": self.network.state_dict(), "optimizer": self.step.optimizer.state_dict()}
         self.attempt.check()
         save_checkpoint(self.attempt.checkpoint_path, {**content, "state": self.state.to_plain()})
+
+
+@dataclass
+class Best:
+    """The best epoch so far, counted from 1, and its weights."""
+
+    epoch: int
+    score: Score
+    weights: dict[str, Tensor]
+
+
+@dataclass
+class State:
+    """What changes while a run goes on, beside its network and optimizer.
+
+    `epoch`: whole epochs done; `step`: steps done of the next; `measures`: what each of those steps measured,
+    (steps_per_epoch, measures) float64. An epoch's means are taken when it is over, all at once, so an epoch that
+    was stopped halfway comes to the same bits as one that was not. `images` were trained on in `train_seconds`.
+    """
+
+    measures: Tensor
+    epoch: int = 0
+    step: int = 0
+    best: Best | None = None
+    epoch_seconds: float = 0.0
+    train_seconds: float = 0.0
+    images: int = 0
+    peak_memory_bytes: int = 0
+
+    @classmethod
+    def at_start(cls, steps_per_epoch: int, measures: int, device: torch.device) -> State:
+        """Nothing done yet."""
+        return cls(torch.zeros(steps_per_epoch, measures, dtype=torch.float64, device=device))
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any], device: torch.device) -> State:
+        """The inverse of `to_plain`."""
+        best = plain["best"] and Best(plain["best"]["epoch"], Score(*plain["best"]["score"]), plain["best"]["weights"])
+        return cls(**{**plain, "best": best, "measures": plain["measures"].to(device)})
+
+    def to_plain(self) -> dict[str, Any]:
+        """Tensors, numbers, lists and dicts alone."""
+        best = self.best and {"epoch": self.best.epoch, "score": list(self.best.score), "weights": self.best.weights}
+        return {**vars(self), "best": best}
+
+    def offer(self, score: Score, weights: dict[str, Tensor]) -> None:
+        """Keep the epoch just done if it is the best: by accuracy, then by loss; a tie leaves the earlier one."""
+        if self.best is None or (score.accuracy, -score.loss) > (self.best.score.accuracy, -self.best.score.loss):
+            copies = {name: weight.detach().clone() for name, weight in weights.items()}
+            self.best = Best(self.epoch + 1, score, copies)

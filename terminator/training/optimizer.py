@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from terminator.training.config import OptimizerConfig, OptimizerName
+from terminator.config import OptimizerConfig, OptimizerName
 
 
 def kar_step(parameter: Tensor, gradient: Tensor, averages: list[Tensor], lr: float, betas: tuple[float, ...]) -> None:

@@ -8,8 +8,8 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from terminator.model.channels import tile_channels
-from terminator.training.config import SlowLoss
+from terminator.config import SlowLoss
+from terminator.model.ops import tile_channels
 
 
 def channel_sum_loss(kernels: Sequence[Tensor]) -> Tensor:

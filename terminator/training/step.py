@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from terminator.config import RunConfig
-from terminator.data.augmentation import augment
-from terminator.data.loading import Data, Split
+from terminator.data.load import Data, Split, augment
+from terminator.training.distributed import Processes
 from terminator.training.evaluation import at_least_float32, autocast
-from terminator.training.objective import Objective, label_smoothed_cross_entropy, total_objective
 from terminator.training.optimizer import build_optimizer
-from terminator.training.processes import Processes
 from terminator.training.randomness import generator_for, stream_seed
-from terminator.training.schedule import learning_rate_factor
 from terminator.training.slow_loss import slow_loss
 
 MEASURES = ("loss", "cross_entropy", "slow_loss", "penalty", "accuracy")
@@ -81,3 +82,37 @@ class TrainingStep:
             slow_loss_weight=config.slow_loss_weight,
             l2=config.penalty,
         )
+
+
+class Objective(NamedTuple):
+    """The loss and its three addends, each already weighted; scalars."""
+
+    loss: Tensor
+    cross_entropy: Tensor
+    slow_loss: Tensor
+    penalty: Tensor
+
+
+def label_smoothed_cross_entropy(logits: Tensor, targets: Tensor, epsilon: float) -> Tensor:
+    """−Σ_k q_k log softmax(logits)_k, q = (1−ε)·one-hot + ε/classes; batch mean. (B, classes), (B) → scalar."""
+    return F.cross_entropy(logits, targets, label_smoothing=epsilon)
+
+
+def total_objective(
+    cross_entropy: Tensor, slow_loss: Tensor, penalty: Tensor, *, slow_loss_weight: float, l2: float
+) -> Objective:
+    """Weigh and add the three addends (spec §8); scalars. `penalty` is the sum of norms, without its factor l2."""
+    weighted_slow_loss, weighted_penalty = slow_loss_weight * slow_loss, l2 * penalty
+    loss = cross_entropy + weighted_slow_loss + weighted_penalty
+    return Objective(loss, cross_entropy, weighted_slow_loss, weighted_penalty)
+
+
+def learning_rate_factor(step: int, *, warmup_steps: int, total_steps: int) -> float:
+    """The factor of the peak learning rate that step `step` (from 0) of `total_steps` is taken with.
+
+    Warm-up rises from 1/warmup_steps, the "≈ 0" of spec §8, to 1 at the last of its steps; the cosine then falls and
+    would reach 0 at step `total_steps`, the first one not taken. A run shorter than its warm-up never falls.
+    """
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup_steps) / (total_steps - warmup_steps)))

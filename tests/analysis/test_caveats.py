@@ -9,13 +9,12 @@ import pytest
 
 import analysis
 from analysis.caveats import OPTIMISTIC, SEQUENCES, caveats
-from analysis.claim import Claim, Expectation, judge
+from analysis.claims import Claim, Expectation, claims_table, judge
 from analysis.report import write_report
 from analysis.summary import summarize
 from analysis.tables import peers
-from analysis.tables.claims import claims_table
-from analysis.tables.csv import comma_separated
 from analysis.tables.notes import notes
+from analysis.tables.render import comma_separated
 from tests.analysis.ledgers import Invented, Row, branches
 
 

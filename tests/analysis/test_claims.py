@@ -9,13 +9,12 @@ import pytest
 import yaml
 
 import analysis
-from analysis.claim import Claim, Expectation, Finding, has_ablation, judge, read_claims
-from analysis.claims import main
+from analysis.claims import Claim, Expectation, Finding, has_ablation, judge, main, read_claims
 from analysis.features import features_path
+from terminator.config import shipped
 from terminator.errors import UserError
-from terminator.planning.variants import variants
+from terminator.planning.ablation import variants
 from terminator.settings import AblationConfig
-from terminator.shipped import shipped
 from tests.analysis.ledgers import Invented, Row
 
 CLEAR = Invented(

@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 
 import analysis
-from analysis.load_mlflow import load_mlflow
-from analysis.mlflow_runs import linked, read_by_client, read_runs
+from analysis.mlflow import linked, load_mlflow, read_by_client, read_runs
 from analysis.summary import summarize
 from terminator.errors import UserError
 from terminator.ledger import Reason

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 import analysis
-from analysis.power_note import power_note
+from analysis.power import power_note
 from analysis.statistics.power import difference_power
-from analysis.statistics.spread import median_spread
+from analysis.statistics.tests import median_spread
 from analysis.summary import summarize
 from terminator.config import RunConfig, to_plain
 from tests.analysis.ledgers import branches, overridden

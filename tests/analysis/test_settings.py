@@ -12,7 +12,7 @@ import analysis
 from analysis.claims import main as claims
 from analysis.claims import write_claims
 from analysis.report import main, write_report
-from analysis.settings import is_comparable, own_settings
+from analysis.results import is_comparable, own_settings
 from tests.analysis.ledgers import branches
 
 TRIAL = ("training.epochs=1", "seed=0")

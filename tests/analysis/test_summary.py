@@ -11,7 +11,7 @@ from analysis.results import Results
 from analysis.statistics.verdict import Verdict
 from analysis.summary import Summary, summarize
 from analysis.tables.ablation import ablation_table
-from analysis.wording import sentence, verdict_words
+from analysis.text import sentence, verdict_words
 from terminator.errors import UserError
 from terminator.ledger import Code, Reason
 from tests.analysis.ledgers import BRANCHES, Invented, Row, branches

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from terminator.cluster.commands import SlurmAwayError, SlurmRefusedError, ask
+from terminator.cluster.slurm import SlurmAwayError, SlurmRefusedError, ask
 
 NOWHERE = """sbatch: error: resolve_ctls_from_dns_srv: res_nsearch error: Unknown host
 sbatch: error: fetch_config: DNS SRV lookup failed

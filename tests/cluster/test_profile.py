@@ -9,9 +9,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from terminator.cluster.profile import ClusterProfile
+from terminator.config import shipped
 from terminator.errors import UserError
 from terminator.settings import Settings, register_schemas
-from terminator.shipped import shipped
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from terminator.cluster.commands import SlurmAwayError, SlurmRefusedError, ask_once, failure
 from terminator.cluster.journal import Array
 from terminator.cluster.profile import ClusterProfile
-from terminator.cluster.queue import QueuedJob, seconds
-from terminator.cluster.reasons import cannot_see_root, message_of, outcome_of, reason_of
+from terminator.cluster.scheduler import cannot_see_root, message_of, outcome_of, reason_of
+from terminator.cluster.slurm import QueuedJob, SlurmAwayError, SlurmRefusedError, ask_once, failure, seconds
 from terminator.errors import UserError
 from terminator.ledger import Outcome, Reason
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from terminator.cluster.snapshot import PACKAGE, take_snapshot
+from terminator.cluster.submit import PACKAGE, take_snapshot
 from terminator.errors import UserError
 from terminator.ledger import code_hash
 

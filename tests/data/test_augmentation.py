@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from terminator.data.augmentation import augment, mirror
+from terminator.data.load import augment, mirror
 
 
 def test_mirror_repeats_the_edge() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from terminator.data.config import DataConfig, Dataset
-from terminator.data.loading import load, pixel_statistics
+from terminator.data.load import load, pixel_statistics
 from terminator.errors import UserError
 
 

@@ -17,8 +17,8 @@ import torch
 from PIL import Image
 
 from terminator.data.config import FACTS, DataConfig, Dataset
-from terminator.data.loading import load
-from terminator.data.tables import check_available
+from terminator.data.hub import check_available
+from terminator.data.load import load
 from terminator.errors import UserError
 
 LAYOUTS = {
@@ -126,7 +126,7 @@ builder.download_and_prepare(f"{cache}/uoft-cs___cifar10/plain_text/0.0.0/012345
 LOAD = """
 import sys
 from terminator.data.config import DataConfig, Dataset
-from terminator.data.loading import load
+from terminator.data.load import load
 try:
     data = load(DataConfig(name=Dataset(sys.argv[1])))
     print(len(data.train), len(data.validation), len(data.test), int(data.test.images.sum()))

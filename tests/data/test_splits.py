@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from terminator.data.splits import stratified_split
+from terminator.data.load import stratified_split
 
 
 def test_quotas_by_largest_remainder() -> None:

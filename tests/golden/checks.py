@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from terminator.training.objective import label_smoothed_cross_entropy
 from terminator.training.optimizer import Kar2, Kar3
 from terminator.training.slow_loss import channel_sum_loss, tile_loss
+from terminator.training.step import label_smoothed_cross_entropy
 from tests.golden.comparison import Deviation, largest_deviation
 from tests.golden.components import COMPONENTS, Component, release_network
 from tests.golden.golden_file import GoldenFile, read_golden_file

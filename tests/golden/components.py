@@ -7,19 +7,21 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from terminator.model.block import SFNEBlock
+from terminator.model.branches import HyperChannelInteraction, HyperInteraction, LocalBranch, RecursiveGatedUnit
 from terminator.model.build import build
 from terminator.model.config import SlowNetworkKind
-from terminator.model.gating import RecursiveGatedUnit
-from terminator.model.interaction import HyperChannelInteraction, HyperInteraction
-from terminator.model.kernel_generation import generate_kernels
-from terminator.model.local_branch import LocalBranch
-from terminator.model.local_kernels import LocalKernels
-from terminator.model.local_slow_network import FreeLocalKernel, LocalSlowNetwork
-from terminator.model.slow_network import SlowNetwork, SlowRecipe
-from terminator.model.standardisation import ContextMean, GroupedStandardise
-from terminator.training.objective import label_smoothed_cross_entropy
+from terminator.model.kernels import (
+    FreeLocalKernel,
+    LocalKernels,
+    LocalSlowNetwork,
+    SlowNetwork,
+    SlowRecipe,
+    generate_kernels,
+)
+from terminator.model.normalisation import ContextMean, GroupedStandardise
+from terminator.model.terminator import SFNEBlock
 from terminator.training.slow_loss import channel_sum_loss, tile_loss
+from terminator.training.step import label_smoothed_cross_entropy
 from tests.golden.golden_file import GoldenFile
 from tests.golden.sizes import block_sizes, network_config, slow_sizes, under
 

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from terminator.model.block import SFNEBlock
 from terminator.model.build import build
 from terminator.model.config import TerminatorConfig
+from terminator.model.terminator import SFNEBlock
 from terminator.training.slow_loss import channel_sum_loss
 from tests.golden.__main__ import main
 from tests.golden.checks import check_file

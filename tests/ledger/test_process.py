@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from terminator.ledger.process import hostname, is_alive, process_started, this_process
+from terminator.ledger.provenance import hostname, is_alive, process_started, this_process
 
 
 def test_this_process_lives() -> None:

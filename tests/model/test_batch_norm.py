@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from terminator.model.batch_norm import BatchNorm
+from terminator.model.normalisation import BatchNorm
 
 
 @pytest.mark.parametrize(("shape", "kind"), [((4, 3, 5), nn.BatchNorm1d), ((4, 3, 5, 6), nn.BatchNorm2d)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from terminator.model.channels import channels_last, concatenate, tile_channels
+from terminator.model.ops import channels_last, concatenate, tile_channels
 
 
 def test_tiling_repeats_in_order_and_cuts() -> None:

@@ -10,9 +10,8 @@ from torch import nn
 
 from terminator.model.build import build
 from terminator.model.classifier import Classifier
-from terminator.model.comparison_config import ContinuousKernelConfig, LargeKernelConfig, ResNetConfig
-from terminator.model.config import ModelConfig
-from terminator.model.network import Output
+from terminator.model.config import ContinuousKernelConfig, LargeKernelConfig, ModelConfig, ResNetConfig
+from terminator.model.terminator import Output
 
 SMALL = [
     ResNetConfig(depth=8, channels=4),

@@ -7,12 +7,7 @@ from typing import Any
 import pytest
 
 from terminator.errors import UserError
-from terminator.model.comparison_config import (
-    ComparisonConfig,
-    ContinuousKernelConfig,
-    LargeKernelConfig,
-    ResNetConfig,
-)
+from terminator.model.config import ComparisonConfig, ContinuousKernelConfig, LargeKernelConfig, ResNetConfig
 
 
 def test_a_resnets_stages() -> None:

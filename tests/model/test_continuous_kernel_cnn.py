@@ -7,8 +7,8 @@ import torch
 from torch.nn import functional as F
 
 from terminator.model.build import build
-from terminator.model.comparison_config import ContinuousKernelConfig
-from terminator.model.continuous_kernel_cnn import ContinuousKernelConvolution, centred_convolution
+from terminator.model.ckcnn import ContinuousKernelConvolution, centred_convolution
+from terminator.model.config import ContinuousKernelConfig
 
 
 @pytest.mark.parametrize("shape", [(9,), (5, 7)], ids=str)

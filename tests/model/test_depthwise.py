@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from terminator.model.depthwise import depthwise_convolution
+from terminator.model.ops import depthwise_convolution
 
 
 @pytest.mark.parametrize("size", [1, 3, 5, 7, 9, 11])

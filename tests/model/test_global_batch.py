@@ -10,10 +10,9 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor
 
+from terminator.config import SlowLoss
 from terminator.model.build import build
-from terminator.model.comparison_config import ResNetConfig
-from terminator.model.config import ModelConfig, TerminatorConfig
-from terminator.training.config import SlowLoss
+from terminator.model.config import ModelConfig, ResNetConfig, TerminatorConfig
 from terminator.training.slow_loss import slow_loss
 
 STEPS = 10

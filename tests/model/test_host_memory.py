@@ -10,7 +10,7 @@ import pytest
 
 FETCHES = """
 import resource, torch
-from terminator.model.host_memory import keep_freed_memory
+from terminator.training.device import keep_freed_memory
 if {keep}:
     keep_freed_memory()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -7,7 +7,7 @@ import torch
 
 from terminator.errors import UserError
 from terminator.model.config import Product
-from terminator.model.hyperzzw import choose_product, twice_elementwise
+from terminator.model.ops import choose_product, twice_elementwise
 
 KERNEL = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
 Y = torch.tensor([[[[5.0, 6.0], [7.0, 8.0]]]])

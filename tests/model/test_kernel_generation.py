@@ -10,9 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from terminator.model.config import SlowNetworkKind
-from terminator.model.coordinates import coordinate_grid
-from terminator.model.kernel_generation import generate_kernels
-from terminator.model.slow_network import SlowNetwork, SlowRecipe, build_slow_network
+from terminator.model.kernels import SlowNetwork, SlowRecipe, build_slow_network, coordinate_grid, generate_kernels
 
 
 def network(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from terminator.model.build import build
-from terminator.model.comparison_config import LargeKernelConfig
+from terminator.model.config import LargeKernelConfig
 from terminator.model.large_kernel_cnn import ConvMixerBlock
 
 

@@ -8,11 +8,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from terminator.model.config import SlowNetworkKind
-from terminator.model.coordinates import coordinate_grid
-from terminator.model.local_kernels import LocalKernels
-from terminator.model.local_slow_network import ALPHA, BETA, LocalSlowNetwork
-from terminator.model.pooling import pooling_bins
-from terminator.model.slow_network import SlowRecipe
+from terminator.model.kernels import (
+    ALPHA,
+    BETA,
+    LocalKernels,
+    LocalSlowNetwork,
+    SlowRecipe,
+    coordinate_grid,
+    pooling_bins,
+)
 
 
 @pytest.mark.parametrize(("pixels", "size"), [((8, 8), 3), ((6, 10), 5), ((4, 4), 7), ((9,), 3), ((5,), 5)], ids=str)

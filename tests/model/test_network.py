@@ -10,10 +10,9 @@ import pytest
 import torch
 import yaml
 
-from terminator.model.build import build
+from terminator.model.build import build, forward_flops
 from terminator.model.config import Branches, TerminatorConfig, Wiring
-from terminator.model.flops import forward_flops
-from terminator.model.network import Terminator
+from terminator.model.terminator import Terminator
 
 PRESETS = Path(__file__).parents[2] / "conf" / "model"
 SMALL = TerminatorConfig(

@@ -6,8 +6,7 @@ import torch
 
 from terminator.model.build import build
 from terminator.model.config import TerminatorConfig
-from terminator.model.network import Terminator
-from terminator.model.penalty import SLOW_FACTOR
+from terminator.model.terminator import SLOW_FACTOR, Terminator
 
 INSIDE = ("slow.", "slow_", "global_slow", "channel_slow", "spatial_slow", "rgu_slow", "rgu_fast")
 

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from terminator.model.build import build
 from terminator.model.config import Standardisation, TerminatorConfig
-from terminator.model.network import Terminator
-from terminator.model.population import (
+from terminator.model.normalisation import (
     PopulationStatistics,
     forget_population_statistics,
     gather_population_statistics,
 )
+from terminator.model.terminator import Terminator
 
 SMALL = TerminatorConfig(
     depth=3,

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from terminator.model.build import build
-from terminator.model.comparison_config import ResNetConfig
+from terminator.model.config import ResNetConfig
 from terminator.model.resnet import ResidualBlock, shortcut
 
 

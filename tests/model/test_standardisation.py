@@ -6,12 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from terminator.model.standardisation import (
-    BatchStandardise,
-    ContextMean,
-    GroupedStandardise,
-    InstanceStandardise,
-)
+from terminator.model.normalisation import BatchStandardise, ContextMean, GroupedStandardise, InstanceStandardise
 
 
 def images(channels: int) -> Tensor:

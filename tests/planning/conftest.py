@@ -9,9 +9,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 
+from terminator.config import shipped
 from terminator.planning.compose import Composer
 from terminator.settings import register_schemas
-from terminator.shipped import shipped
 
 
 @pytest.fixture

@@ -7,12 +7,11 @@ from typing import NamedTuple
 
 import pytest
 
-from terminator.config import RunConfig
+from terminator.config import RunConfig, shipped
 from terminator.model.build import build
+from terminator.planning.ablation import to_words, variants
 from terminator.planning.compose import Composer
-from terminator.planning.variants import to_words, variants
 from terminator.settings import AblationConfig, DataKind
-from terminator.shipped import shipped
 
 ABLATIONS = sorted(path.stem for path in (shipped("sweeps") / "ablation").glob("*.yaml"))
 

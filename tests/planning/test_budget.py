@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from terminator.planning.budget import signed_percent
+from terminator.text import signed_percent
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from terminator.planning.compose import Composer
-from terminator.planning.matching import WIDEST
-from terminator.planning.notes import notes
+from terminator.planning.cost import WIDEST
 from terminator.planning.plan import PlannedAblation, plan
+from terminator.planning.show import notes
 
 SMALL = ["model.channels=[12]", "model.depth=1"]
 

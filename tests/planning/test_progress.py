@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from terminator.ledger import Reason, RunState, Status
-from terminator.planning.progress import ending
+from terminator.sweeps.pool import ending
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,8 @@ import torch
 from terminator.config import RunConfig
 from terminator.model.build import build
 from terminator.planning.compose import Composer
-from terminator.planning.notes import notes
 from terminator.planning.plan import plan, plan_choices
-from terminator.planning.same import same_runs
+from terminator.planning.show import notes, same_runs
 
 SMALL = ["model.channels=[12]", "model.depth=2"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from terminator.errors import UserError
-from terminator.planning.variants import describe, to_words, variants
+from terminator.planning.ablation import describe, to_words, variants
 from terminator.settings import AblationConfig
 
 

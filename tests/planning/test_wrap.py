@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from terminator.planning.wrap import Words, broken
+from terminator.planning.show import Words, broken
 
 
 @pytest.mark.parametrize(

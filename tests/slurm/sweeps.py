@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from terminator.cluster.profile import ClusterProfile
-from terminator.cluster.queue import QueuedJob, read_queue
+from terminator.cluster.slurm import QueuedJob, read_queue
 from terminator.cluster.submit import journal_of
-from terminator.config import Device, MachineConfig, RunConfig, to_plain
+from terminator.config import Device, MachineConfig, RunConfig, TrainingConfig, to_plain
 from terminator.job import execute
 from terminator.ledger import Ablation, Ledger, Run, Sweep, Variant, provenance, sweep_id
 from terminator.model.config import Branches, TerminatorConfig
-from terminator.training.config import TrainingConfig
 
 REPOSITORY = Path(__file__).parents[2]
 PROFILE = ClusterProfile(timeout_min=5, gpus_per_node=1, cpus_per_task=1, memory_gb=0.5)

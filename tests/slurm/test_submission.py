@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from terminator.cluster.queue import max_array_size, own_jobs_in_queue, read_queue
 from terminator.cluster.scheduler import WAITING, Slurm
+from terminator.cluster.slurm import max_array_size, own_jobs_in_queue, read_queue
 from terminator.cluster.submit import Submission, in_queue, journal_of, submit
 from terminator.errors import UserError
 from terminator.ledger import Reason, RunState

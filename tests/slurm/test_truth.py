@@ -12,10 +12,10 @@ import pytest
 
 from terminator.cluster.scheduler import Slurm
 from terminator.cluster.submit import submit
+from terminator.config import OptimizerConfig, OptimizerName
 from terminator.data.config import DataConfig, Dataset
 from terminator.ledger import Reason, RunState
 from terminator.model.config import TerminatorConfig
-from terminator.training.config import OptimizerConfig, OptimizerName
 from tests.slurm.conftest import Cluster
 from tests.slurm.sweeps import PROFILE, command, freeze, in_epoch, jobs_of, runs_of, task_of, tiny
 

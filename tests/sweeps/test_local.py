@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from terminator.ledger import Ledger, Reason, Run, RunState
-from terminator.sweeps.driver import drivers, driving
+from terminator.sweeps.local import drivers, driving
 from tests.ledger.examples import finish_all, sweep
 
 BEGIN = """
 import pathlib, signal, sys, time
 from terminator.ledger import Ledger, Outcome, Run
-from terminator.sweeps.driver import driving
+from terminator.sweeps.local import driving
 ledger = Ledger(pathlib.Path(sys.argv[1]))
 attempt = Run(ledger.root / "runs" / sys.argv[2]).begin()
 def stop(number, frame):

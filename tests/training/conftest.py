@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from terminator.config import Device, MachineConfig, RunConfig, to_plain
+from terminator.config import Device, MachineConfig, OptimizerConfig, RunConfig, TrainingConfig, to_plain
 from terminator.ledger import Attempt, Code, Ledger, Provenance, Run
 from terminator.model.config import TerminatorConfig
-from terminator.training.config import OptimizerConfig, TrainingConfig
+from terminator.stop import Cause, StopRequest
 from terminator.training.experiment import run_experiment
-from terminator.training.stop import Cause, StopRequest
 
 TIMINGS = {"train_seconds", "images_per_second", "peak_memory_bytes", "time", "epoch_seconds"}
 STEPS_PER_EPOCH = 1257 // 300

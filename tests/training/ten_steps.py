@@ -9,10 +9,10 @@ from dataclasses import replace
 import torch
 
 from terminator.config import RunConfig, from_plain
-from terminator.data.loading import load
+from terminator.data.load import load
 from terminator.model.build import build
 from terminator.training.device import prepare_device
-from terminator.training.processes import Processes
+from terminator.training.distributed import Processes
 from terminator.training.randomness import epoch_order, generator_for
 from terminator.training.step import TrainingStep
 

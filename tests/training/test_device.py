@@ -36,6 +36,6 @@ def test_peak_memory_in_bytes() -> None:
 
 def test_peak_memory_is_that_of_this_process_not_of_the_one_that_started_it() -> None:
     large = bytearray(2**30)
-    measure = "from terminator.model.host_memory import peak_resident_bytes; print(peak_resident_bytes())"
+    measure = "from terminator.training.device import peak_resident_bytes; print(peak_resident_bytes())"
     child = subprocess.run([sys.executable, "-c", measure], capture_output=True, text=True, check=True)
     assert 2**20 < int(child.stdout) < len(large) / 2

@@ -14,11 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from terminator.config import RunConfig
+from terminator.config import OptimizerConfig, OptimizerName, RunConfig
 from terminator.data.config import DataConfig, Dataset
 from terminator.job import Ending, execute
 from terminator.ledger import Job, Reason, Run, RunState
-from terminator.training.config import OptimizerConfig, OptimizerName
 from tests.training.conftest import Freeze, finish, numbers, with_training
 
 

@@ -8,25 +8,25 @@ from dataclasses import replace
 import pytest
 import torch
 
-from terminator.config import RunConfig
-from terminator.data.config import DataConfig
-from terminator.data.loading import load
-from terminator.errors import UserError
-from terminator.model.build import build
-from terminator.training.config import (
+from terminator.config import (
     Evaluation,
     ObjectiveConfig,
     OptimizerConfig,
     OptimizerName,
     Precision,
     Protocol,
+    RunConfig,
     SlowLoss,
 )
+from terminator.data.config import DataConfig
+from terminator.data.load import load
+from terminator.errors import UserError
+from terminator.model.build import build
+from terminator.stop import StopRequest
 from terminator.training.evaluation import Score, evaluate, even_batches
 from terminator.training.experiment import run_experiment
 from terminator.training.failure import Diverged
-from terminator.training.state import State
-from terminator.training.stop import StopRequest
+from terminator.training.loop import State
 from tests.training.conftest import Freeze, final_weights, finish, numbers, with_training
 
 

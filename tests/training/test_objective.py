@@ -7,9 +7,9 @@ import math
 import pytest
 import torch
 
+from terminator.config import ObjectiveConfig, TrainingConfig
 from terminator.errors import UserError
-from terminator.training.config import ObjectiveConfig, TrainingConfig
-from terminator.training.objective import label_smoothed_cross_entropy, total_objective
+from terminator.training.step import label_smoothed_cross_entropy, total_objective
 
 
 def test_label_smoothing_by_hand() -> None:

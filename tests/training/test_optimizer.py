@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from terminator.config import OptimizerConfig, OptimizerName
 from terminator.errors import UserError
-from terminator.training.config import OptimizerConfig, OptimizerName
 from terminator.training.optimizer import Kar, Kar2, Kar3, build_optimizer
 
 

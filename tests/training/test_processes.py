@@ -15,12 +15,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from terminator.config import RunConfig, to_plain
+from terminator.config import OptimizerConfig, OptimizerName, RunConfig, to_plain
 from terminator.data.config import DataConfig
-from terminator.data.loading import Split
+from terminator.data.load import Split
 from terminator.ledger import RunState
-from terminator.training.config import OptimizerConfig, OptimizerName
-from terminator.training.processes import Processes
+from terminator.training.distributed import Processes
 from tests.training.conftest import Freeze, finish, with_training
 from tests.training.ten_steps import ten_steps
 

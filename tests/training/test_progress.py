@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from terminator.training.progress import Progress
+from terminator.progress import Progress
 
 ROW = {"epoch": 1, "train_loss": 2.34567, "train_accuracy": 0.25, "validation_accuracy": 0.5, "epoch_seconds": 1.25}
 LINE = "epoch 1/2  loss 2.3457  train 25.00 %  validation 50.00 %  1.2 s"

@@ -11,8 +11,8 @@ import torch
 from terminator.config import RunConfig
 from terminator.data.config import DataConfig
 from terminator.ledger import Run
+from terminator.stop import Stopped
 from terminator.training.experiment import run_experiment
-from terminator.training.stop import Stopped
 from tests.training.conftest import STEPS_PER_EPOCH, Freeze, StopAtCheck, final_weights, finish, numbers
 
 EVALUATION_BATCHES = 2

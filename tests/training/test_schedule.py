@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from terminator.training.schedule import learning_rate_factor
+from terminator.training.step import learning_rate_factor
 
 
 def test_warm_up_then_cosine() -> None:

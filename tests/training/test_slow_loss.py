@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from terminator.training.config import SlowLoss
+from terminator.config import SlowLoss
 from terminator.training.slow_loss import slow_loss
 
 # two points each; channel sums (1, 2), (3, 3) and (0, 1)

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from terminator.training.stop import Cause, StopRequest
+from terminator.stop import Cause, StopRequest
 
 
 @pytest.mark.parametrize(

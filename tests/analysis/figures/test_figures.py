@@ -14,9 +14,8 @@ from analysis.figures.collection import draw_figures
 from analysis.figures.curves import learning_curves
 from analysis.figures.forest import forest
 from analysis.figures.heatmap import heatmap
-from analysis.figures.limits import clipped
 from analysis.figures.seeds import seed_strip
-from analysis.figures.style import COLUMN_INCHES, DOTS_PER_INCH, save
+from analysis.figures.style import COLUMN_INCHES, DOTS_PER_INCH, clipped, save
 from analysis.results import Results
 from analysis.summary import Summary, summarize
 from terminator.ledger import Reason

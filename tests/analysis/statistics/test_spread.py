@@ -5,8 +5,7 @@ from math import log, sqrt
 import numpy as np
 import pytest
 
-from analysis.statistics.paired import Pairs
-from analysis.statistics.spread import median_spread
+from analysis.statistics.tests import Pairs, median_spread
 
 
 def three_seeds(size: float) -> Pairs:

@@ -10,11 +10,8 @@ import pytest
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
-from analysis.statistics.bootstrap import bca_interval
-from analysis.statistics.effect_size import hedges_g_z, small_sample_correction
-from analysis.statistics.equivalence import equivalence_test
-from analysis.statistics.holm import holm
-from analysis.statistics.permutation import sign_flip_test, smallest_p
+from analysis.statistics.tests import bca_interval, hedges_g_z, sign_flip_test, small_sample_correction, smallest_p
+from analysis.statistics.verdict import equivalence_test, holm
 from tests.analysis.statistics.published import DRUG_1, DRUG_2, MAIZE, maize, of, sleep
 
 

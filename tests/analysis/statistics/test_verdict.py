@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.statistics.comparison import Comparison, compare
 from analysis.statistics.power import seeds_to_decide
-from analysis.statistics.verdict import Verdict
+from analysis.statistics.verdict import Comparison, Verdict, compare
 
 SEEDS = range(6)
 BASELINE = {seed: 0.95 + 0.001 * seed for seed in SEEDS}

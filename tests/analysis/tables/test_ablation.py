@@ -16,13 +16,8 @@ from rich.console import Console
 import analysis
 from analysis.summary import Summary, summarize
 from analysis.tables.ablation import ablation_table
-from analysis.tables.csv import comma_separated
-from analysis.tables.html import html
-from analysis.tables.latex import latex
-from analysis.tables.markdown import markdown
-from analysis.tables.standalone import standalone
+from analysis.tables.render import comma_separated, html, latex, markdown, print_table, standalone
 from analysis.tables.table import Table
-from analysis.tables.terminal import print_table
 from terminator.errors import UserError
 from terminator.ledger import Code, Reason
 from tests.analysis.ledgers import Row, branches

@@ -10,8 +10,8 @@ import analysis
 from analysis.summary import Summary, summarize
 from analysis.tables.collection import build_tables, write_tables
 from analysis.tables.datasets import datasets_table
-from analysis.tables.latex import latex
 from analysis.tables.peers import PUBLISHED, peers_table
+from analysis.tables.render import latex
 from terminator.errors import UserError
 from tests.analysis.ledgers import branches
 

@@ -7,10 +7,10 @@ import pytest
 
 import analysis
 from analysis.statistics.power import difference_power
-from analysis.statistics.spread import median_spread
+from analysis.statistics.tests import median_spread
 from analysis.summary import Summary, summarize
 from analysis.tables.ablation import ablation_table
-from analysis.tables.reach import reach
+from analysis.tables.notes import reach
 from tests.analysis.ledgers import Invented, Row, branches
 
 

@@ -1,0 +1,85 @@
+"""A small continuous-kernel CNN: the block of CCNN, D. M. Knigge, D. W. Romero et al., "Modelling Long Range
+Dependencies in ND", ICLR 2023, arXiv 2206.03398; its kernels from a SIREN as in CKConv, D. W. Romero et al., ICLR 2022,
+arXiv 2102.02611. Kernels are as large as the input and centred (CKConv's are causal)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from terminator.model.classifier import Classifier, convolution
+from terminator.model.config import ContinuousKernelConfig, SlowNetworkKind
+from terminator.model.kernels import SlowRecipe, build_slow_network, generate_kernels
+from terminator.model.normalisation import BatchNorm
+
+
+def centred_convolution(kernel: Tensor, x: Tensor) -> Tensor:
+    """Depth-wise cross-correlation with zero padding, by FFT; the kernel's point ⌊k/2⌋ lies on the pixel itself.
+
+    (1, C, *pixels), (B, C, *pixels) → like x. The same as PyTorch's convolution where sizes are odd.
+    """
+    wide = torch.promote_types(x.dtype, torch.float32)  # there is no FFT in bfloat16
+    x, kernel = x.to(wide), kernel.to(wide)
+    dims = list(range(2, x.dim()))
+    sizes = [2 * size for size in x.shape[2:]]  # linear rather than circular: no pixel meets another from behind
+    spectrum = torch.fft.rfftn(x, s=sizes, dim=dims) * torch.fft.rfftn(kernel.flip(dims), s=sizes, dim=dims)
+    full: Tensor = torch.fft.irfftn(spectrum, s=sizes, dim=dims)
+    for dim in dims:
+        full = full.narrow(dim, (x.shape[dim] - 1) // 2, x.shape[dim])
+    return full
+
+
+class ContinuousKernelConvolution(nn.Module):
+    """Depth-wise with a kernel as large as the input, + bias, then pointwise. (B, C, *pixels) → (B, out, *pixels)."""
+
+    def __init__(
+        self, channels: int, out: int, pixels: Sequence[int], config: ContinuousKernelConfig, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        recipe = SlowRecipe(SlowNetworkKind.siren, config.omega_0, generator)
+        self.kernel = build_slow_network(
+            pixels, channels, hidden=config.kernel_hidden, layers=config.kernel_layers, recipe=recipe
+        )
+        self.bias = nn.Parameter(torch.zeros(channels, *[1] * len(pixels)))
+        self.pointwise = convolution(channels, out, 1, len(pixels), generator=generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.pointwise(centred_convolution(generate_kernels([self.kernel])[0], x) + self.bias)
+        return y
+
+
+class ContinuousKernelBlock(nn.Module):
+    """x + GELU(pointwise(dropout(GELU(conv(BN(x)))))). (B, C, *pixels) → same."""
+
+    def __init__(
+        self, channels: int, pixels: Sequence[int], config: ContinuousKernelConfig, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        axes = len(pixels)
+        self.norm = BatchNorm(channels)
+        self.convolution = ContinuousKernelConvolution(channels, channels, pixels, config, generator)
+        self.dropout = nn.Dropout1d(config.dropout) if axes == 1 else nn.Dropout2d(config.dropout)
+        self.pointwise = convolution(channels, channels, 1, axes, generator=generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.dropout(F.gelu(self.convolution(self.norm(x))))
+        return x + F.gelu(self.pointwise(y))
+
+
+def build_continuous_kernel_cnn(
+    config: ContinuousKernelConfig, *, image_shape: Sequence[int], classes: int, generator: torch.Generator
+) -> Classifier:
+    """A stem (convolution, BN, GELU), `depth` blocks, BN, head; resolution stays."""
+    image_channels, *pixels = image_shape
+    channels = config.scaled(config.channels)
+    stem = [
+        ContinuousKernelConvolution(image_channels, channels, pixels, config, generator),
+        BatchNorm(channels),
+        nn.GELU(),
+    ]
+    blocks = [ContinuousKernelBlock(channels, pixels, config, generator) for _ in range(config.depth)]
+    features = nn.Sequential(*stem, *blocks, BatchNorm(channels))
+    return Classifier(features, channels, classes, generator=generator)

@@ -1,0 +1,142 @@
+"""An ablation's variants: the ones its file lists and the ones its generators make."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from terminator.data.config import FACTS, DataConfig, Dataset
+from terminator.errors import UserError
+from terminator.ledger import Variant
+from terminator.settings import AblationConfig, DataKind
+
+Overrides = dict[str, Any]
+
+
+def variants(ablation: AblationConfig, name: str) -> list[Variant]:
+    """The baseline first, then every other variant in the file's order. Raises UserError where names collide."""
+    found = list(_listed(ablation, name))
+    for generate, generator in _GENERATORS.items():
+        axes = getattr(ablation, generate)
+        if axes:
+            found.extend(generator(axes, f"ablation.{generate}", ablation.baseline))
+    if not any(variant.name == ablation.baseline for variant in found):
+        found.insert(0, Variant(ablation.baseline))
+    by_name: dict[str, Variant] = {}
+    for variant in found:
+        known = by_name.setdefault(variant.name, variant)
+        if known.overrides != variant.overrides:
+            raise UserError(
+                f"ablation={name}: two variants are called {variant.name}, with different overrides: "
+                f"{describe(known.overrides)} and {describe(variant.overrides)}"
+            )
+    baseline = by_name.pop(ablation.baseline)
+    if not by_name:
+        raise UserError(f"ablation={name}: nothing to compare with the baseline {ablation.baseline}; list variants")
+    return [baseline, *by_name.values()]
+
+
+def describe(overrides: Mapping[str, Any]) -> str:
+    """Overrides as the words one would type: `model.gate=glu model.local_kernels=[3,5]`."""
+    return " ".join(to_words(overrides)) or "no override"
+
+
+def to_words(overrides: Mapping[str, Any]) -> list[str]:
+    """Overrides in Hydra's grammar, one word each."""
+    return [f"{key}={_value(value)}" for key, value in overrides.items()]
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{_value(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(_value(item) for item in value) + "]"
+    return str(value)
+
+
+def _listed(ablation: AblationConfig, name: str) -> Iterator[Variant]:
+    for variant, overrides in ablation.variants.items():
+        if not isinstance(overrides, dict):
+            raise UserError(f"ablation={name}: variants.{variant}={overrides}: must map configuration keys to values")
+        yield Variant(variant, overrides)
+
+
+def _leave_one_out(switches: Overrides, where: str, baseline: str) -> Iterator[Variant]:
+    for key, off in switches.items():
+        yield Variant(f"no_{_short(key, switches)}", {key: off}, {key: off})
+
+
+def _add_one_in(switches: Overrides, where: str, baseline: str) -> Iterator[Variant]:
+    for key in switches:
+        others = {other: off for other, off in switches.items() if other != key}
+        yield Variant(f"only_{_short(key, switches)}", others)
+
+
+def _one_at_a_time(axes: Overrides, where: str, baseline: str) -> Iterator[Variant]:
+    for key, values in _checked(axes, where):
+        for value in values:
+            yield _cell({key: value}, axes)
+
+
+def _grid(axes: Overrides, where: str, baseline: str) -> Iterator[Variant]:
+    checked = dict(_checked(axes, where))
+    for values in itertools.product(*checked.values()):
+        yield _cell(dict(zip(checked, values, strict=True)), axes)
+
+
+def _zip(axes: Overrides, where: str, baseline: str) -> Iterator[Variant]:
+    checked = dict(_checked(axes, where))
+    lengths = {key: len(values) for key, values in checked.items()}
+    if len(set(lengths.values())) > 1:
+        raise UserError(f"{where}: axes must be equally long, here {lengths}")
+    for values in zip(*checked.values(), strict=True):
+        yield _cell(dict(zip(checked, values, strict=True)), axes)
+
+
+def _cell(overrides: Overrides, axes: Overrides) -> Variant:
+    name = ",".join(f"{_short(key, axes)}={_value(value)}" for key, value in overrides.items())
+    return Variant(name, overrides, dict(overrides))
+
+
+def _checked(axes: Overrides, where: str) -> Iterator[tuple[str, list[Any]]]:
+    for key, values in axes.items():
+        if not isinstance(values, list) or not values:
+            raise UserError(f"{where}.{key}={values}: must be a list of values")
+        yield key, values
+
+
+def _short(key: str, among: Overrides) -> str:
+    """The last part of a key where that tells it from the others, else the whole."""
+    last = key.rpartition(".")[2]
+    return last if sum(other.rpartition(".")[2] == last for other in among) == 1 else key
+
+
+_GENERATORS = {
+    "leave_one_out": _leave_one_out,
+    "add_one_in": _add_one_in,
+    "one_at_a_time": _one_at_a_time,
+    "grid": _grid,
+    "zip": _zip,
+}
+
+
+def kind_of(dataset: Dataset) -> DataKind:
+    """What its samples are."""
+    return DataKind.sequence if len(FACTS[dataset].image_shape) == 2 else DataKind.image
+
+
+def check_kind(name: str, ablation: AblationConfig, data: DataConfig) -> None:
+    """Raises UserError, with the data that would do, where the ablation asks about data of another kind."""
+    asked, held = ablation.data_kind, kind_of(data.name)
+    if asked is None or asked is held:
+        return
+    *others, last = [f"data={dataset.value}" for dataset in Dataset if kind_of(dataset) is asked]
+    raise UserError(
+        f"ablation={name}: asks about {asked.value}s; data={data.name.value} holds {held.value}s; "
+        f"add {', '.join(others)} or {last}"
+    )

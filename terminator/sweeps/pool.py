@@ -1,0 +1,189 @@
+"""Runs side by side on one machine: each in a process of its own, so that one's failure is its own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkServerProcess
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from terminator.ledger import Outcome, Reason, Run, RunState, Status
+
+PRELOADED = ["terminator.job", "terminator.training.experiment", "torch._dynamo"]  # every optimizer imports the last
+
+
+class Pool:
+    """Keeps up to `workers` jobs going until `runs` is empty; SIGINT and SIGTERM end it at the jobs' next steps.
+
+    Jobs come from a fork server that has imported torch already: a new process costs milliseconds, not seconds.
+    `on_change` is called after every start and end, and about twice a second.
+    """
+
+    def __init__(self, runs: Iterable[Run], workers: int, on_change: Callable[[Pool], None]) -> None:
+        self.waiting = deque(runs)
+        self.running: dict[int, tuple[Run, ForkServerProcess, float]] = {}  # by process sentinel
+        self.ended: list[tuple[Run, float]] = []  # with the seconds each took
+        self.interrupted = False
+        self._workers = workers
+        self._on_change = on_change
+        self._context = multiprocessing.get_context("forkserver")
+        # A job imports PyTorch only once its signals are heeded, so the server is told of it by name.
+        self._context.set_forkserver_preload(["terminator.job", "terminator.training.experiment"])
+
+    def run(self) -> None:
+        """Returns when every run has ended, or, after an interruption, when those under way have stopped."""
+        before = {number: signal.signal(number, self._interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            while self.running or (self.waiting and not self.interrupted):
+                self._fill()
+                for sentinel in wait(list(self.running), timeout=0.5) if self.running else _pause():
+                    assert isinstance(sentinel, int)
+                    self._end(sentinel)
+                self._on_change(self)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _fill(self) -> None:
+        """Start waiting runs on the free workers; one that another sweep has under way goes to the back."""
+        for _ in range(len(self.waiting)):
+            if len(self.running) == self._workers or self.interrupted:
+                return
+            run = self.waiting.popleft()
+            state = run.state().state
+            if state is RunState.running:
+                self.waiting.append(run)
+            elif state is RunState.done:
+                self.ended.append((run, 0.0))
+            else:
+                self._start(run)
+
+    def _start(self, run: Run) -> None:
+        process = self._context.Process(target=_job, args=(run,), name=f"terminator-{run.key}")
+        process.start()
+        self.running[process.sentinel] = (run, process, time.monotonic())
+
+    def _end(self, sentinel: int) -> None:
+        run, process, started = self.running.pop(sentinel)
+        process.join()
+        self.ended.append((run, time.monotonic() - started))
+        status = run.state()
+        if status.state is RunState.done:
+            return
+        code = process.exitcode or 0
+        if code < 0 and (attempts := run.attempts()):
+            message = f"the process was killed by {signal.Signals(-code).name}"
+            run.close(attempts[-1].number, Outcome.failed, Reason.killed, message)
+
+    def _interrupt(self, number: int, frame: Any) -> None:
+        first = not self.interrupted
+        self.interrupted = True
+        for _, process, _ in self.running.values():
+            if process.pid is not None and process.is_alive():
+                os.kill(process.pid, signal.SIGINT if first else signal.SIGKILL)
+
+
+def _pause() -> list[int]:
+    time.sleep(0.5)
+    return []
+
+
+def _job(run: Run) -> None:
+    os.setsid()  # a terminal's Ctrl-C reaches the pool alone, which passes it on once
+    threading.Thread(target=_stop_with_parent, daemon=True).start()
+    from terminator.job import execute
+
+    raise SystemExit(execute(run).exit_code)
+
+
+def _stop_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+class SweepProgress:
+    """Shows a pool's state; `names` maps a run key to `variant/seed`."""
+
+    def __init__(self, console: Console, total: int, skipped: int, workers: int, names: dict[str, str]) -> None:
+        self._console = console
+        self._total = total
+        self._skipped = skipped
+        self._workers = workers
+        self._names = names
+        self._reported = 0
+        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+
+    def __enter__(self) -> SweepProgress:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def update(self, pool: Pool) -> None:
+        """Report the runs that ended since the last call, and redraw the live line."""
+        for run, seconds in pool.ended[self._reported :]:
+            self._reported += 1
+            line = f"{self._names.get(run.key, run.key)} {ending(run.state(), seconds, pool.interrupted)}"
+            self._console.print(Text(f"[{self._skipped + self._reported}/{self._total}] {line}"))
+        if self._live:
+            self._live.update(Text(self._line(pool), style="bold"), refresh=True)
+
+    def _line(self, pool: Pool) -> str:
+        failed = sum(run.state().state is not RunState.done for run, _ in pool.ended)
+        done = self._skipped + len(pool.ended) - failed
+        now = ", ".join(self._where(run) for run, *_ in pool.running.values())
+        parts = [
+            f"{done}/{self._total} done",
+            f"{len(pool.running)} running",
+            f"{failed} failed",
+            self._left(pool),
+            now,
+        ]
+        return "  ".join(part for part in parts if part)
+
+    def _where(self, run: Run) -> str:
+        status = run.state()
+        epoch = f" {status.epoch}/{status.epochs}" if status.epochs else ""
+        return f"{self._names.get(run.key, run.key)}{epoch}"
+
+    def _left(self, pool: Pool) -> str:
+        if pool.interrupted:
+            return "stopping at the next step"
+        if not pool.ended:
+            return ""
+        mean = sum(seconds for _, seconds in pool.ended) / len(pool.ended)
+        now = time.monotonic()
+        under_way = sum(max(mean - (now - started), 0.0) for _, _, started in pool.running.values())
+        left = (under_way + mean * len(pool.waiting)) / self._workers
+        return f"about {left / 60:.0f} min left" if left >= 90 else f"about {left:.0f} s left"
+
+
+def ending(status: Status, seconds: float, interrupted: bool) -> str:
+    """How a run's process ended, which need not be how the run did."""
+    if status.state is RunState.done:
+        return f"done in {seconds:.1f} s"
+    if status.state is RunState.interrupted or (interrupted and status.state is not RunState.failed):
+        return f"stopped after {seconds:.1f} s; the same command goes on"
+    if status.state is RunState.running:
+        return f"left to another process after {seconds:.1f} s"
+    reason = f": {status.reason.value}" if status.reason else ""
+    detail = f" ({status.message})" if status.message else ""
+    return f"{status.state.value}{reason} after {seconds:.1f} s{detail}"
