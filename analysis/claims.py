@@ -14,17 +14,17 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from analysis.caveats import caveats
-from analysis.features import read_features
-from analysis.load import CONVERGENCE, FEWEST_EPOCHS, load
-from analysis.results import Results
-from analysis.statistics.verdict import Verdict
-from analysis.summary import Summary, VariantSummary, summarize
-from analysis.tables.ablation import difference_cells
-from analysis.tables.collection import write_tables
-from analysis.tables.render import print_table
-from analysis.tables.table import Cell, Column, Section, Table
-from analysis.text import NOTHING, decimals
+from terminator.analysis.caveats import caveats
+from terminator.analysis.features import read_features
+from terminator.analysis.load import CONVERGENCE, FEWEST_EPOCHS, load
+from terminator.analysis.results import Results
+from terminator.analysis.statistics.verdict import Verdict
+from terminator.analysis.summary import Summary, VariantSummary, summarize
+from terminator.analysis.tables.ablation import difference_cells
+from terminator.analysis.tables.collection import write_tables
+from terminator.analysis.tables.render import print_table
+from terminator.analysis.tables.table import Cell, Column, Section, Table
+from terminator.analysis.text import NOTHING, decimals
 from terminator.config import shipped
 from terminator.errors import UserError
 from terminator.ledger import Ledger, default_root

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.statistics.tests import FloatArray
+from terminator.analysis.statistics.tests import FloatArray
 from terminator.errors import UserError
 
 NAME = "features.npz"

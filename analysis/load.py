@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from analysis.mlflow import load_mlflow
-from analysis.results import Question, Results, Words, frames, is_comparable, own_settings, words
+from terminator.analysis.mlflow import load_mlflow
+from terminator.analysis.results import Question, Results, Words, frames, is_comparable, own_settings, words
 from terminator.errors import UserError
 from terminator.ledger import Ablation, Ledger, Run, Sweep, default_root
 

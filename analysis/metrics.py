@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analysis.results import Results
+from terminator.analysis.results import Results
 from terminator.errors import UserError
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from analysis.results import Question, Results, Words, frames, words
+from terminator.analysis.results import Question, Results, Words, frames, words
 from terminator.errors import UserError
 from terminator.tracking.uri import checked_uri, default_uri, is_server, sqlite_path
 

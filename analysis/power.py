@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis.load import load
-from analysis.statistics.power import POWER, detectable_difference
-from analysis.statistics.tests import Pairs, median_spread
-from analysis.statistics.verdict import ALPHA
-from analysis.summary import Summary, summarize
-from analysis.text import decimals, number
+from terminator.analysis.load import load
+from terminator.analysis.statistics.power import POWER, detectable_difference
+from terminator.analysis.statistics.tests import Pairs, median_spread
+from terminator.analysis.statistics.verdict import ALPHA
+from terminator.analysis.summary import Summary, summarize
+from terminator.analysis.text import decimals, number
 from terminator.errors import UserError
 from terminator.ledger import Ablation, Ledger
 from terminator.text import counted

@@ -7,14 +7,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.load import load
-from analysis.metrics import check_logged
-from analysis.mlflow import linked
-from analysis.results import Results, Words
-from analysis.summary import Summary, summarize
-from analysis.tables.collection import build_tables, labels, write_tables
-from analysis.tables.render import print_table
-from analysis.tables.table import Table
+from terminator.analysis.load import load
+from terminator.analysis.metrics import check_logged
+from terminator.analysis.mlflow import linked
+from terminator.analysis.results import Results, Words
+from terminator.analysis.summary import Summary, summarize
+from terminator.analysis.tables.collection import build_tables, labels, write_tables
+from terminator.analysis.tables.render import print_table
+from terminator.analysis.tables.table import Table
 from terminator.errors import UserError
 from terminator.ledger import default_root
 
@@ -64,8 +64,8 @@ def write_report(
 def _page(results: Results, summaries: Sequence[Summary], tables: Sequence[Table], folder: Path) -> str:
     """Draw the figures into `folder`, and put the page together."""
     # Not before the tables are out: seaborn and jinja2 take their time to import.
-    from analysis.figures.collection import draw_figures
-    from analysis.page.page import Part, render_page
+    from terminator.analysis.figures.collection import draw_figures
+    from terminator.analysis.page.page import Part, render_page
 
     parts = []
     for summary, label in zip(summaries, labels(summaries), strict=True):

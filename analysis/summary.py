@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.caveats import Change, caveats, change
-from analysis.metrics import Metric, check_logged, metric
-from analysis.results import Question, Results
-from analysis.statistics.factorial import Cell
-from analysis.statistics.tests import pair, t_interval
-from analysis.statistics.verdict import Comparison, compare
+from terminator.analysis.caveats import Change, caveats, change
+from terminator.analysis.metrics import Metric, check_logged, metric
+from terminator.analysis.results import Question, Results
+from terminator.analysis.statistics.factorial import Cell
+from terminator.analysis.statistics.tests import pair, t_interval
+from terminator.analysis.statistics.verdict import Comparison, compare
 from terminator.errors import UserError
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from math import floor, isfinite, log10
 from statistics import median
 
-from analysis.caveats import Kind
-from analysis.statistics.verdict import Verdict
-from analysis.summary import Summary, VariantSummary
+from terminator.analysis.caveats import Kind
+from terminator.analysis.statistics.verdict import Verdict
+from terminator.analysis.summary import Summary, VariantSummary
 from terminator.text import counted
 
 NAMED_PARTS = 3

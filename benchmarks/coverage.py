@@ -15,8 +15,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from analysis.statistics.tests import bca_interval
-from analysis.statistics.verdict import Comparison, Verdict, compare
+from terminator.analysis.statistics.tests import bca_interval
+from terminator.analysis.statistics.verdict import Comparison, Verdict, compare
 
 VARIANTS = 10
 SMALLEST_EFFECT = 0.5

@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import analysis
+from terminator import analysis
 from terminator.config import RunConfig, to_plain
 from terminator.ledger import Ablation, Code, Ledger, Provenance, Sweep, Variant
 

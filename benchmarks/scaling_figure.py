@@ -10,7 +10,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.style import FAINT, PALETTE, new_figure, save, styled
+from terminator.analysis.figures.style import FAINT, PALETTE, new_figure, save, styled
 
 COSTS = {"seconds": ("Time (ms)", 1e3), "memory_bytes": ("Memory (MiB)", 2**-20)}
 SIZES = {2: ("Image, N × N", "{}²"), 1: ("Sequence, L", "{}")}

@@ -31,11 +31,11 @@ def main() -> None:
 
         sweeps()
     elif word == "report":
-        from analysis.report import main as report
+        from terminator.analysis.report import main as report
 
         report()
     else:
-        from analysis.claims import main as claims
+        from terminator.analysis.claims import main as claims
 
         claims()
 

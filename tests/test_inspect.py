@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.features import read_features
+from terminator.analysis.features import read_features
 from terminator.config import Device, MachineConfig, RunConfig, TrainingConfig, to_plain
 from terminator.data.load import load
 from terminator.errors import UserError

@@ -9,16 +9,16 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from analysis.features import Features, read_features
-from analysis.figures.curves import learning_curves
-from analysis.figures.features import feature_maps, features_by_depth, hyper_kernels
-from analysis.figures.forest import forest
-from analysis.figures.heatmap import heatmap
-from analysis.figures.seeds import seed_strip
-from analysis.figures.style import along_axis, save
-from analysis.figures.tradeoff import tradeoff
-from analysis.results import Results
-from analysis.summary import Summary, numeric_axis
+from terminator.analysis.features import Features, read_features
+from terminator.analysis.figures.curves import learning_curves
+from terminator.analysis.figures.features import feature_maps, features_by_depth, hyper_kernels
+from terminator.analysis.figures.forest import forest
+from terminator.analysis.figures.heatmap import heatmap
+from terminator.analysis.figures.seeds import seed_strip
+from terminator.analysis.figures.style import along_axis, save
+from terminator.analysis.figures.tradeoff import tradeoff
+from terminator.analysis.results import Results
+from terminator.analysis.summary import Summary, numeric_axis
 from terminator.errors import UserError
 
 log = logging.getLogger(__name__)

@@ -11,9 +11,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures.style import FAINT, LINE_INCHES, PALETTE, legend_above, line_count, new_figure, styled, wrapped
-from analysis.summary import Summary
-from analysis.text import number
+from terminator.analysis.figures.style import (
+    FAINT,
+    LINE_INCHES,
+    PALETTE,
+    legend_above,
+    line_count,
+    new_figure,
+    styled,
+    wrapped,
+)
+from terminator.analysis.summary import Summary
+from terminator.analysis.text import number
 
 CURVE = "validation_accuracy"
 PANELS_ACROSS = 3

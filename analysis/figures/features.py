@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.features import Features
-from analysis.figures.style import (
+from terminator.analysis.features import Features
+from terminator.analysis.figures.style import (
     INK,
     LINE_INCHES,
     PALETTE,
@@ -20,7 +20,7 @@ from analysis.figures.style import (
     styled,
     wrapped,
 )
-from analysis.statistics.tests import FloatArray
+from terminator.analysis.statistics.tests import FloatArray
 
 CHANNELS = 6  # of a block's output
 KERNELS_ACROSS = 8  # shared out among the groups of a row

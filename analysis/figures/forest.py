@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.style import (
+from terminator.analysis.figures.style import (
     FAINT,
     INK,
     LINE_INCHES,
@@ -21,9 +21,9 @@ from analysis.figures.style import (
     styled,
     wrapped,
 )
-from analysis.statistics.verdict import Verdict
-from analysis.summary import Summary, VariantSummary
-from analysis.text import decimals, number
+from terminator.analysis.statistics.verdict import Verdict
+from terminator.analysis.summary import Summary, VariantSummary
+from terminator.analysis.text import decimals, number
 
 ROW_INCHES = 0.19
 ROW_GAP_INCHES = 0.055

@@ -6,9 +6,9 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from analysis.figures.style import new_figure, styled
-from analysis.summary import Summary
-from analysis.text import decimals
+from terminator.analysis.figures.style import new_figure, styled
+from terminator.analysis.summary import Summary
+from terminator.analysis.text import decimals
 
 
 @styled

@@ -6,10 +6,20 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from analysis.figures.forest import height
-from analysis.figures.style import FAINT, INK, PALETTE, axes_of, clipped, legend_above, new_figure, styled, wrapped
-from analysis.summary import Summary
-from analysis.text import number
+from terminator.analysis.figures.forest import height
+from terminator.analysis.figures.style import (
+    FAINT,
+    INK,
+    PALETTE,
+    axes_of,
+    clipped,
+    legend_above,
+    new_figure,
+    styled,
+    wrapped,
+)
+from terminator.analysis.summary import Summary
+from terminator.analysis.text import number
 
 SHAPES = ("o", "s", "^", "D", "v", "P", "X")
 

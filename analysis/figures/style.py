@@ -17,8 +17,8 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.statistics.verdict import Verdict
-from analysis.summary import Axis, Summary, VariantSummary
+from terminator.analysis.statistics.verdict import Verdict
+from terminator.analysis.summary import Axis, Summary, VariantSummary
 from terminator.data.config import FACTS
 
 COLUMN_INCHES = 3.3

@@ -11,11 +11,21 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 from scipy.optimize import isotonic_regression
 
-from analysis.figures.style import COLUMN_INCHES, FAINT, axes_of, clipped, line_count, mark, new_figure, styled, wrapped
-from analysis.metrics import metric
-from analysis.statistics.tests import FloatArray
-from analysis.summary import Summary
-from analysis.text import number
+from terminator.analysis.figures.style import (
+    COLUMN_INCHES,
+    FAINT,
+    axes_of,
+    clipped,
+    line_count,
+    mark,
+    new_figure,
+    styled,
+    wrapped,
+)
+from terminator.analysis.metrics import metric
+from terminator.analysis.statistics.tests import FloatArray
+from terminator.analysis.summary import Summary
+from terminator.analysis.text import number
 
 LINE_INCHES = 0.105  # of a name
 GAP_INCHES = 0.025  # between names

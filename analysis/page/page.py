@@ -13,15 +13,15 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from analysis.figures.collection import Drawn
-from analysis.mlflow import LOCAL_UI
-from analysis.page.runs import ShownRun, shown_runs
-from analysis.results import Results
-from analysis.summary import Summary
-from analysis.tables.notes import missing_runs
-from analysis.tables.render import html
-from analysis.tables.table import Table
-from analysis.text import sentence
+from terminator.analysis.figures.collection import Drawn
+from terminator.analysis.mlflow import LOCAL_UI
+from terminator.analysis.page.runs import ShownRun, shown_runs
+from terminator.analysis.results import Results
+from terminator.analysis.summary import Summary
+from terminator.analysis.tables.notes import missing_runs
+from terminator.analysis.tables.render import html
+from terminator.analysis.tables.table import Table
+from terminator.analysis.text import sentence
 from terminator.tracking.uri import SQLITE, default_uri
 
 
@@ -97,7 +97,7 @@ def _picture(figure: Drawn) -> str:
 
 
 def _asset(name: str) -> str:
-    return resources.files("analysis.page").joinpath(name).read_text("utf-8")
+    return resources.files("terminator.analysis.page").joinpath(name).read_text("utf-8")
 
 
 def _digest(script: str) -> str:

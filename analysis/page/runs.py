@@ -13,9 +13,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.results import Question, Results
-from analysis.summary import Summary
-from analysis.text import NOTHING, number
+from terminator.analysis.results import Question, Results
+from terminator.analysis.summary import Summary
+from terminator.analysis.text import NOTHING, number
 from terminator.planning.ablation import to_words
 
 TAIL_BYTES = 4096

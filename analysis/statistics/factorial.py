@@ -13,8 +13,8 @@ from itertools import combinations, product
 
 import numpy as np
 
-from analysis.statistics.tests import FloatArray, Interval, Pairs, pair, t_interval, t_test
-from analysis.statistics.verdict import holm
+from terminator.analysis.statistics.tests import FloatArray, Interval, Pairs, pair, t_interval, t_test
+from terminator.analysis.statistics.verdict import holm
 from terminator.errors import UserError
 
 Cell = tuple[str, ...]  # a level of each factor, in the factors' order

@@ -9,7 +9,7 @@ from math import sqrt
 import numpy as np
 from scipy import optimize, special
 
-from analysis.statistics.tests import FloatArray
+from terminator.analysis.statistics.tests import FloatArray
 
 POWER = 0.8
 MOST_SEEDS = 1_000

@@ -8,8 +8,8 @@ from enum import Enum
 
 from scipy import stats
 
-from analysis.statistics.power import MOST_SEEDS, seeds_to_decide
-from analysis.statistics.tests import Interval, Pairs, hedges_g_z, pair, sign_flip_test, t_interval, t_test
+from terminator.analysis.statistics.power import MOST_SEEDS, seeds_to_decide
+from terminator.analysis.statistics.tests import Interval, Pairs, hedges_g_z, pair, sign_flip_test, t_interval, t_test
 
 
 def holm(p_values: Mapping[str, float | None]) -> dict[str, float | None]:

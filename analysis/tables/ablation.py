@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.metrics import metric
-from analysis.summary import Summary, VariantSummary
-from analysis.tables.costs import cost_cell
-from analysis.tables.notes import notes
-from analysis.tables.table import Cell, Column, Section, Table
-from analysis.text import NOTHING, decimals, number, p_value, verdict_words
+from terminator.analysis.metrics import metric
+from terminator.analysis.summary import Summary, VariantSummary
+from terminator.analysis.tables.costs import cost_cell
+from terminator.analysis.tables.notes import notes
+from terminator.analysis.tables.table import Cell, Column, Section, Table
+from terminator.analysis.text import NOTHING, decimals, number, p_value, verdict_words
 from terminator.errors import UserError
 from terminator.text import counted
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from analysis.summary import Summary
-from analysis.tables.ablation import ablation_table
-from analysis.tables.costs import costs_table, details_table
-from analysis.tables.datasets import datasets_table
-from analysis.tables.effects import effects_table
-from analysis.tables.peers import peers_table
-from analysis.tables.render import comma_separated, latex, markdown, standalone
-from analysis.tables.table import Table
+from terminator.analysis.summary import Summary
+from terminator.analysis.tables.ablation import ablation_table
+from terminator.analysis.tables.costs import costs_table, details_table
+from terminator.analysis.tables.datasets import datasets_table
+from terminator.analysis.tables.effects import effects_table
+from terminator.analysis.tables.peers import peers_table
+from terminator.analysis.tables.render import comma_separated, latex, markdown, standalone
+from terminator.analysis.tables.table import Table
 from terminator.errors import UserError
 
 OWN_TABLES = (effects_table, details_table, costs_table)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from analysis.metrics import metric
-from analysis.statistics.tests import TRUSTED_PAIRS, Interval, bca_interval, smallest_p
-from analysis.statistics.verdict import Comparison
-from analysis.summary import Summary, VariantSummary
-from analysis.tables.table import Cell, Column, Section, Table
-from analysis.text import NOTHING, decimals, number, p_value, significant
+from terminator.analysis.metrics import metric
+from terminator.analysis.statistics.tests import TRUSTED_PAIRS, Interval, bca_interval, smallest_p
+from terminator.analysis.statistics.verdict import Comparison
+from terminator.analysis.summary import Summary, VariantSummary
+from terminator.analysis.tables.table import Cell, Column, Section, Table
+from terminator.analysis.text import NOTHING, decimals, number, p_value, significant
 from terminator.text import counted
 
 COSTS = (

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from analysis.summary import Summary
-from analysis.tables.ablation import difference_cells, metric_cell
-from analysis.tables.notes import notes
-from analysis.tables.table import Cell, Column, Section, Table
-from analysis.text import NOTHING, decimals
+from terminator.analysis.summary import Summary
+from terminator.analysis.tables.ablation import difference_cells, metric_cell
+from terminator.analysis.tables.notes import notes
+from terminator.analysis.tables.table import Cell, Column, Section, Table
+from terminator.analysis.text import NOTHING, decimals
 from terminator.errors import UserError
 
 

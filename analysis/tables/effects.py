@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from analysis.statistics.factorial import Effect, effects
-from analysis.summary import Crossing, Summary
-from analysis.tables.table import Cell, Column, Section, Table
-from analysis.text import NOTHING, decimals, number, p_value
+from terminator.analysis.statistics.factorial import Effect, effects
+from terminator.analysis.summary import Crossing, Summary
+from terminator.analysis.tables.table import Cell, Column, Section, Table
+from terminator.analysis.text import NOTHING, decimals, number, p_value
 from terminator.errors import UserError
 
 

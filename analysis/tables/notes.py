@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import count, islice
 
-from analysis.statistics.power import POWER, detectable_difference
-from analysis.statistics.tests import median_spread
-from analysis.statistics.verdict import ALPHA, Verdict
-from analysis.summary import Summary
-from analysis.tables.effects import why_no_effects
-from analysis.tables.table import TIE
-from analysis.text import number, significant
+from terminator.analysis.statistics.power import POWER, detectable_difference
+from terminator.analysis.statistics.tests import median_spread
+from terminator.analysis.statistics.verdict import ALPHA, Verdict
+from terminator.analysis.summary import Summary
+from terminator.analysis.tables.effects import why_no_effects
+from terminator.analysis.tables.table import TIE
+from terminator.analysis.text import number, significant
 from terminator.text import NEAR, counted, signed_percent
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from analysis.summary import Summary
-from analysis.tables.ablation import metric_cell
-from analysis.tables.table import Cell, Column, Section, Table
-from analysis.text import NOTHING, decimals, number
+from terminator.analysis.summary import Summary
+from terminator.analysis.tables.ablation import metric_cell
+from terminator.analysis.tables.table import Cell, Column, Section, Table
+from terminator.analysis.text import NOTHING, decimals, number
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from analysis.tables.table import Cell, Column, Section, Table
+from terminator.analysis.tables.table import Cell, Column, Section, Table
 
 
 def comma_separated(table: Table) -> str:
@@ -174,7 +174,7 @@ def _latex_cell(cell: Cell) -> str:
 
 def standalone(table: Table) -> str:
     """A whole document that needs nothing but itself."""
-    style = resources.files("analysis.page").joinpath("page.css").read_text("utf-8")
+    style = resources.files("terminator.analysis.page").joinpath("page.css").read_text("utf-8")
     return "\n".join(
         [
             "<!DOCTYPE html>",

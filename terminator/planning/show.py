@@ -156,7 +156,7 @@ def _off(planned: PlannedAblation, each: PlannedVariant) -> str:
 
 
 def _print_power(console: Console, planned: PlannedAblation, ledger: Ledger) -> None:
-    from analysis.power import power_note
+    from terminator.analysis.power import power_note
 
     variants = len(planned.variants) - 1
     if variants:

@@ -56,7 +56,7 @@ def run_sweep(hydra_context: HydraContext, task: TaskFunction, master: DictConfi
 
 def report(ledger: Ledger, sweeps: Sequence[Sweep]) -> None:
     """Print and write the tables and figures; exit with 1 if a run has no result."""
-    from analysis.report import write_report
+    from terminator.analysis.report import write_report
 
     for sweep in sweeps:
         write_report(ledger.root, sweep=sweep.id)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-import analysis
-from analysis.caveats import OPTIMISTIC, SEQUENCES, caveats
-from analysis.claims import Claim, Expectation, claims_table, judge
-from analysis.report import write_report
-from analysis.summary import summarize
-from analysis.tables import peers
-from analysis.tables.notes import notes
-from analysis.tables.render import comma_separated
+from terminator import analysis
+from terminator.analysis.caveats import OPTIMISTIC, SEQUENCES, caveats
+from terminator.analysis.claims import Claim, Expectation, claims_table, judge
+from terminator.analysis.report import write_report
+from terminator.analysis.summary import summarize
+from terminator.analysis.tables import peers
+from terminator.analysis.tables.notes import notes
+from terminator.analysis.tables.render import comma_separated
 from tests.analysis.ledgers import Invented, Row, branches
 
 

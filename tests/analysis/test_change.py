@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from analysis.caveats import Kind, change
+from terminator.analysis.caveats import Kind, change
 
 BASE: dict[str, Any] = {
     "model": {"gate": "rgu", "branches": {"local": True, "gated": True}, "local_kernels": [3, 9, 5], "width": 1.0},

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import yaml
 
-import analysis
-from analysis.claims import Claim, Expectation, Finding, has_ablation, judge, main, read_claims
-from analysis.features import features_path
+from terminator import analysis
+from terminator.analysis.claims import Claim, Expectation, Finding, has_ablation, judge, main, read_claims
+from terminator.analysis.features import features_path
 from terminator.config import shipped
 from terminator.errors import UserError
 from terminator.planning.ablation import variants

@@ -4,7 +4,7 @@ from math import inf, nan
 
 import pytest
 
-from analysis.text import decimals, number, p_value, significant
+from terminator.analysis.text import decimals, number, p_value, significant
 
 
 def test_decimals_follow_the_spread() -> None:

@@ -11,8 +11,17 @@ def loaded(*modules: str) -> set[str]:
 
 
 def test_the_terminal_s_tables_wait_for_nothing_slow() -> None:
-    assert not loaded("analysis.report") & {"torch", "mlflow", "seaborn", "matplotlib", "statsmodels", "jinja2"}
+    assert not loaded("terminator.analysis.report") & {
+        "torch",
+        "mlflow",
+        "seaborn",
+        "matplotlib",
+        "statsmodels",
+        "jinja2",
+    }
 
 
 def test_all_of_analysis_needs_neither_torch_nor_mlflow() -> None:
-    assert not loaded("analysis.claims", "analysis.figures.collection", "analysis.page.page") & {"torch", "mlflow"}
+    assert not loaded(
+        "terminator.analysis.claims", "terminator.analysis.figures.collection", "terminator.analysis.page.page"
+    ) & {"torch", "mlflow"}

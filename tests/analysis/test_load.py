@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-import analysis
+from terminator import analysis
 from terminator.errors import UserError
 from terminator.ledger import Reason
 from tests.analysis.ledgers import branches

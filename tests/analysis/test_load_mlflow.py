@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import analysis
-from analysis.mlflow import linked, load_mlflow, read_by_client, read_runs
-from analysis.summary import summarize
+from terminator import analysis
+from terminator.analysis.mlflow import linked, load_mlflow, read_by_client, read_runs
+from terminator.analysis.summary import summarize
 from terminator.errors import UserError
 from terminator.ledger import Reason
 from terminator.tracking import SyncReport, sync

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-import analysis
-from analysis.power import power_note
-from analysis.statistics.power import difference_power
-from analysis.statistics.tests import median_spread
-from analysis.summary import summarize
+from terminator import analysis
+from terminator.analysis.power import power_note
+from terminator.analysis.statistics.power import difference_power
+from terminator.analysis.statistics.tests import median_spread
+from terminator.analysis.summary import summarize
 from terminator.config import RunConfig, to_plain
 from tests.analysis.ledgers import branches, overridden
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.report import main, write_report
+from terminator.analysis.report import main, write_report
 from tests.analysis.ledgers import branches
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-import analysis
-from analysis.claims import main as claims
-from analysis.claims import write_claims
-from analysis.report import main, write_report
-from analysis.results import is_comparable, own_settings
+from terminator import analysis
+from terminator.analysis.claims import main as claims
+from terminator.analysis.claims import write_claims
+from terminator.analysis.report import main, write_report
+from terminator.analysis.results import is_comparable, own_settings
 from tests.analysis.ledgers import branches
 
 TRIAL = ("training.epochs=1", "seed=0")
@@ -114,7 +114,7 @@ def test_claims_with_settings_show_what_was_just_run(
         branches(2, created=time.time(), typed=TRIAL, seeds=[0], epochs=1).write(root)
         return 0
 
-    monkeypatch.setattr("analysis.claims._run", run_again)
+    monkeypatch.setattr("terminator.analysis.claims._run", run_again)
     shutil.rmtree(root / "reports", ignore_errors=True)
     with pytest.raises(SystemExit):
         claims(["--root", str(root), "--claims", str(path), "--run", *typed])

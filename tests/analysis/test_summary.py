@@ -6,12 +6,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import analysis
-from analysis.results import Results
-from analysis.statistics.verdict import Verdict
-from analysis.summary import Summary, summarize
-from analysis.tables.ablation import ablation_table
-from analysis.text import sentence, verdict_words
+from terminator import analysis
+from terminator.analysis.results import Results
+from terminator.analysis.statistics.verdict import Verdict
+from terminator.analysis.summary import Summary, summarize
+from terminator.analysis.tables.ablation import ablation_table
+from terminator.analysis.text import sentence, verdict_words
 from terminator.errors import UserError
 from terminator.ledger import Code, Reason
 from tests.analysis.ledgers import BRANCHES, Invented, Row, branches

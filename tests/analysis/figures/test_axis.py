@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-import analysis
-from analysis.figures.style import along_axis, nyquist_omega_0
-from analysis.summary import Axis, Summary, numeric_axis, summarize
+from terminator import analysis
+from terminator.analysis.figures.style import along_axis, nyquist_omega_0
+from terminator.analysis.summary import Axis, Summary, numeric_axis, summarize
 from tests.analysis.ledgers import Invented, Row, branches
 
 TWIN = Row("omega_0=3.0@parameters", {"model.omega_0": 3.0, "model.width": 2.0}, 0.01, twin_of="omega_0=3.0")

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.features import Features
-from analysis.figures.features import feature_maps, features_by_depth, hyper_kernels
-from analysis.figures.style import save
+from terminator.analysis.features import Features
+from terminator.analysis.figures.features import feature_maps, features_by_depth, hyper_kernels
+from terminator.analysis.figures.style import save
 
 
 def invented(*pixels: int, blocks: int = 2) -> Features:

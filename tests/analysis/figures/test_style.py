@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.figures.style import legend_above, new_figure, styled, wrapped
+from terminator.analysis.figures.style import legend_above, new_figure, styled, wrapped
 
 
 @pytest.mark.parametrize(

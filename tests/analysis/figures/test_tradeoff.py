@@ -9,10 +9,10 @@ import pytest
 from matplotlib.path import Path as Path2D
 from matplotlib.text import Annotation, Text
 
-import analysis
-from analysis.figures.style import styled
-from analysis.figures.tradeoff import tradeoff
-from analysis.summary import summarize
+from terminator import analysis
+from terminator.analysis.figures.style import styled
+from terminator.analysis.figures.tradeoff import tradeoff
+from terminator.analysis.summary import summarize
 from tests.analysis.ledgers import Invented, Row
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.report import write_report
+from terminator.analysis.report import write_report
 from terminator.ledger import Reason
 from tests.analysis.ledgers import Row, branches
 from tests.analysis.page.browser import CHROMIUM, DRIVER, Browser, browser

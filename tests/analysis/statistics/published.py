@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.statistics.tests import Pairs, pair
+from terminator.analysis.statistics.tests import Pairs, pair
 
 # Student (1908), the sleep data: hours gained with two drugs by the same ten patients.
 DRUG_1 = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from statsmodels.stats.anova import AnovaRM
 
-from analysis.statistics.factorial import Cell, effects
+from terminator.analysis.statistics.factorial import Cell, effects
 from terminator.errors import UserError
 
 FACTORS = ("gate", "loss")

@@ -4,7 +4,7 @@ from math import isnan, sqrt
 
 import pytest
 
-from analysis.statistics.tests import pair, t_interval, t_test
+from terminator.analysis.statistics.tests import pair, t_interval, t_test
 from tests.analysis.statistics.published import maize, of, sleep
 
 

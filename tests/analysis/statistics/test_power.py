@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.statistics.power import detectable_difference, difference_power, equivalence_power, seeds_to_decide
+from terminator.analysis.statistics.power import (
+    detectable_difference,
+    difference_power,
+    equivalence_power,
+    seeds_to_decide,
+)
 
 
 def test_power_of_the_paired_t_test() -> None:

@@ -5,7 +5,7 @@ from math import log, sqrt
 import numpy as np
 import pytest
 
-from analysis.statistics.tests import Pairs, median_spread
+from terminator.analysis.statistics.tests import Pairs, median_spread
 
 
 def three_seeds(size: float) -> Pairs:

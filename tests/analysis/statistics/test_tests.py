@@ -10,8 +10,14 @@ import pytest
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
-from analysis.statistics.tests import bca_interval, hedges_g_z, sign_flip_test, small_sample_correction, smallest_p
-from analysis.statistics.verdict import equivalence_test, holm
+from terminator.analysis.statistics.tests import (
+    bca_interval,
+    hedges_g_z,
+    sign_flip_test,
+    small_sample_correction,
+    smallest_p,
+)
+from terminator.analysis.statistics.verdict import equivalence_test, holm
 from tests.analysis.statistics.published import DRUG_1, DRUG_2, MAIZE, maize, of, sleep
 
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.statistics.power import seeds_to_decide
-from analysis.statistics.verdict import Comparison, Verdict, compare
+from terminator.analysis.statistics.power import seeds_to_decide
+from terminator.analysis.statistics.verdict import Comparison, Verdict, compare
 
 SEEDS = range(6)
 BASELINE = {seed: 0.95 + 0.001 * seed for seed in SEEDS}

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-import analysis
-from analysis.summary import Summary, summarize
-from analysis.tables.ablation import ablation_table
-from analysis.tables.render import comma_separated, html, latex, markdown, print_table, standalone
-from analysis.tables.table import Table
+from terminator import analysis
+from terminator.analysis.summary import Summary, summarize
+from terminator.analysis.tables.ablation import ablation_table
+from terminator.analysis.tables.render import comma_separated, html, latex, markdown, print_table, standalone
+from terminator.analysis.tables.table import Table
 from terminator.errors import UserError
 from terminator.ledger import Code, Reason
 from tests.analysis.ledgers import Row, branches

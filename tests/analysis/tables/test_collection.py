@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-import analysis
-from analysis.summary import Summary, summarize
-from analysis.tables.collection import build_tables, write_tables
-from analysis.tables.datasets import datasets_table
-from analysis.tables.peers import PUBLISHED, peers_table
-from analysis.tables.render import latex
+from terminator import analysis
+from terminator.analysis.summary import Summary, summarize
+from terminator.analysis.tables.collection import build_tables, write_tables
+from terminator.analysis.tables.datasets import datasets_table
+from terminator.analysis.tables.peers import PUBLISHED, peers_table
+from terminator.analysis.tables.render import latex
 from terminator.errors import UserError
 from tests.analysis.ledgers import branches
 

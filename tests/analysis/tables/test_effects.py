@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-import analysis
-from analysis.figures.heatmap import heatmap
-from analysis.summary import Summary, summarize
-from analysis.tables.ablation import ablation_table
-from analysis.tables.effects import effects_table
+from terminator import analysis
+from terminator.analysis.figures.heatmap import heatmap
+from terminator.analysis.summary import Summary, summarize
+from terminator.analysis.tables.ablation import ablation_table
+from terminator.analysis.tables.effects import effects_table
 from tests.analysis.ledgers import Invented, Row
 
 CELLS = [(depth, gate, -0.01 * depth - 0.02 * (gate == "glu")) for depth in (1, 2) for gate in ("glu", "rgu")]

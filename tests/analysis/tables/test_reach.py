@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-import analysis
-from analysis.statistics.power import difference_power
-from analysis.statistics.tests import median_spread
-from analysis.summary import Summary, summarize
-from analysis.tables.ablation import ablation_table
-from analysis.tables.notes import reach
+from terminator import analysis
+from terminator.analysis.statistics.power import difference_power
+from terminator.analysis.statistics.tests import median_spread
+from terminator.analysis.summary import Summary, summarize
+from terminator.analysis.tables.ablation import ablation_table
+from terminator.analysis.tables.notes import reach
 from tests.analysis.ledgers import Invented, Row, branches
 
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import analysis
-from analysis.summary import summarize
-from analysis.tables.notes import notes
+from terminator import analysis
+from terminator.analysis.summary import summarize
+from terminator.analysis.tables.notes import notes
 from tests.analysis.ledgers import Invented, Row
 
 TWIN = {"model.gate": "mixer", "model.width": 2.0}
