@@ -11,7 +11,7 @@ from torch import Tensor
 from benchmarks.plain import plain_forward
 from terminator.model.build import build
 from terminator.model.config import TerminatorConfig
-from terminator.model.terminator import Output, Terminator
+from terminator.model.networks.terminator import Output, Terminator
 from terminator.training.slow_loss import channel_sum_loss
 
 SMALL = TerminatorConfig(

@@ -19,7 +19,7 @@ from terminator.model.kernels import (
     generate_kernels,
 )
 from terminator.model.normalisation import ContextMean, GroupedStandardise
-from terminator.model.terminator import SFNEBlock
+from terminator.model.networks.terminator import SFNEBlock
 from terminator.training.slow_loss import channel_sum_loss, tile_loss
 from terminator.training.step import label_smoothed_cross_entropy
 from tests.golden.golden_file import GoldenFile

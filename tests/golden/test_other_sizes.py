@@ -11,7 +11,7 @@ from torch import Tensor
 
 from terminator.model.build import build
 from terminator.model.config import TerminatorConfig
-from terminator.model.terminator import SFNEBlock
+from terminator.model.networks.terminator import SFNEBlock
 from terminator.training.slow_loss import channel_sum_loss
 from tests.golden.__main__ import main
 from tests.golden.checks import check_file

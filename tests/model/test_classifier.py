@@ -11,7 +11,7 @@ from torch import nn
 from terminator.model.build import build
 from terminator.model.classifier import Classifier
 from terminator.model.config import ContinuousKernelConfig, LargeKernelConfig, ModelConfig, ResNetConfig
-from terminator.model.terminator import Output
+from terminator.model.networks.terminator import Output
 
 SMALL = [
     ResNetConfig(depth=8, channels=4),

@@ -12,7 +12,7 @@ import yaml
 
 from terminator.model.build import build, forward_flops
 from terminator.model.config import Branches, TerminatorConfig, Wiring
-from terminator.model.terminator import Terminator
+from terminator.model.networks.terminator import Terminator
 
 PRESETS = Path(__file__).parents[2] / "conf" / "model"
 SMALL = TerminatorConfig(

@@ -6,7 +6,7 @@ import torch
 
 from terminator.model.build import build
 from terminator.model.config import TerminatorConfig
-from terminator.model.terminator import SLOW_FACTOR, Terminator
+from terminator.model.networks.terminator import SLOW_FACTOR, Terminator
 
 INSIDE = ("slow.", "slow_", "global_slow", "channel_slow", "spatial_slow", "rgu_slow", "rgu_fast")
 

@@ -15,7 +15,7 @@ from terminator.model.normalisation import (
     forget_population_statistics,
     gather_population_statistics,
 )
-from terminator.model.terminator import Terminator
+from terminator.model.networks.terminator import Terminator
 
 SMALL = TerminatorConfig(
     depth=3,

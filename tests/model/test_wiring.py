@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from terminator.model.config import Branches, TerminatorConfig, Wiring
-from terminator.model.terminator import Needs, block_needs, bottleneck_order
+from terminator.model.networks.terminator import Needs, block_needs, bottleneck_order
 
 OFF = Branches(*[False] * 8)
 
