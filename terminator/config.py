@@ -199,6 +199,10 @@ def schema(kind: type[Any]) -> DictConfig:
     _unlock(node)
     if issubclass(kind, RunConfig):
         node.model = schema(ModelConfig)
+    if issubclass(kind, ModelConfig):
+        for child in node.values():
+            if OmegaConf.get_type(child) is dict:  # a network's own arguments: it knows their names
+                OmegaConf.set_struct(child, False)
     return node
 
 

@@ -71,7 +71,7 @@ def forward_flops(network: nn.Module, image_shape: Sequence[int]) -> int:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    parameter = next(network.parameters(), torch.zeros(()))
+    parameter = next(network.parameters())
     was_training = network.training
     with torch.enable_grad(), FlopCounterMode(display=False) as counter:
         network.eval()(torch.zeros(BATCH, *image_shape, dtype=parameter.dtype, device=parameter.device))
