@@ -26,8 +26,8 @@ from terminator.model.kernels import (
     generate_hyper_kernels,
     generate_kernels,
 )
-from terminator.model.normalisation import ContextMean, GroupedStandardise
 from terminator.model.networks.terminator import SFNEBlock
+from terminator.model.normalisation import ContextMean, GroupedStandardise
 from terminator.training.slow_loss import channel_sum_loss, tile_loss
 from terminator.training.step import label_smoothed_cross_entropy
 from tests.golden.golden_file import GoldenFile

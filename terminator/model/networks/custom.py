@@ -22,8 +22,8 @@ GIVEN = ("image_shape", "classes")  # arguments that the data decide
 
 @dataclass(frozen=True)
 class CustomConfig(ModelConfig):
-    """`target`: module:name of a class, or of a function that returns a module. `arguments`: passed to it by name, beside
-    `image_shape` and `classes` where it takes them. Raises UserError for a target of another form."""
+    """`target`: module:name of a class, or of a function that returns a module. `arguments`: passed to it by name,
+    beside `image_shape` and `classes` where it takes them. Raises UserError for a target of another form."""
 
     architecture: str = "custom"
     target: str = ""
@@ -52,10 +52,10 @@ class CustomNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Output:
         logits = self.network(images)
-        shape, expected = getattr(logits, "shape", type(logits).__name__), (len(images), self.classes)
-        if shape != expected:
-            wanted = f"images of {tuple(images.shape)} must give logits of {expected}"
-            raise UserError(f"model.target={self.target}: {wanted}, not {tuple(shape) if logits is not shape else shape}")
+        found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        if found != (expected := (len(images), self.classes)):
+            rule = f"images of {tuple(images.shape)} must give logits of {expected}, not {found}"
+            raise UserError(f"model.target={self.target}: {rule}")
         return Output(logits, ())
 
     def penalty(self) -> Tensor:
