@@ -12,14 +12,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from terminator.data.config import DataConfig
 from terminator.errors import UserError
-from terminator.model.config import (
-    Architecture,
-    ContinuousKernelConfig,
-    LargeKernelConfig,
-    ModelConfig,
-    ResNetConfig,
-    TerminatorConfig,
-)
+from terminator.model.build import network_config
+from terminator.model.config import ModelConfig, TerminatorConfig
 
 _PACKAGE = Path(__file__).resolve().parent
 _SHIPPED = _PACKAGE / "shipped"
@@ -144,13 +138,6 @@ class TrainingConfig:
 
 NOT_IN_KEY = {"in_key": False}
 
-MODELS: dict[Architecture, type[ModelConfig]] = {
-    Architecture.terminator: TerminatorConfig,
-    Architecture.resnet: ResNetConfig,
-    Architecture.large_kernel_cnn: LargeKernelConfig,
-    Architecture.ckcnn: ContinuousKernelConfig,
-}
-
 
 class Device(Enum):
     """Where to compute; `auto` takes a GPU where there is one."""
@@ -170,7 +157,7 @@ class MachineConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One training run. Raises UserError where the model's word and fields are of two families."""
+    """One training run. Raises UserError where the model's architecture and fields are of two families."""
 
     model: ModelConfig = field(default_factory=TerminatorConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -181,9 +168,9 @@ class RunConfig:
     machine: MachineConfig = field(default_factory=MachineConfig, metadata=NOT_IN_KEY)
 
     def __post_init__(self) -> None:
-        word = self.model.architecture
-        if type(self.model) is not MODELS[word]:
-            raise UserError(f"model.architecture={word.value}: goes with another family's fields; choose by model=")
+        architecture = self.model.architecture
+        if type(self.model) is not network_config(architecture):
+            raise UserError(f"model.architecture={architecture}: goes with another family's fields; choose by model=")
 
 
 def to_plain(value: Any, *, key_only: bool = False) -> Any:
@@ -198,6 +185,8 @@ def to_plain(value: Any, *, key_only: bool = False) -> Any:
         return value.value
     if isinstance(value, (list, tuple)):
         return [to_plain(item, key_only=key_only) for item in value]
+    if isinstance(value, dict):
+        return {key: to_plain(item, key_only=key_only) for key, item in value.items()}
     return value
 
 
@@ -210,6 +199,10 @@ def schema(kind: type[Any]) -> DictConfig:
     _unlock(node)
     if issubclass(kind, RunConfig):
         node.model = schema(ModelConfig)
+    if issubclass(kind, ModelConfig):
+        for child in node.values():
+            if OmegaConf.get_type(child) is dict:  # a network's own arguments: it knows their names
+                OmegaConf.set_struct(child, False)
     return node
 
 
@@ -222,8 +215,7 @@ def _unlock(node: DictConfig | ListConfig) -> None:
 
 def from_plain(plain: dict[str, Any]) -> RunConfig:
     """The inverse of `to_plain`. Raises omegaconf's errors, naming the key, where `plain` is no run configuration."""
-    family = OmegaConf.merge(schema(ModelConfig), {"architecture": plain["model"]["architecture"]})
-    model = schema(MODELS[family.architecture])
+    model = schema(network_config(plain["model"]["architecture"]))
     config = OmegaConf.to_object(OmegaConf.merge(schema(RunConfig), {"model": model}, plain))
     assert isinstance(config, RunConfig)
     return config

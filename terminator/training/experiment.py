@@ -46,5 +46,5 @@ def run_experiment(run: Run, attempt: Attempt | None, stop: StopRequest, watcher
 def _summary(config: RunConfig, data: Data, network: nn.Module, device: torch.device) -> str:
     sizes = "/".join(f"{len(split):,}" for split in (data.train, data.validation, data.test))
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    model = f"{config.model.architecture.value} of {parameters:,} parameters"
+    model = f"{config.model.architecture} of {parameters:,} parameters"
     return f"{model} on {device}; {config.data.name.value}: {sizes} images to train, validate, test"
