@@ -12,16 +12,16 @@ import shlex
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from submitit import SlurmExecutor
 from submitit.core.utils import FailedJobError
 
 from terminator.cluster.journal import Array, JobPlan, Journal, PlannedJob, journals
-from terminator.cluster.lock import submission_lock
 from terminator.cluster.profile import ClusterProfile
 from terminator.cluster.slurm import (
     LONGEST_PAUSE,
@@ -100,7 +100,7 @@ class ArrayExecutor(SlurmExecutor):
             job_name=array.token,
             wckey=None,
             stderr_to_stdout=True,
-            srun_args=["--kill-on-bad-exit=1"],  # the first task's word ends all
+            srun_args=["--kill-on-bad-exit=1"],  # the first task's exit ends all
             setup=_setup(array.profile, code),
             **array.profile.sbatch_parameters(),
         )
@@ -121,7 +121,7 @@ class ArrayExecutor(SlurmExecutor):
 def check(profile: ClusterProfile) -> None:
     """Ask SLURM whether it would take a job of this profile, without submitting one.
 
-    Raises UserError with SLURM's own words where it would not, and where this machine has no sbatch.
+    Raises UserError with SLURM's own message where it would not, and where this machine has no sbatch.
     """
     require("sbatch")
     require("srun")
@@ -133,7 +133,7 @@ def check(profile: ClusterProfile) -> None:
         try:
             ask("sbatch", "--test-only", str(script))
         except SlurmRefusedError as error:
-            raise UserError(f"cluster: SLURM refuses jobs of this profile: {error.said}") from error
+            raise UserError(f"cluster: SLURM refuses jobs of this profile: {error.answer}") from error
 
 
 def _setup(profile: ClusterProfile, code: Path) -> list[str]:
@@ -148,6 +148,7 @@ def _setup(profile: ClusterProfile, code: Path) -> list[str]:
 
 log = logging.getLogger(__name__)
 
+LOCK_PATIENCE = 120.0  # seconds
 SECONDS_UNTIL_SEEN = 15.0  # by then a job that sbatch has handed over is in the queue, if it ever will be
 NOT_SENT = "connect failure"  # sbatch did not reach the controller, so no job can have come of it
 
@@ -156,24 +157,24 @@ NOT_SENT = "connect failure"  # sbatch did not reach the controller, so no job c
 class Submission:
     """What became of the runs: `runs` in `jobs` new jobs, `waiting` jobs for which the queue has no place yet.
 
-    `queued`: runs that were under way already. `said`: SLURM's words where it stopped taking jobs, else empty.
+    `queued`: runs that were under way already. `problem`: why SLURM stopped taking jobs, else empty.
     """
 
     runs: int = 0
     jobs: int = 0
     waiting: int = 0
     queued: int = 0
-    said: str = ""
+    problem: str = ""
 
     def __str__(self) -> str:
-        words = [f"{counted(self.runs, 'run')} queued in {counted(self.jobs, 'job')}"]
+        parts = [f"{counted(self.runs, 'run')} queued in {counted(self.jobs, 'job')}"]
         if self.queued:
-            words.append(f"{self.queued} under way already")
+            parts.append(f"{self.queued} under way already")
         if self.waiting:
             wait, them = ("waits", "it") if self.waiting == 1 else ("wait", "them")
             where = f"{wait} for a place in the queue: `sweeps watch` or `status` submits {them}"
-            words.append(f"{counted(self.waiting, 'job')} {where}")
-        return ", ".join(words) + (f" ({self.said})" if self.said else "")
+            parts.append(f"{counted(self.waiting, 'job')} {where}")
+        return ", ".join(parts) + (f" ({self.problem})" if self.problem else "")
 
 
 def check_sweep(sweep: Sweep, profile: ClusterProfile) -> None:
@@ -218,6 +219,25 @@ def submit_waiting(ledger: Ledger, sweep: Sweep) -> Submission:
     """
     with submission_lock(ledger.root):
         return _submit_some(ledger, journal_of(ledger, sweep), in_queue(ledger.root), 0)
+
+
+@contextlib.contextmanager
+def submission_lock(root: Path) -> Iterator[None]:
+    """Wait until no other process under the root submits, on any login. Raises UserError after two minutes.
+
+    The lock goes with its process. (flock, so the root's file system has to support it, as NFS does since version 4.)
+    """
+    path = root / "sweeps" / ".slurm-lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=LOCK_PATIENCE, poll_interval=0.2)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError(f"{path}: another process has been submitting for two minutes") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def journal_of(ledger: Ledger, sweep: Sweep) -> Journal:
@@ -287,6 +307,7 @@ def _submit_some(ledger: Ledger, journal: Journal, taken: dict[str, str], queued
     most = max_array_size()
     places = _places(plan)
     done: list[PlannedJob] = []
+    problem = ""
     for _, group in groupby(waiting, key=lambda job: job.profile):
         rest = list(group)
         while rest and places > 0:
@@ -296,14 +317,12 @@ def _submit_some(ledger: Ledger, journal: Journal, taken: dict[str, str], queued
             except (SlurmRefusedError, SlurmAwayError) as error:
                 if not done:
                     raise
-                return _submission(done, waiting, queued, str(error))
-            places -= len(some)
-            done += some
-    return _submission(done, waiting, queued)
-
-
-def _submission(done: Sequence[PlannedJob], waiting: Sequence[PlannedJob], queued: int, said: str = "") -> Submission:
-    return Submission(sum(len(job.keys) for job in done), len(done), len(waiting) - len(done), queued, said)
+                problem, places = str(error), 0
+            else:
+                places -= len(some)
+                done += some
+    runs = sum(len(job.keys) for job in done)
+    return Submission(runs, len(done), len(waiting) - len(done), queued, problem)
 
 
 def _places(plan: JobPlan) -> int:
@@ -326,7 +345,7 @@ def _submit_array(journal: Journal, plan: JobPlan, jobs: Sequence[PlannedJob]) -
             raise
         except SlurmAwayError as error:
             log.warning("%s; trying again", error)
-            if NOT_SENT not in error.said and _settle(array):
+            if NOT_SENT not in error.answer and _settle(array):
                 return
             if time.monotonic() + pause > deadline:
                 array.withdraw()

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerProcess
 from types import TracebackType
@@ -19,8 +19,6 @@ from rich.live import Live
 from rich.text import Text
 
 from terminator.ledger import Reason, Run, RunState, Status
-
-PRELOADED = ["terminator.job", "terminator.training.experiment", "torch._dynamo"]  # every optimizer imports the last
 
 
 class Pool:
@@ -67,22 +65,16 @@ class Pool:
             elif state is RunState.done:
                 self.ended.append((run, 0.0))
             else:
-                self._start(run)
-
-    def _start(self, run: Run) -> None:
-        process = self._context.Process(target=_job, args=(run,), name=f"terminator-{run.key}")
-        process.start()
-        self.running[process.sentinel] = (run, process, time.monotonic())
+                process = self._context.Process(target=_job, args=(run,), name=f"terminator-{run.key}")
+                process.start()
+                self.running[process.sentinel] = (run, process, time.monotonic())
 
     def _end(self, sentinel: int) -> None:
         run, process, started = self.running.pop(sentinel)
         process.join()
         self.ended.append((run, time.monotonic() - started))
-        status = run.state()
-        if status.state is RunState.done:
-            return
         code = process.exitcode or 0
-        if code < 0 and (attempts := run.attempts()):
+        if code < 0 and run.result() is None and (attempts := run.attempts()):
             message = f"the process was killed by {signal.Signals(-code).name}"
             run.close(attempts[-1].number, RunState.failed, Reason.killed, message)
 
@@ -114,19 +106,18 @@ def _stop_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-class SweepProgress:
+class PoolProgress:
     """Shows a pool's state; `names` maps a run key to `variant/seed`."""
 
-    def __init__(self, console: Console, total: int, skipped: int, workers: int, names: dict[str, str]) -> None:
+    def __init__(self, console: Console, total: int, workers: int, names: Mapping[str, str]) -> None:
         self._console = console
         self._total = total
-        self._skipped = skipped
         self._workers = workers
         self._names = names
         self._reported = 0
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
-    def __enter__(self) -> SweepProgress:
+    def __enter__(self) -> PoolProgress:
         if self._live:
             self._live.start()
         return self
@@ -141,28 +132,26 @@ class SweepProgress:
         """Report the runs that ended since the last call, and redraw the live line."""
         for run, seconds in pool.ended[self._reported :]:
             self._reported += 1
-            line = f"{self._names.get(run.key, run.key)} {ending(run.state(), seconds, pool.interrupted)}"
-            self._console.print(Text(f"[{self._skipped + self._reported}/{self._total}] {line}"))
+            line = f"{self._names[run.key]} {ending(run.state(), seconds, pool.interrupted)}"
+            self._console.print(Text(f"[{self._reported}/{self._total}] {line}"))
         if self._live:
             self._live.update(Text(self._line(pool), style="bold"), refresh=True)
 
     def _line(self, pool: Pool) -> str:
         failed = sum(run.state().state is not RunState.done for run, _ in pool.ended)
-        done = self._skipped + len(pool.ended) - failed
-        now = ", ".join(self._where(run) for run, *_ in pool.running.values())
         parts = [
-            f"{done}/{self._total} done",
+            f"{len(pool.ended) - failed}/{self._total} done",
             f"{len(pool.running)} running",
             f"{failed} failed",
             self._left(pool),
-            now,
+            ", ".join(self._where(run) for run, *_ in pool.running.values()),
         ]
-        return "  ".join(part for part in parts if part)
+        return "  ".join(filter(None, parts))
 
     def _where(self, run: Run) -> str:
         status = run.state()
         epoch = f" {status.epoch}/{status.epochs}" if status.epochs else ""
-        return f"{self._names.get(run.key, run.key)}{epoch}"
+        return f"{self._names[run.key]}{epoch}"
 
     def _left(self, pool: Pool) -> str:
         if pool.interrupted:
@@ -181,7 +170,7 @@ def ending(status: Status, seconds: float, interrupted: bool) -> str:
     if status.state is RunState.done:
         return f"done in {seconds:.1f} s"
     if status.state is RunState.interrupted or (interrupted and status.state is not RunState.failed):
-        return f"stopped after {seconds:.1f} s; the same command goes on"
+        return f"stopped after {seconds:.1f} s; the same command continues it"
     if status.state is RunState.running:
         return f"left to another process after {seconds:.1f} s"
     reason = f": {status.reason.value}" if status.reason else ""

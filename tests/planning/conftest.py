@@ -11,7 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from terminator.config import shipped
 from terminator.planning.compose import Composer
-from terminator.settings import register_schemas
+from terminator.planning.settings import register_schemas
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from terminator.errors import UserError
-from terminator.planning.ablation import describe, to_words, variants
-from terminator.settings import AblationConfig
+from terminator.planning.ablation import AblationConfig, describe, to_overrides, variants
 
 
 def _expand(**fields: Any) -> dict[str, dict[str, Any]]:
@@ -87,7 +86,7 @@ def test_an_axis_without_a_list_is_refused(values: Any) -> None:
 
 def test_words_are_what_one_would_type() -> None:
     overrides = {"a": None, "b": True, "c": [3, 5], "d": {"x": False, "y": "glu"}, "e": 0.5}
-    assert to_words(overrides) == ["a=null", "b=true", "c=[3,5]", "d={x:false,y:glu}", "e=0.5"]
+    assert to_overrides(overrides) == ["a=null", "b=true", "c=[3,5]", "d={x:false,y:glu}", "e=0.5"]
     assert describe({}) == "no override"
 
 
