@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from terminator.cluster import submit
 from terminator.cluster.submit import PACKAGE, take_snapshot
 from terminator.errors import UserError
 from terminator.ledger import code_hash
@@ -26,3 +27,12 @@ def test_other_code_needs_a_copy_that_was_kept(tmp_path: Path) -> None:
     kept = tmp_path / "0123-4567"
     kept.mkdir()
     assert take_snapshot(tmp_path, "0123") == kept
+
+
+def test_one_process_submits_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(submit, "LOCK_PATIENCE", 0.3)
+    message = r"slurm-lock: another process has been submitting for "
+    with submit.submission_lock(tmp_path), pytest.raises(UserError, match=message), submit.submission_lock(tmp_path):
+        raise AssertionError
+    with submit.submission_lock(tmp_path):
+        pass
