@@ -172,7 +172,7 @@ class Slurm:
             return
         state, reason = ending_of(identity, job, array)
         message = message_of(identity, job, array)
-        attempt = next(iter(run.attempts()[-1:]), None)
+        attempt = run.last_attempt()
         if attempt is None or attempt.job is None or attempt.job.id != identity:
             if attempt is not None and (attempt.started or 0.0) > array.created:
                 return  # made since by somebody else

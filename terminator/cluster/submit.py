@@ -273,9 +273,9 @@ def in_queue(root: Path) -> dict[str, str]:
 
 
 def _runs_here(run: Run) -> bool:
-    """Whether a process of this machine is at it, outside of SLURM."""
-    last = run.attempts()[-1:]
-    return any(attempt.end is None and attempt.job is None and alive_here(attempt) for attempt in last)
+    """Whether a process of this machine is running it, outside of SLURM."""
+    attempt = run.last_attempt()
+    return attempt is not None and attempt.end is None and attempt.job is None and alive_here(attempt) is True
 
 
 def _pack(

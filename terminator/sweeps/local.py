@@ -66,7 +66,8 @@ class Local(Scheduler):
         for driver in found:
             if driver.alive() is None:
                 print(f"process {driver.pid} on {driver.host} is running it: cancel it there", file=sys.stderr)
-        pids = [a.pid for run in runs for a in _open_attempt(run) if alive_here(a) and a.pid is not None]
+        open_here = [attempt for run in runs if (attempt := _open_attempt(run)) is not None and alive_here(attempt)]
+        pids = [attempt.pid for attempt in open_here if attempt.pid is not None]
         for pid in here or pids:
             os.kill(pid, signal.SIGINT)
         return len(pids)
@@ -74,10 +75,10 @@ class Local(Scheduler):
     def refresh(self) -> None:
         """Close the attempts of this machine whose process is gone."""
         for run in self._ledger.runs_of(self._sweeps):
-            for attempt in _open_attempt(run):
-                if alive_here(attempt) is False:
-                    message = "the process ended without recording why"
-                    run.close(attempt.number, RunState.failed, Reason.killed, message)
+            attempt = _open_attempt(run)
+            if attempt is not None and alive_here(attempt) is False:
+                message = "the process ended without recording why"
+                run.close(attempt.number, RunState.failed, Reason.killed, message)
 
     def busy(self) -> bool:
         """Whether the process of the sweep may be at work."""
@@ -166,7 +167,7 @@ def _default_workers(runs: Sequence[Run]) -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _open_attempt(run: Run) -> list[AttemptRecord]:
+def _open_attempt(run: Run) -> AttemptRecord | None:
     """The attempt that has not ended, if there is one."""
-    newest = run.attempts()[-1:] if run.result() is None else []
-    return [attempt for attempt in newest if attempt.end is None]
+    attempt = run.last_attempt() if run.result() is None else None
+    return attempt if attempt is not None and attempt.end is None else None

@@ -94,10 +94,10 @@ def _row(name: str, run: Run, scheduler: Scheduler) -> Row:
 
 def _seconds_left(run: Run, limit: float | None) -> float | None:
     """To the run's last epoch at its pace so far, or to its time limit if that comes first."""
-    attempt = run.attempts()[-1]
-    progress, origin = attempt.progress, attempt.resumed_from
-    if progress is None or attempt.started is None:
+    attempt = run.last_attempt()
+    if attempt is None or attempt.progress is None or attempt.started is None:
         return limit
+    progress, origin = attempt.progress, attempt.resumed_from
     steps = max(progress.steps_per_epoch, 1)
     done = progress.epoch - 1 + progress.step / steps
     here = done - (origin.epoch + origin.step / steps if origin else 0)

@@ -91,7 +91,7 @@ def test_the_time_limit_is_counted_apart(cluster: Cluster, tmp_path: Path) -> No
     status = run.state()
     assert (status.reason, status.message) == (
         Reason.timeout,
-        "reached its time limit 1 time, max_timeouts=0: retry goes on from the checkpoint",
+        "reached its time limit 1 time, max_timeouts=0: retry continues from the checkpoint",
     )
     cluster.wait(lambda: jobs_of(ledger, sweep)[run.key].ended)
     assert (jobs_of(ledger, sweep)[run.key].state, jobs_of(ledger, sweep)[run.key].exit_code) == ("FAILED", 75)
@@ -109,7 +109,7 @@ def test_preempted_too_often_and_retried(cluster: Cluster, tmp_path: Path, blow:
     cluster.wait(lambda: run.state(lambda attempt: True).state is RunState.failed)
     assert run.state().reason is Reason.preempted
     cluster.wait(lambda: jobs_of(ledger, sweep)[run.key].ended)
-    assert Slurm(ledger, sweep).retry([run]) == 0
+    assert not Slurm(ledger, [sweep]).retry([run])  # the job goes on by itself
     cluster.wait(lambda: all_done(ledger, sweep), 120)
     assert determined(run) == determined(undisturbed(tmp_path / "local", configs).run(run.key))
     assert len(run.attempts()) == 2
@@ -129,7 +129,7 @@ def test_a_cluster_that_cancels_what_it_preempts(
     wanted = ("--partition=urgent", "--nodes=2", "--gpus-per-node=2", "--output=/dev/null")
     cluster.run("sbatch", *wanted, "--wrap=sleep 1")
     cluster.wait(lambda: jobs_of(ledger, sweep)[run.key].ended)
-    Slurm(ledger, sweep).refresh()
+    Slurm(ledger, [sweep]).refresh()
     assert jobs_of(ledger, sweep)[run.key].state == "PREEMPTED"
     assert run.state().reason is Reason.preempted
     assert (run.attempts()[-1].folder / "checkpoint.pt").exists()
@@ -148,7 +148,7 @@ def test_a_killed_job_continues_from_its_checkpoint_when_retried(cluster: Cluste
     for victim in (pid, task):
         os.kill(victim, signal.SIGKILL)
     cluster.wait(lambda: jobs_of(ledger, sweep)[run.key].ended)
-    slurm = Slurm(ledger, sweep)
+    slurm = Slurm(ledger, [sweep])
     slurm.refresh()
     assert (run.state().state, run.state().reason) == (RunState.failed, Reason.killed)
     slurm.retry([run])

@@ -28,7 +28,7 @@ def test_failures_keep_to_themselves_and_say_why(cluster: Cluster, tmp_path: Pat
     ledger, sweep = freeze(tmp_path, [well, no_data, diverging, huge])
     submit(ledger, sweep, PROFILE, runs_of(ledger, sweep))
     cluster.wait(lambda: all(job.ended for job in jobs_of(ledger, sweep).values()), 120)
-    Slurm(ledger, sweep).refresh()
+    Slurm(ledger, [sweep]).refresh()
     runs = runs_of(ledger, sweep)
     jobs = jobs_of(ledger, sweep)
     assert [(jobs[run.key].state, jobs[run.key].exit_code) for run in runs] == [
@@ -71,7 +71,7 @@ def test_a_run_outlives_its_killed_job_only_to_save_a_checkpoint(cluster: Cluste
     assert task is not None
     os.kill(task, signal.SIGKILL)
     cluster.wait(lambda: jobs_of(ledger, sweep)[run.key].ended and run.attempts()[-1].end is not None)
-    Slurm(ledger, sweep).refresh()
+    Slurm(ledger, [sweep]).refresh()
     assert run.state().state in (RunState.preempted, RunState.failed)  # as it saved in time or was killed as well
     assert jobs_of(ledger, sweep)[run.key].state == "FAILED"
 
@@ -87,7 +87,7 @@ def test_over_its_memory(
     submit(ledger, sweep, replace(PROFILE, memory_gb=0.1), runs_of(ledger, sweep))
     (run,) = runs_of(ledger, sweep)
     cluster.wait(lambda: jobs_of(ledger, sweep)[run.key].ended)
-    Slurm(ledger, sweep).refresh()
+    Slurm(ledger, [sweep]).refresh()
     assert (run.state().state, run.state().reason) == (RunState.failed, Reason.out_of_memory)
 
 
@@ -117,7 +117,7 @@ def test_cancelled_from_the_command_line_and_in_slurm(cluster: Cluster, tmp_path
     said = command("terminator.sweeps", "cancel", "--root", str(tmp_path))
     assert (said.returncode, said.stdout) == (0, f"{sweep.id}: 2 runs stopped\n"), said.stderr
     cluster.wait(lambda: all(job.ended for job in jobs_of(ledger, sweep).values()))
-    Slurm(ledger, sweep).refresh()
+    Slurm(ledger, [sweep]).refresh()
     assert [(run.state().state, run.state().reason) for run in runs] == [(RunState.interrupted, Reason.cancelled)] * 4
     assert (runs[1].attempts()[-1].folder / "checkpoint.pt").exists()
 
