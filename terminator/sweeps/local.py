@@ -87,7 +87,7 @@ class Local(Scheduler):
     def _carry_out(self, runs: Sequence[Run]) -> None:
         names = {key: name for sweep in self._sweeps for key, name in sweep.names().items()}
         workers = min(self._workers or _default_workers(runs), len(runs))
-        progress = PoolProgress(Console(stderr=True), len(runs), workers, names)
+        progress = PoolProgress(Console(stderr=True), len(runs), names)
         with driving(self._ledger, self._sweeps), progress:
             pool = Pool(runs, workers, progress.update)
             pool.run()

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from terminator.ledger import Reason, Run, RunState, Status
@@ -107,62 +107,41 @@ def _stop_with_parent() -> None:
 
 
 class PoolProgress:
-    """Shows a pool's state; `names` maps a run key to `variant/seed`."""
+    """A line for each run that ends, and on a terminal a bar; `names` maps a run key to `variant/seed`."""
 
-    def __init__(self, console: Console, total: int, workers: int, names: Mapping[str, str]) -> None:
-        self._console = console
+    def __init__(self, console: Console, total: int, names: Mapping[str, str]) -> None:
         self._total = total
-        self._workers = workers
         self._names = names
         self._reported = 0
-        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        columns = (MofNCompleteColumn(), BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+        self._bar = Progress(
+            *columns, console=console, transient=True, auto_refresh=False, disable=not console.is_terminal
+        )
+        self._task = self._bar.add_task("", total=total)
 
     def __enter__(self) -> PoolProgress:
-        if self._live:
-            self._live.start()
+        self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live:
-            self._live.stop()
+        self._bar.stop()
 
     def update(self, pool: Pool) -> None:
-        """Report the runs that ended since the last call, and redraw the live line."""
+        """Report the runs that ended since the last call, and redraw the bar."""
         for run, seconds in pool.ended[self._reported :]:
             self._reported += 1
             line = f"{self._names[run.key]} {ending(run.state(), seconds, pool.interrupted)}"
-            self._console.print(Text(f"[{self._reported}/{self._total}] {line}"))
-        if self._live:
-            self._live.update(Text(self._line(pool), style="bold"), refresh=True)
-
-    def _line(self, pool: Pool) -> str:
-        failed = sum(run.state().state is not RunState.done for run, _ in pool.ended)
-        parts = [
-            f"{len(pool.ended) - failed}/{self._total} done",
-            f"{len(pool.running)} running",
-            f"{failed} failed",
-            self._left(pool),
-            ", ".join(self._where(run) for run, *_ in pool.running.values()),
-        ]
-        return "  ".join(filter(None, parts))
+            self._bar.console.print(Text(f"[{self._reported}/{self._total}] {line}"))
+        running = ", ".join(self._where(run) for run, *_ in pool.running.values())
+        state = f"stopping at the next step: {running}" if pool.interrupted else running
+        self._bar.update(self._task, completed=len(pool.ended), description=state, refresh=True)
 
     def _where(self, run: Run) -> str:
         status = run.state()
         epoch = f" {status.epoch}/{status.epochs}" if status.epochs else ""
         return f"{self._names[run.key]}{epoch}"
-
-    def _left(self, pool: Pool) -> str:
-        if pool.interrupted:
-            return "stopping at the next step"
-        if not pool.ended:
-            return ""
-        mean = sum(seconds for _, seconds in pool.ended) / len(pool.ended)
-        now = time.monotonic()
-        under_way = sum(max(mean - (now - started), 0.0) for _, _, started in pool.running.values())
-        left = (under_way + mean * len(pool.waiting)) / self._workers
-        return f"about {left / 60:.0f} min left" if left >= 90 else f"about {left:.0f} s left"
 
 
 def ending(status: Status, seconds: float, interrupted: bool) -> str:
