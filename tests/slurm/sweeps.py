@@ -14,7 +14,7 @@ from typing import Any
 
 from terminator.cluster.profile import ClusterProfile
 from terminator.cluster.slurm import QueuedJob, read_queue
-from terminator.cluster.submit import journal_of
+from terminator.cluster.submit import journal_of, submit
 from terminator.config import Device, MachineConfig, RunConfig, TrainingConfig, to_plain
 from terminator.job import execute
 from terminator.ledger import Ablation, Ledger, Run, Sweep, Variant, provenance, sweep_id
@@ -52,6 +52,16 @@ def freeze(root: Path, configs: Sequence[RunConfig], name: str = "trial", **vari
 
 def runs_of(ledger: Ledger, sweep: Sweep) -> list[Run]:
     return list(map(ledger.run, sweep.keys()))
+
+
+def submitted(
+    root: Path, configs: Sequence[RunConfig], profile: ClusterProfile = PROFILE
+) -> tuple[Ledger, Sweep, list[Run]]:
+    """A sweep of these runs that has been given to SLURM."""
+    ledger, sweep = freeze(root, configs)
+    runs = runs_of(ledger, sweep)
+    submit(ledger, sweep, profile, runs)
+    return ledger, sweep, runs
 
 
 def all_done(ledger: Ledger, sweep: Sweep) -> bool:
