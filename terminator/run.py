@@ -23,12 +23,13 @@ from terminator.config import shipped, to_plain
 from terminator.errors import UserError
 from terminator.ledger import Ablation, Ledger, RunState, Sweep, provenance
 from terminator.planning.compose import INPUT_ERRORS, Composer, format_error, read_command_line, typed
-from terminator.planning.plan import Plan, Planner, key_of
+from terminator.planning.plan import Plan, Planner
 from terminator.planning.settings import register_schemas
 from terminator.planning.show import notes, show_plan
+from terminator.run_key import run_key
 from terminator.sweeps.scheduler import Launch, scheduler_for
 from terminator.sweeps.show import watch
-from terminator.text import counted, moment
+from terminator.text import counted, done_already, moment
 from terminator.tracking import LiveSync
 
 COMMAND = ("python", "-m", "terminator.run")
@@ -77,7 +78,7 @@ def run_one(config: DictConfig) -> float:
     if cluster := choices.get("cluster"):
         raise UserError(f"cluster={cluster}: without -m a run is trained here; add -m to submit it")
     origin, ledger = provenance(), Ledger(settings.root_folder())
-    run = ledger.run(key_of(settings.run_config(), origin))
+    run = ledger.run(run_key(settings.run_config()))
     tracked: list[Sweep] = []
     if command.mode is RunMode.RUN:  # a launcher's job belongs to a sweep, which is frozen and tracked already
         composer = Composer(GlobalHydra.instance().config_loader(), DictConfig(HydraConfig.instance().cfg))
@@ -96,7 +97,7 @@ def run_one(config: DictConfig) -> float:
     assert result is not None
     accuracy = float(result.metrics["test_accuracy"])
     best = f"epoch {result.metrics['best_epoch']} of {result.metrics['epochs']}"
-    when = f"done already, {moment(before.finished)}: " if before else ""
+    when = f"{done_already(before.finished)}: " if before else ""
     print(f"{when}test accuracy {accuracy:.2%} ({best}) in {run.folder}")
     return accuracy
 

@@ -15,6 +15,11 @@ def moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
 
 
+def done_already(finished: float) -> str:
+    """`done already, 2026-11-20 16:02`, in local time. `finished`: in seconds since 1970."""
+    return f"done already, {moment(finished)}"
+
+
 NEAR = 0.05  # a size-matched control within 5 % of its budget is of its size
 
 

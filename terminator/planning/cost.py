@@ -92,7 +92,7 @@ def _config(model: str, data: str) -> RunConfig:
 
 @functools.lru_cache(maxsize=4096)
 def _flops(model: str, data: str) -> int:
-    return forward_flops(_network(model, data), _config(model, data).data.facts.image_shape)
+    return forward_flops(_network(model, data), _config(model, data).data.input_shape)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -103,6 +103,5 @@ def _parameters(model: str, data: str) -> int:
 @functools.lru_cache(maxsize=1)
 def _network(model: str, data: str) -> nn.Module:
     config = _config(model, data)
-    facts = config.data.facts
     generator = torch.Generator().manual_seed(0)
-    return build(config.model, image_shape=facts.image_shape, classes=facts.classes, generator=generator)
+    return build(config.model, image_shape=config.data.input_shape, classes=config.data.classes, generator=generator)

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from terminator.config import RunConfig, to_plain
-from terminator.data.hub import check_available
+from terminator.data.load import fingerprint
 from terminator.errors import UserError
-from terminator.ledger import Ablation, Ledger, Provenance, Sweep, Variant, run_key, sweep_id
+from terminator.ledger import Ablation, Ledger, Provenance, Sweep, Variant, sweep_id
 from terminator.planning.ablation import AblationConfig, Match, check_kind, describe, to_overrides, variants
 from terminator.planning.compose import CommandLine, Composer
 from terminator.planning.cost import check, cost, size_matched
 from terminator.planning.settings import Settings, TrackingConfig
+from terminator.run_key import code_hash, run_key
 from terminator.tracking.uri import checked_uri
 
 
@@ -29,20 +30,18 @@ class Plan:
         return self.configs[next(iter(variant.runs.values()))]
 
     def freeze(self, ledger: Ledger, provenance: Provenance) -> None:
-        """Write every run's frozen spec, then the sweep.
-
-        Raises UserError if the root can't be written, or if images that are still needed are not on this machine.
-        """
-        unfinished = [config for key, config in self.configs.items() if ledger.run(key).result() is None]
-        for data in dict.fromkeys(config.data for config in unfinished):  # finished runs need no images
-            check_available(data)
-        for config in self.configs.values():
-            ledger.freeze(to_plain(config), key_config=to_plain(config, key_only=True), provenance=provenance)
+        """Write every run's frozen spec, then the sweep. Raises UserError if the root can't be written."""
+        for key, config in self.configs.items():
+            own = replace(provenance, code=replace(provenance.code, hash=code_hash(config)))
+            ledger.freeze(key, to_plain(config), own, fingerprint(config.data))
         ledger.write_sweep(self.sweep)
 
 
 class Planner:
-    """Plans what one command asks for. `command`: as it was typed; `settings`: what it sets outside of the runs."""
+    """Plans what one command asks for. `command`: as it was typed; `settings`: what it sets outside of the runs.
+
+    Every method raises UserError for what does not fit, and where a run's images are not on this machine.
+    """
 
     def __init__(
         self, composer: Composer, provenance: Provenance, command: Sequence[str] = (), settings: Settings | None = None
@@ -56,10 +55,7 @@ class Planner:
         self._configs: dict[str, RunConfig] = {}
 
     def plans(self, line: CommandLine) -> list[Plan]:
-        """Ablations are planned once for each combination of the other choices; without any, the choices are compared.
-
-        Raises UserError for anything that does not fit.
-        """
+        """Ablations are planned once for each combination of the other choices; without any the choices are compared."""
         if not line.ablations:
             return [self.choices(list(line.contexts()), line.base, line.seeds)]
         return [self.ablations(line.ablations, [*line.base, *chosen], line.seeds) for chosen in line.contexts()]
@@ -131,7 +127,7 @@ class Planner:
         runs = {}
         for seed in record.seeds:
             seeded = replace(config, seed=seed)
-            runs[seed] = key_of(seeded, self._provenance)
+            runs[seed] = run_key(seeded)
             self._configs.setdefault(runs[seed], seeded)
         return replace(variant, runs=runs)
 
@@ -149,14 +145,9 @@ class Planner:
             tracking_uri=self._tracking_uri,
             tracked=self._tracked,
             settings=(*own_settings(self._composer, base), *typed_seeds),
-            data=tuple(dict.fromkeys(config.data.name.value for config in configs.values())),
+            data=tuple(dict.fromkeys(config.data.name for config in configs.values())),
         )
         return Plan(sweep, configs)
-
-
-def key_of(config: RunConfig, provenance: Provenance) -> str:
-    """The run's key in the ledger."""
-    return run_key(to_plain(config, key_only=True), provenance.code.hash)
 
 
 def own_settings(composer: Composer, base: Sequence[str]) -> list[str]:

@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from terminator.config import Device
+from terminator.config import Device, from_plain
 from terminator.errors import UserError
-from terminator.ledger import AttemptRecord, Ledger, Reason, Run, RunState, Sweep, alive_here, code_hash, files
+from terminator.ledger import AttemptRecord, Ledger, Reason, Run, RunState, Sweep, alive_here, files
 from terminator.ledger.provenance import is_alive, this_process
 from terminator.planning.ablation import to_overrides
+from terminator.run_key import code_hash
 from terminator.sweeps.pool import Pool, PoolProgress
 from terminator.sweeps.scheduler import Launch, Scheduler
 from terminator.tracking import LiveSync
@@ -52,9 +53,10 @@ class Local(Scheduler):
                 f"{self._sweeps[0].id}: process {driver.pid} on {driver.host} is running it: watch or cancel it"
             )
         for run in runs:
-            if run.spec().code.hash != code_hash():
+            frozen, now = run.spec(), code_hash(from_plain(run.spec().config))
+            if frozen.code.hash != now:
                 raise UserError(
-                    f"run {run.key}: frozen with other code (code={run.spec().code.hash}, now {code_hash()}): "
+                    f"run {run.key}: frozen with other code (code={frozen.code.hash}, now {now}): "
                     "check that commit out, or run the sweep's command again"
                 )
         return self.start(runs)

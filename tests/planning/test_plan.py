@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from terminator.config import from_plain
+from terminator.data.load import fingerprint
 from terminator.errors import UserError
 from terminator.ledger import Ledger, provenance
 from terminator.model.config import Gate, TerminatorConfig
@@ -16,6 +18,7 @@ from terminator.planning.compose import Composer
 from terminator.planning.cost import cost
 from terminator.planning.plan import Plan, Planner, own_settings
 from terminator.planning.settings import Settings
+from terminator.run_key import code_hash, run_key
 
 
 def _models(plan: Plan) -> dict[str, TerminatorConfig]:
@@ -48,20 +51,22 @@ def test_seeds_are_paired_and_every_run_has_a_key_of_its_own(planner: Planner) -
 
 
 def test_a_plan_writes_nothing_until_it_is_frozen(plan: Callable[..., Plan], tmp_path: Path) -> None:
-    planned = plan("gating", "sweep.workers=2")
+    planned = plan("gating", "machine.threads=3")
     assert not list(tmp_path.iterdir())
     ledger = Ledger(tmp_path)
     planned.freeze(ledger, provenance())
     assert ledger.sweep("gating") == planned.sweep
     assert sorted(run.key for run in ledger.runs()) == sorted(planned.sweep.keys())
+    for spec in (run.spec() for run in ledger.runs()):
+        config = from_plain(spec.config)
+        assert config.machine.threads == 3
+        assert (spec.key, spec.code.hash) == (run_key(config), code_hash(config))
+        assert spec.data_fingerprint == fingerprint(config.data)
 
 
-def test_missing_images_are_told_before_anything_is_written(planner: Planner, tmp_path: Path) -> None:
+def test_missing_images_are_told_at_planning(planner: Planner, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^data.folder=.*images: no train\*.parquet under it; fetch them with "):
-        planner.ablations(["gating"], ["data=cifar10", f"data.folder={tmp_path}/images"], [0]).freeze(
-            Ledger(tmp_path), provenance()
-        )
-    assert not list(tmp_path.iterdir())
+        planner.ablations(["gating"], ["data=cifar10", f"data.folder={tmp_path}/images"], [0])
 
 
 def test_the_same_command_continues_the_same_sweep(plan: Callable[..., Plan]) -> None:
@@ -127,7 +132,7 @@ def test_overrides_that_need_each_other_both_count(composer: Composer) -> None:
             ["sequence_product"],
             "digits",
             "ablation=sequence_product: asks about sequences; data=digits holds images; "
-            "add data=sdigits or data=pdigits",
+            "add data=pdigits or data=sdigits",
         ),
         (
             ["gating", "product"],

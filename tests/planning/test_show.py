@@ -69,12 +69,12 @@ def test_a_control_that_is_near_needs_no_note(plan: Callable[..., Plan]) -> None
 
 
 def _output(config: RunConfig) -> torch.Tensor:
-    facts = config.data.facts
+    data = config.data
     network = build(
-        config.model, image_shape=facts.image_shape, classes=facts.classes, generator=torch.Generator().manual_seed(0)
+        config.model, image_shape=data.input_shape, classes=data.classes, generator=torch.Generator().manual_seed(0)
     ).eval()
     with torch.no_grad():
-        output = network(torch.ones(2, *facts.image_shape))
+        output = network(torch.ones(2, *data.input_shape))
     logits = output if isinstance(output, torch.Tensor) else output.logits
     assert isinstance(logits, torch.Tensor)
     return logits

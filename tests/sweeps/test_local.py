@@ -14,8 +14,9 @@ from terminator.cluster.profile import ClusterProfile
 from terminator.cluster.scheduler import Slurm
 from terminator.cluster.submit import journal_of
 from terminator.errors import UserError
-from terminator.ledger import Ledger, Reason, Run, RunState, Status, code_hash
+from terminator.ledger import Ledger, Reason, Run, RunState, Status
 from terminator.planning.settings import Settings
+from terminator.sweeps import local
 from terminator.sweeps.local import HydraLauncher, Local, drivers, driving
 from terminator.sweeps.pool import ending
 from terminator.sweeps.scheduler import scheduler_for, scheduler_of
@@ -85,11 +86,12 @@ def test_retry_has_nothing_to_do_when_all_is_done_or_running(ledger: Ledger, swe
     assert (answer.code, answer.out) == (0, f"{planned.id}: nothing to run again\n")
 
 
+@pytest.mark.usefixtures("same_code")
 def test_retry_refuses_runs_of_other_code(ledger: Ledger, sweeps: Callable) -> None:
-    planned = sweep(ledger, "branches")
+    planned = sweep(ledger, "branches", code="0ther")
     answer = sweeps("retry")
     assert answer.code == 2
-    assert f"run {planned.keys()[0]}: frozen with other code (code=c0de, now" in answer.err
+    assert f"run {planned.keys()[0]}: frozen with other code (code=0ther, now c0de)" in answer.err
     assert ledger.run(planned.keys()[0]).state().state is RunState.pending
 
 
@@ -108,6 +110,13 @@ def test_whoever_drives_a_sweep_is_known_while_it_lasts(ledger: Ledger) -> None:
     assert drivers(ledger, planned) == []
 
 
+@pytest.fixture
+def same_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The examples' runs count as frozen with the code as it is."""
+    monkeypatch.setattr(local, "from_plain", dict)
+    monkeypatch.setattr(local, "code_hash", lambda config: "c0de")
+
+
 class Started(Local):
     """Does not run its runs: finishes them."""
 
@@ -116,18 +125,20 @@ class Started(Local):
             finish(run)
 
 
+@pytest.mark.usefixtures("same_code")
 def test_retry_starts_exactly_these_runs(ledger: Ledger) -> None:
-    planned = sweep(ledger, "branches", code=code_hash(), tracked=False)
+    planned = sweep(ledger, "branches", tracked=False)
     runs = list(map(ledger.run, planned.keys()))
     assert Started(ledger, [planned]).retry([runs[1], runs[3]])
     assert [run.state().state for run in runs] == [RunState.pending, RunState.done] * 2
 
 
+@pytest.mark.usefixtures("same_code")
 def test_the_retry_command_starts_what_failed_and_nothing_else(
     ledger: Ledger, sweeps: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of four runs one is done, one has failed, one is running elsewhere and one is pending: two are started."""
-    planned = sweep(ledger, "branches", code=code_hash(), tracked=False)
+    planned = sweep(ledger, "branches", tracked=False)
     done, failed, running, pending = map(ledger.run, planned.keys())
     finish(done)
     failed.begin().fail(Reason.exception, "why")
