@@ -12,7 +12,7 @@ import shlex
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -35,48 +35,57 @@ from terminator.cluster.slurm import (
     read_queue,
     require,
 )
+from terminator.config import from_plain
 from terminator.errors import UserError
 from terminator.ledger import Ledger, Run, Sweep, alive_here, package_hash
+from terminator.run_key import code_hash, source_files
 from terminator.text import counted
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def take_snapshot(folder: Path, code: str) -> Path:
-    """The folder under `folder` (ROOT/sweeps/<id>/code) with a copy of the package whose code hash is `code`.
+def take_snapshot(folder: Path, code: str, runs: Iterable[Run] = ()) -> Path:
+    """The folder under `folder` (ROOT/sweeps/<id>/code) with a copy of the package and of a user's own modules.
 
-    It is the package as it is now, if that computes what `code` did; else the newest copy that does.
-    Raises UserError where there is none.
+    They are as now, if the package has the hash `code` and the runs' code is what they were frozen with; else as in
+    the newest copy that was made of `code`. Raises UserError where there is none.
     """
-    copies = sorted(folder.glob(f"{code}-*"), key=lambda copy: copy.stat().st_mtime)
-    if package_hash(PACKAGE) != code:
-        if copies:
+    one_of_each = {run.spec().code.hash: from_plain(run.spec().config) for run in runs}
+    changed = [frozen for frozen, config in one_of_each.items() if code_hash(config) != frozen]
+    if changed or package_hash(PACKAGE) != code:
+        if copies := sorted(folder.glob(f"{code}-*"), key=lambda copy: copy.stat().st_mtime):
             return copies[-1]
+        now = f"run code {changed[0]} has changed" if changed else f"now {package_hash(PACKAGE)}"
         raise UserError(
-            f"code={code}: these runs were planned with other code (now {package_hash(PACKAGE)}) and no copy of it was "
+            f"code={code}: these runs were planned with other code ({now}) and no copy of it was "
             "kept: check that commit out, or run the sweep's command again"
         )
-    copy = folder / f"{code}-{_content(PACKAGE)}"
-    if copy in copies:
-        return copy
+    modules = {name: path for config in one_of_each.values() for name, path in source_files(config).items()}
+    own = {name: path for name, path in modules.items() if name.partition(".")[0] != PACKAGE.name}
     folder.mkdir(parents=True, exist_ok=True)
     draft = folder / f".new-{os.getpid()}-{secrets.token_hex(4)}"
     shutil.copytree(PACKAGE, draft / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    for name, path in own.items():
+        place = draft.joinpath(*name.split("."))
+        target = place / path.name if path.name == "__init__.py" else place.with_suffix(".py")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
     if package_hash(draft / PACKAGE.name) != code:
         shutil.rmtree(draft)
         raise UserError(f"code={code}: the code was edited while the sweep was planned: run the command again")
+    copy = folder / f"{code}-{_content(draft)}"
     try:
         draft.rename(copy)
-    except OSError:  # another submission has just made the same copy
+    except OSError:  # there is the same copy already
         shutil.rmtree(draft)
     return copy
 
 
-def _content(package: Path) -> str:
+def _content(folder: Path) -> str:
     """A hash of every file's name and content."""
     digest = hashlib.sha256()
-    for path in sorted(path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
-        digest.update(f"{path.relative_to(package).as_posix()}\0".encode() + path.read_bytes() + b"\0")
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(folder).as_posix()}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()[:8]
 
 
@@ -197,11 +206,11 @@ def submit(ledger: Ledger, sweep: Sweep, profile: ClusterProfile, runs: Sequence
     with submission_lock(ledger.root):
         taken = in_queue(ledger.root)
         queued = {run.key for run in runs if run.key in taken or _runs_here(run)}
-        todo = [run.key for run in runs if run.key not in queued and run.result() is None]
+        todo = [run for run in runs if run.key not in queued and run.result() is None]
         if not todo:
             return Submission(queued=len(queued))
-        code = take_snapshot(ledger.sweep_folder(sweep) / "code", sweep.code.hash)
-        profiles, jobs = _pack(todo, profiles_of(sweep, profile))
+        code = take_snapshot(ledger.sweep_folder(sweep) / "code", sweep.code.hash, todo)
+        profiles, jobs = _pack([run.key for run in todo], profiles_of(sweep, profile))
         before = journal.plan()
         journal.write_plan(JobPlan(secrets.token_hex(4), time.time(), code.name, profile, profiles, jobs))
         try:

@@ -55,7 +55,7 @@ class Planner:
         self._configs: dict[str, RunConfig] = {}
 
     def plans(self, line: CommandLine) -> list[Plan]:
-        """Ablations are planned once for each combination of the other choices; without any the choices are compared."""
+        """Ablations are planned once for each combination of the other choices; without any, these are compared."""
         if not line.ablations:
             return [self.choices(list(line.contexts()), line.base, line.seeds)]
         return [self.ablations(line.ablations, [*line.base, *chosen], line.seeds) for chosen in line.contexts()]
