@@ -11,7 +11,7 @@ from terminator.data.config import DataConfig
 
 # Keys, and the first words of keys, that change no run's result.
 NO_RESULT = ("root", "sweep", "tracking", "cluster", "hydra", "ablation", "machine", "data.folder")
-USUAL = (f"data={DataConfig().name.value}",)
+USUAL = (f"data={DataConfig().name}",)
 
 
 def own_settings(command: Sequence[str], base: Sequence[str]) -> tuple[str, ...]:

@@ -158,7 +158,9 @@ def power(batches: int) -> None:
     """Print what is decided, and in how many runs, where half of the variants have an effect."""
     policies = {"planned looks": PLANNED}
     policies |= {f"{n} seeds for all": {n: PLAN.level} for n in (3, 5, 8, 20)}
-    print("\n| half of the variants at | seeds | rows decided | effects found | no effect found | wrong | runs | covers |")
+    print(
+        "\n| half of the variants at | seeds | rows decided | effects found | no effect found | wrong | runs | covers |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     for effect in (1.0, 2.0, 3.0, 5.0):
         effects = np.where(np.arange(VARIANTS) % 2 == 0, effect, 0.0)

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from terminator.analysis.statistics.verdict import Verdict
 from terminator.analysis.summary import Axis, Summary, VariantSummary
-from terminator.data.config import FACTS
+from terminator.config import shipped_data
 
 COLUMN_INCHES = 3.3
 DOTS_PER_INCH = 220
@@ -222,8 +222,8 @@ def nyquist_omega_0(dataset: str) -> float | None:
 
     None for a data set that is not known.
     """
-    known = {each.value: facts for each, facts in FACTS.items()}
-    return (known[dataset].image_shape[-1] - 1) / 4 if dataset in known else None
+    known = shipped_data()
+    return (known[dataset].input_shape[-1] - 1) / 4 if dataset in known else None
 
 
 def _scale(axes: Axes, values: list[float]) -> None:

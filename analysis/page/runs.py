@@ -16,7 +16,7 @@ import pandas as pd
 from terminator.analysis.results import Question, Results
 from terminator.analysis.summary import Summary
 from terminator.analysis.text import NOTHING, number
-from terminator.planning.ablation import to_words
+from terminator.planning.ablation import to_overrides
 
 TAIL_BYTES = 4096
 TAIL_LINES = 25
@@ -107,14 +107,14 @@ def _command(question: Question, row: Mapping[Hashable, Any]) -> str:
     if not isinstance(overrides, dict) or not question.command:
         return ""
     base = [word for word in question.base if not word.lstrip("+~").startswith(NO_PART_OF_A_RUN)]
-    words = [*base, *to_words(overrides), f"seed={row['seed']}"]
+    words = [*base, *to_overrides(overrides), f"seed={row['seed']}"]
     return shlex.join(["python", "-m", "terminator.run", *words])
 
 
 def _difference(keys: Mapping[str, tuple[Any, Any]], overrides: Any) -> str:
     """Every key that changed; of another network, with most keys changed, the words that chose it."""
     if len(keys) > MOST_KEYS and isinstance(overrides, dict) and len(overrides) < len(keys):
-        return " ".join(to_words(overrides))
+        return " ".join(to_overrides(overrides))
     return "; ".join(_changes(keys)) or NOTHING
 
 

@@ -293,8 +293,12 @@ def _same(look: Look, names: Sequence[str], pairs: Sequence[tuple[int, ...]], me
     """Whether the variants that this look judged have the results they had."""
     for name, seeds, mean in zip(names, pairs, means.tolist(), strict=True):
         then = look.decisions.get(name)
-        if then is None or then.look == look.number and (
-            then.seeds != seeds or then.difference is not None and not isclose(then.difference, mean, rel_tol=1e-6)
+        if then is None or (
+            then.look == look.number
+            and (
+                then.seeds != seeds
+                or (then.difference is not None and not isclose(then.difference, mean, rel_tol=1e-6))
+            )
         ):
             return False
     return True

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from terminator.analysis.statistics.looks import Decision, Look, LookPlan, take_look
 from terminator.analysis.statistics.looks import Verdict as Verdict
 from terminator.analysis.statistics.power import MOST_SEEDS, seeds_to_decide

@@ -10,19 +10,10 @@ from typing import Any, NamedTuple
 
 
 class RunState(Enum):
-    """Where a run stands."""
+    """Where a run stands. An attempt ends as one of the last four."""
 
     pending = "pending"
     running = "running"
-    done = "done"
-    failed = "failed"
-    preempted = "preempted"
-    interrupted = "interrupted"
-
-
-class Outcome(Enum):
-    """How an attempt ended."""
-
     done = "done"
     failed = "failed"
     preempted = "preempted"
@@ -43,6 +34,12 @@ class Reason(Enum):
     interrupted = "interrupted"
 
 
+# What a process that makes an attempt exits with.
+EXIT_CODES = {RunState.done: 0, RunState.failed: 1, RunState.preempted: 75, RunState.interrupted: 130}
+EXIT_DIVERGED = 3
+EXIT_SUPERSEDED = 76
+
+
 @dataclass(frozen=True)
 class Code:
     """The code that a run was frozen with. `commit` is None outside a git checkout."""
@@ -54,18 +51,29 @@ class Code:
 
 @dataclass(frozen=True)
 class Spec:
-    """spec.json: a run, frozen. `created` in seconds since 1970, like every time in the ledger."""
+    """spec.json: a run, frozen. `created` in seconds since 1970, like every time in the ledger.
+
+    `code.hash`: of the code that this run depends on; `data_fingerprint`: of its images, None in older ledgers.
+    """
 
     key: str
     config: dict[str, Any]
     code: Code
     environment: dict[str, Any]
     created: float
+    data_fingerprint: str | None = None
 
     @staticmethod
     def parse(plain: dict[str, Any]) -> Spec:
         """From the file's JSON."""
-        return Spec(plain["key"], dict(plain["config"]), Code(**plain["code"]), plain["environment"], plain["created"])
+        return Spec(
+            key=plain["key"],
+            config=dict(plain["config"]),
+            code=Code(**plain["code"]),
+            environment=plain["environment"],
+            created=plain["created"],
+            data_fingerprint=plain.get("data_fingerprint"),
+        )
 
 
 @dataclass(frozen=True)
@@ -100,7 +108,7 @@ class Progress:
 class End:
     """end.json: how an attempt ended."""
 
-    outcome: Outcome
+    outcome: RunState
     reason: Reason | None
     message: str
     traceback: str
@@ -110,7 +118,7 @@ class End:
     def parse(plain: dict[str, Any]) -> End:
         """From the file's JSON."""
         reason = None if plain["reason"] is None else Reason(plain["reason"])
-        return End(Outcome(plain["outcome"]), reason, plain["message"], plain["traceback"], plain["ended"])
+        return End(RunState(plain["outcome"]), reason, plain["message"], plain["traceback"], plain["ended"])
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import pytest
 
 from terminator.cluster.scheduler import Slurm
 from terminator.cluster.submit import submit
-from terminator.ledger import Ledger, Outcome, Run, Sweep, alive_here
+from terminator.ledger import Ledger, Run, RunState, Sweep, alive_here
 from tests.slurm.conftest import Cluster
 from tests.slurm.sweeps import PROFILE, determined, freeze, in_epoch, jobs_of, runs_of, task_of, tiny, undisturbed
 
@@ -93,11 +93,11 @@ def test_storm(start_cluster: Callable[..., Cluster], tmp_path: Path, monkeypatc
         cluster.hurry()
         time.sleep(0.3)
     cluster.wait(lambda: over(ledger, sweep), 300)
-    slurm = Slurm(ledger, sweep)
+    slurm = Slurm(ledger, [sweep])
     slurm.refresh()
     unfinished = [run for run in runs if run.result() is None]
     reasons = Counter(str(run.state(slurm.alive).reason) for run in unfinished)
-    assert slurm.retry(unfinished) == 0
+    slurm.retry(unfinished)
     cluster.wait(lambda: over(ledger, sweep), 300)
     lost = [run.key for run in runs if run.result() is None]
     attempts = [attempt for run in runs for attempt in run.attempts()]
@@ -110,5 +110,5 @@ def test_storm(start_cluster: Callable[..., Cluster], tmp_path: Path, monkeypatc
     assert weather.blows["node lost"] == 1
     for run in runs:
         ends = [attempt.end.outcome for attempt in run.attempts() if attempt.end is not None]
-        assert ends.count(Outcome.done) == 1
+        assert ends.count(RunState.done) == 1
         assert determined(run) == determined(reference.run(run.key))

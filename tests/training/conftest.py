@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from terminator.config import Device, MachineConfig, OptimizerConfig, RunConfig, TrainingConfig, to_plain
-from terminator.ledger import Attempt, Code, Ledger, Provenance, Run
+from terminator.ledger import Attempt, Code, Ledger, Provenance, Run, RunState, digest
 from terminator.model.config import TerminatorConfig
-from terminator.stop import Cause, StopRequest
+from terminator.stop import StopRequest
 from terminator.training.experiment import run_experiment
 
 TIMINGS = {"train_seconds", "images_per_second", "peak_memory_bytes", "time", "epoch_seconds"}
@@ -56,8 +56,7 @@ def freeze(tmp_path: Path) -> Freeze:
 
     def frozen(config: RunConfig, name: str = "ledger") -> Run:
         origin = Provenance(Code("0" * 16, None, False), "", {})
-        key = to_plain(config, key_only=True)
-        return Ledger(tmp_path / name).freeze(to_plain(config), key_config=key, provenance=origin)
+        return Ledger(tmp_path / name).freeze(digest(to_plain(config)), to_plain(config), origin)
 
     return frozen
 
@@ -69,9 +68,9 @@ class StopAtCheck(StopRequest):
         super().__init__()
         self.left = number
 
-    def asked(self) -> Cause | None:
+    def asked(self) -> RunState | None:
         self.left -= 1
-        return Cause.preempted if self.left == 0 else None
+        return RunState.preempted if self.left == 0 else None
 
 
 def finish(run: Run) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from terminator.analysis.statistics.tests import (
     small_sample_correction,
     smallest_p,
 )
-
 from tests.analysis.statistics.published import DRUG_1, DRUG_2, MAIZE, maize, of, sleep
 
 
