@@ -6,9 +6,9 @@ A table has ten variants; a result is the seed's own level (which pairing takes 
 Printed, in Markdown: for each kind of noise, the chance that some variant of a table without effect is called better or
 worse, and that some variant just at the margin is called no effect: with planned looks, for users who type more seeds
 again and again, and, to show what is at stake, for looks each at the full 5 %; how often the interval at which a row
-stops holds the truth; and what planned looks decide, in how many runs, beside fixed numbers of seeds. Effects and margin
-are in spreads: standard deviations of a paired difference of two equal variants. Tables without effect have no margin,
-so that no row stops early as being without effect.
+stops holds the truth; and what planned looks decide, in how many runs, beside fixed numbers of seeds. Effects and
+margin are in spreads: standard deviations of a paired difference of two equal variants. Tables without effect have no
+margin, so that no row stops early as being without effect.
 """
 
 from __future__ import annotations

@@ -179,7 +179,7 @@ def equivalence_test(pairs: Pairs, margin: float) -> float | None:
 
 
 def _t_arguments(pairs: Pairs) -> tuple[FloatArray, FloatArray, FloatArray]:
-    return np.float64(pairs.mean), np.float64(pairs.spread / sqrt(pairs.n)), np.float64(pairs.n - 1)  # type: ignore[return-value]
+    return np.float64(pairs.mean), np.float64(pairs.spread / sqrt(pairs.n)), np.float64(pairs.n - 1)
 
 
 def holm(p_values: Mapping[str, float | None]) -> dict[str, float | None]:
