@@ -202,20 +202,24 @@ def take_look(
     baseline: str,
     *,
     margin: float = 0.0,
+    resolution: float = 0.0,
     higher_is_better: bool = True,
 ) -> Look:
     """Look at `values`, variant → seed → metric, at `seeds`; runs of theirs without a (finite) result are left out.
 
-    Decided variants keep their decision. Where the last look was at these seeds and these results, or an earlier one
-    was, that look is returned: to see it again spends nothing. With fewer than three seeds nothing is tested, and
-    nothing spent. All variants in `values` count in Holm's families, even those that cannot be tested: whether they can
-    may hang on chance (no spread in few seeds), and a smaller family then would be one chosen by the data.
+    `margin`: the smallest effect that matters. `resolution`: the metric's step, for an accuracy what one test image is
+    worth; 0 where it has none. Both in the unit of `values`.
+
+    Decided variants keep their decision. Where one of the looks `made` was at these seeds and these results, it is
+    returned: to see it again spends nothing. With fewer than three seeds nothing is tested, and nothing spent. All
+    variants in `values` count in Holm's families, even those that cannot be tested: whether they can may hang on chance
+    (no spread in few seeds), and a smaller family then would be one chosen by the data.
     """
     seeds = tuple(sorted(set(seeds)))
     names = [name for name in values if name != baseline]
     table = {name: np.array([values[name].get(seed, np.nan) for seed in seeds]) for name in [baseline, *names]}
     ours = np.stack([table[name] for name in names]) if names else np.empty((0, len(seeds)))
-    sample = moments(ours, table[baseline])
+    sample = moments(ours, table[baseline], resolution)
     paired = np.isfinite(ours) & np.isfinite(table[baseline])
     pairs = [tuple(seed for seed, there in zip(seeds, row, strict=True) if there) for row in paired]
     for look in made:
@@ -293,13 +297,11 @@ def _same(look: Look, names: Sequence[str], pairs: Sequence[tuple[int, ...]], me
     """Whether the variants that this look judged have the results they had."""
     for name, seeds, mean in zip(names, pairs, means.tolist(), strict=True):
         then = look.decisions.get(name)
-        if then is None or (
-            then.look == look.number
-            and (
-                then.seeds != seeds
-                or (then.difference is not None and not isclose(then.difference, mean, rel_tol=1e-6))
-            )
-        ):
+        if then is None:
+            return False
+        if then.look != look.number:  # it was decided before
+            continue
+        if then.seeds != seeds or (then.difference is not None and not isclose(then.difference, mean, rel_tol=1e-6)):
             return False
     return True
 

@@ -26,9 +26,9 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean and standard deviation (n − 1) of paired differences, the seed's axis reduced.
+    """Mean and standard deviation (n − 1) of paired differences, the seed's axis reduced; NaN of too few pairs.
 
-    `constant`: all differences are the same but for rounding; their spread is 0. NaN where there are too few pairs.
+    `constant`: all differences are the same but for rounding.
     """
 
     n: NDArray[np.int64]
@@ -38,8 +38,8 @@ class Moments:
 
     @property
     def testable(self) -> BoolArray:
-        """Whether an interval and a test exist: two pairs or more that are not all the same."""
-        return (self.n >= 2) & ~self.constant
+        """Whether an interval and a test exist: two pairs or more, and a spread."""
+        return self.spread > 0
 
     @property
     def error(self) -> FloatArray:
@@ -48,8 +48,12 @@ class Moments:
             return np.where(self.testable, self.spread / np.sqrt(self.n), np.nan)
 
 
-def moments(ours: FloatArray, theirs: FloatArray) -> Moments:
-    """The moments of ours − theirs, (…, seeds) both, over the seeds at which both are finite."""
+def moments(ours: FloatArray, theirs: FloatArray, resolution: float = 0.0) -> Moments:
+    """The moments of ours − theirs, (…, seeds) both, over the seeds at which both are finite.
+
+    The spread is never taken to be below `resolution`, the metric's own step: of counts near their limit, few seeds
+    often show none or hardly any (docs/statistics.md).
+    """
     both = np.isfinite(ours) & np.isfinite(theirs)
     n = both.sum(axis=-1)
     differences = np.subtract(ours, theirs, out=np.zeros(both.shape), where=both)
@@ -62,7 +66,8 @@ def moments(ours: FloatArray, theirs: FloatArray) -> Moments:
         mean = differences.sum(axis=-1) / n
         mean = np.where(constant & (np.abs(mean) <= ROUNDING * scale), 0.0, mean)
         squares = np.square(differences - mean[..., None], where=both, out=np.zeros(both.shape)).sum(axis=-1)
-        spread = np.where(n > 1, np.where(constant, 0.0, np.sqrt(squares / (n - 1))), np.nan)
+        spread = np.where(constant, 0.0, np.sqrt(squares / (n - 1)))
+        spread = np.where(n > 1, np.maximum(resolution, spread), np.nan)
     return Moments(n, mean, spread, constant)
 
 
@@ -140,7 +145,7 @@ class Pairs:
 
     @property
     def testable(self) -> bool:
-        """As `Moments.testable`."""
+        """Whether an interval and a test exist: two pairs or more that are not all the same."""
         return self.n >= 2 and not self.constant
 
 
@@ -174,7 +179,7 @@ def equivalence_test(pairs: Pairs, margin: float) -> float | None:
 
 
 def _t_arguments(pairs: Pairs) -> tuple[FloatArray, FloatArray, FloatArray]:
-    return np.float64(pairs.mean), np.float64(pairs.spread / sqrt(pairs.n)), np.float64(pairs.n - 1)  # type: ignore[return-value]
+    return np.float64(pairs.mean), np.float64(pairs.spread / sqrt(pairs.n)), np.float64(pairs.n - 1)
 
 
 def holm(p_values: Mapping[str, float | None]) -> dict[str, float | None]:

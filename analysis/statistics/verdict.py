@@ -53,13 +53,14 @@ def compare(
     variants: Mapping[str, Mapping[int, float]],
     *,
     smallest_effect: float = 0.0,
+    resolution: float = 0.0,
     higher_is_better: bool = True,
     looks: Sequence[Look] = (),
 ) -> dict[str, Comparison]:
     """Compare variants, name → seed → metric, with the baseline, seed → metric, as the last of `looks` has them.
 
-    The looks' p-values and verdicts stand; the rest is computed from the results at their seeds, in these results'
-    unit. Without looks, one is taken at all seeds there are, with the whole error level: right if it is the only one.
+    `looks` are those taken of these results, in their unit. Without any, one is taken at all seeds there are, with the
+    whole error level: right if it is the only one. The other arguments are those of `take_look`.
     """
     name = "baseline"
     while name in variants:
@@ -68,7 +69,17 @@ def compare(
         seeds = sorted({seed for each in (baseline, *variants.values()) for seed in each})
         values = {name: baseline, **variants}
         plan = LookPlan.fixed(len(seeds), reserve=0.0)
-        looks = [take_look(plan, (), seeds, values, name, margin=smallest_effect, higher_is_better=higher_is_better)]
+        first = take_look(
+            plan,
+            (),
+            seeds,
+            values,
+            name,
+            margin=smallest_effect,
+            resolution=resolution,
+            higher_is_better=higher_is_better,
+        )
+        looks = [first]
     return {
         variant: _comparison(baseline, results, looks, looks[-1].decisions.get(variant, Decision()), smallest_effect)
         for variant, results in variants.items()
@@ -85,31 +96,31 @@ def _comparison(
     look = looks[decision.look - 1] if decision.look else looks[-1]
     at = {seed: value for seed, value in results.items() if seed in look.seeds}
     pairs = pair(at, {seed: value for seed, value in baseline.items() if seed in look.seeds})
-    interval = t_interval(pairs, 1 - look.alpha) if look.alpha else None
     tested = sum(each.p_difference is not None for each in looks[-1].decisions.values())
     return Comparison(
         pairs=pairs,
-        interval=interval,
+        interval=decision.interval,
         p_raw=t_test(pairs),
         p_difference=decision.p_difference,
         p_sign_flip=sign_flip_test(pairs),
         p_equivalence=decision.p_equivalence,
         effect_size=hedges_g_z(pairs),
-        judgement=_judgement(pairs, interval, decision, smallest_effect, tested),
+        judgement=_judgement(pairs, decision, smallest_effect, tested),
         complete=pairs.seeds == look.seeds,
     )
 
 
-def _judgement(
-    pairs: Pairs, interval: Interval | None, decision: Decision, smallest_effect: float, tested: int
-) -> Judgement:
+def _judgement(pairs: Pairs, decision: Decision, smallest_effect: float, tested: int) -> Judgement:
     if decision.verdict is Verdict.equivalent:
+        if pairs.constant:
+            return Judgement(Verdict.equivalent, note=_no_test(pairs))
         shown = decision.p_difference is not None and decision.p_difference < ALPHA
         return Judgement(Verdict.equivalent, note="a real difference, too small to matter" if shown else "")
     if decision.verdict is not Verdict.undecided:
         return Judgement(decision.verdict)
-    if pairs.n < 2 or pairs.constant or interval is None:
-        return Judgement(Verdict.undecided, note=_no_test(pairs))
+    interval = decision.interval
+    if interval is None or pairs.constant:
+        return Judgement(Verdict.undecided, note=_no_test(pairs), bound=interval.bound if interval else None)
     needed = seeds_to_decide(
         pairs.mean, pairs.spread, smallest_effect, fewest=pairs.n + 1, alpha=ALPHA / max(1, tested)
     )
@@ -141,7 +152,7 @@ def best_and_tied(
     *,
     higher_is_better: bool = True,
 ) -> tuple[str | None, set[str]]:
-    """The best of a table's rows, and those that are not told apart from it; None where there are no two to choose from.
+    """The best of a table's rows, and those that are not told apart from it; None where there are no two to compare.
 
     The baseline is the one of `values` that is not in `compared`. Rows may stand at different seeds, so the best is the
     one with the best difference from the baseline, paired by seed, among those with a result for every seed of their
