@@ -15,7 +15,7 @@ from terminator.planning.ablation import check_kind, describe, to_words, variant
 from terminator.planning.compose import Composer
 from terminator.planning.cost import Cost, check, cost, twin
 from terminator.settings import AblationConfig, Settings, TrackingConfig
-from terminator.tracking.uri import checked_uri
+from terminator.tracking import checked_uri
 
 
 @dataclass(frozen=True)
