@@ -9,34 +9,27 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
-from enum import Enum
 from pathlib import Path
 from typing import Any, TextIO
 
 from terminator.errors import UserError
-from terminator.ledger import Attempt, Job, Outcome, Reason, Run, Superseded
-from terminator.stop import Cause, Stopped, StopRequest
+from terminator.ledger import (
+    EXIT_CODES,
+    EXIT_DIVERGED,
+    EXIT_SUPERSEDED,
+    Attempt,
+    Job,
+    Reason,
+    Run,
+    RunState,
+    Superseded,
+)
+from terminator.stop import Stopped, StopRequest
 from terminator.training.failure import Diverged, is_out_of_memory
 
 
-class Ending(Enum):
-    """How an attempt ended; the value is the process's exit code."""
-
-    done = 0
-    failed = 1
-    diverged = 3
-    preempted = 75
-    superseded = 76
-    interrupted = 130
-
-    @property
-    def exit_code(self) -> int:
-        """0 if the run is done, else why it is not."""
-        return self.value
-
-
-def execute(run: Run, job: Job | None = None, *, watched: bool = False) -> Ending:
-    """Make one attempt at `run` in this process, and record in the ledger how it ended.
+def execute(run: Run, job: Job | None = None, *, watched: bool = False) -> int:
+    """Make one attempt at `run` in this process, record in the ledger how it ended, and return its exit code.
 
     What it says goes to the attempt's log.txt; `watched`: progress and failure go to standard error as well.
     SIGTERM and SIGUSR2 preempt it and SIGINT interrupts it at the next step; a second SIGINT stops it at once.
@@ -51,29 +44,29 @@ def execute(run: Run, job: Job | None = None, *, watched: bool = False) -> Endin
                 return _try(attempt, stop, outside if watched else None)
         except Superseded as superseded:
             print(superseded, file=sys.stderr)
-            return Ending.superseded
+            return EXIT_SUPERSEDED
 
 
-def _try(attempt: Attempt, stop: StopRequest, watcher: TextIO | None) -> Ending:
+def _try(attempt: Attempt, stop: StopRequest, watcher: TextIO | None) -> int:
     try:
         attempt.finish(_train(attempt, stop, watcher))
-        return Ending.done
+        return EXIT_CODES[RunState.done]
     except (Stopped, KeyboardInterrupt) as stopped:
-        cause = stopped.cause if isinstance(stopped, Stopped) else Cause.interrupted
-        _say(f"{cause.value}: a new attempt goes on from the checkpoint", watcher)
-        attempt.stop(Outcome(cause.value))
-        return Ending[cause.value]
+        state = stopped.state if isinstance(stopped, Stopped) else RunState.interrupted
+        _say(f"{state.value}: a new attempt goes on from the checkpoint", watcher)
+        attempt.stop(state)
+        return EXIT_CODES[state]
     except Superseded:
         raise
     except Exception as error:
         _say(f"{error}" if isinstance(error, UserError) else traceback.format_exc(), watcher)
-        if stop.cause and not isinstance(error, (UserError, Diverged)):
+        if stop.state and not isinstance(error, (UserError, Diverged)):
             # The signal reached others too, a compiler or another process of this run, and this comes of their end.
-            attempt.stop(Outcome(stop.cause.value), _one_line(error))
-            return Ending[stop.cause.value]
+            attempt.stop(stop.state, _one_line(error))
+            return EXIT_CODES[stop.state]
         reason = _reason(error)
         attempt.fail(reason, _one_line(error), traceback.format_exc())
-        return Ending.diverged if reason is Reason.diverged else Ending.failed
+        return EXIT_DIVERGED if reason is Reason.diverged else EXIT_CODES[RunState.failed]
 
 
 def _train(attempt: Attempt, stop: StopRequest, watcher: TextIO | None) -> dict[str, Any]:
@@ -83,18 +76,18 @@ def _train(attempt: Attempt, stop: StopRequest, watcher: TextIO | None) -> dict[
     return run_experiment(attempt.run, attempt, stop, watcher)
 
 
-def _assist(run: Run, stop: StopRequest) -> Ending:
+def _assist(run: Run, stop: StopRequest) -> int:
     """Train beside the process of rank 0, which makes the attempt and speaks for all."""
     from terminator.training.experiment import run_experiment
 
     try:
         run_experiment(run, None, stop, None)
-        return Ending.done
+        return EXIT_CODES[RunState.done]
     except Stopped as stopped:
-        return Ending[stopped.cause.value]
+        return EXIT_CODES[stopped.state]
     except Exception as error:
         traceback.print_exc()
-        return Ending.diverged if isinstance(error, Diverged) else Ending.failed
+        return EXIT_DIVERGED if isinstance(error, Diverged) else EXIT_CODES[RunState.failed]
 
 
 def _reason(error: Exception) -> Reason:
@@ -135,7 +128,7 @@ def _output_to(path: Path) -> Iterator[TextIO]:
 
 
 def main() -> None:
-    """The entry point; exits with an Ending's code, or 2 where there is no such run."""
+    """The entry point; exits with `execute`'s code, or 2 where there is no such run."""
     parser = argparse.ArgumentParser(prog="python -m terminator.job", description="Make one attempt at a frozen run.")
     parser.add_argument("run_folder", type=Path, help="ROOT/runs/KEY, with its spec.json")
     parser.add_argument(
@@ -149,7 +142,7 @@ def main() -> None:
         print(error, file=sys.stderr)
         sys.exit(2)
     job = Job(**words.attempt_job) if words.attempt_job else None
-    sys.exit(execute(run, job, watched=True).exit_code)
+    sys.exit(execute(run, job, watched=True))
 
 
 if __name__ == "__main__":

@@ -3,41 +3,35 @@
 from __future__ import annotations
 
 import signal
-from enum import Enum
 from types import FrameType, TracebackType
 from typing import Any
 
+from terminator.ledger import RunState
 
-class Cause(Enum):
-    """Who asked: the scheduler, which will start the run again, or the user."""
-
-    preempted = "preempted"
-    interrupted = "interrupted"
-
-
+# The scheduler, which will start the run again, sends the first two; the user the third.
 SIGNALS = {
-    signal.SIGTERM: Cause.preempted,
-    signal.SIGUSR2: Cause.preempted,
-    signal.SIGINT: Cause.interrupted,
+    signal.SIGTERM: RunState.preempted,
+    signal.SIGUSR2: RunState.preempted,
+    signal.SIGINT: RunState.interrupted,
 }
 
 
 class Stopped(Exception):  # noqa: N818 — no error: the run was asked to stop, and has
-    """The run stopped where it can be resumed."""
+    """The run stopped where it can be resumed; `state` is preempted or interrupted."""
 
-    def __init__(self, cause: Cause) -> None:
-        super().__init__(cause.value)
-        self.cause = cause
+    def __init__(self, state: RunState) -> None:
+        super().__init__(state.value)
+        self.state = state
 
 
 class StopRequest:
-    """While entered, SIGTERM and SIGUSR2 (preempted) and SIGINT (interrupted) are noted in `cause`; the first counts.
+    """While entered, SIGTERM and SIGUSR2 (preempted) and SIGINT (interrupted) are noted in `state`; the first counts.
 
     A second SIGINT raises KeyboardInterrupt at once. Entered in the main thread only, as Python's signals demand.
     """
 
     def __init__(self) -> None:
-        self.cause: Cause | None = None
+        self.state: RunState | None = None
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> StopRequest:
@@ -51,11 +45,11 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        cause = SIGNALS[signal.Signals(number)]
-        if cause is self.cause is Cause.interrupted:
+        state = SIGNALS[signal.Signals(number)]
+        if state is self.state is RunState.interrupted:
             raise KeyboardInterrupt
-        self.cause = self.cause or cause
+        self.state = self.state or state
 
-    def asked(self) -> Cause | None:
-        """Who asked, if anybody did."""
-        return self.cause
+    def asked(self) -> RunState | None:
+        """The state to stop in, if anybody asked."""
+        return self.state

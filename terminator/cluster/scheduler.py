@@ -11,7 +11,7 @@ from terminator.cluster.journal import Array, journals
 from terminator.cluster.slurm import QueuedJob, SlurmAwayError, SlurmRefusedError, ask, default_patience, read_queue
 from terminator.cluster.submit import UNSEEN, Submission, journal_of, submit, submit_waiting
 from terminator.errors import UserError
-from terminator.ledger import AttemptRecord, End, Job, Ledger, Outcome, Reason, Run, Status, Sweep, alive_here
+from terminator.ledger import AttemptRecord, End, Job, Ledger, Reason, Run, RunState, Status, Sweep, alive_here
 
 CANNOT_OPEN = 53  # the "signal" of a job whose slurmd could not open the job's output
 KILLED = 128 + 9
@@ -43,9 +43,9 @@ def reason_of(identity: str, job: QueuedJob | None, array: Array) -> Reason:
     return Reason.exception
 
 
-def outcome_of(reason: Reason) -> Outcome:
+def state_of(reason: Reason) -> RunState:
     """How the attempt counts that ended so: what the user stopped has not failed."""
-    return Outcome.interrupted if reason is Reason.cancelled else Outcome.failed
+    return RunState.interrupted if reason is Reason.cancelled else RunState.failed
 
 
 def cannot_see_root(job: QueuedJob | None) -> bool:
@@ -211,11 +211,11 @@ class Slurm:
             if attempt is not None and (attempt.started or 0.0) > array.created:
                 return  # made since by somebody else
             number = run.begin(Job("slurm", identity, job.node if job else None)).number
-            run.close(number, outcome_of(reason), reason, message_of(identity, job, array))
+            run.close(number, state_of(reason), reason, message_of(identity, job, array))
         elif attempt.end is None:
-            run.close(attempt.number, outcome_of(reason), reason, message_of(identity, job, array))
+            run.close(attempt.number, state_of(reason), reason, message_of(identity, job, array))
         elif job is not None and _says_more(job, reason, attempt.end):
-            run.explain(attempt.number, outcome_of(reason), reason, message_of(identity, job, array))
+            run.explain(attempt.number, state_of(reason), reason, message_of(identity, job, array))
 
     def _stop_if_unseen(self) -> None:
         """Where a node does not see the output root, cancel what would fail in the same way."""
@@ -234,7 +234,7 @@ class Slurm:
 
 def _says_more(job: QueuedJob, reason: Reason, end: End) -> bool:
     """Whether SLURM knows better why a job ended than what its attempt wrote down meanwhile."""
-    if end.outcome is Outcome.preempted or end.reason is Reason.cancelled:
+    if end.outcome is RunState.preempted or end.reason is Reason.cancelled:
         return job.state in BY_STATE and reason is not end.reason
     return end.reason is Reason.killed and reason is Reason.out_of_memory
 

@@ -22,7 +22,7 @@ from terminator.cluster.journal import Array, read_array
 from terminator.cluster.profile import ClusterProfile
 from terminator.cluster.slurm import LiveJob, ask, live_job
 from terminator.errors import UserError
-from terminator.ledger import AttemptRecord, Job, Ledger, Outcome, Reason, Run
+from terminator.ledger import EXIT_CODES, EXIT_SUPERSEDED, AttemptRecord, Job, Ledger, Reason, Run, RunState
 from terminator.text import counted
 from terminator.tracking import sync_beside_job
 
@@ -34,7 +34,7 @@ PATIENCE = 20.0  # seconds to wait for SLURM's answer, of the 30 that most clust
 class Stop:
     """What the ledger is told, and whether the job has to ask for its own return to the queue."""
 
-    outcome: Outcome
+    state: RunState
     reason: Reason
     message: str
     requeue: bool = False
@@ -45,14 +45,14 @@ def why_stopped(job: Job, profile: ClusterProfile, runs: Sequence[Run], signals:
     try:
         live = live_job(job.id, patience=PATIENCE)
     except UserError as error:
-        return Stop(Outcome.preempted, Reason.preempted, f"not requeued: {error}")
+        return Stop(RunState.preempted, Reason.preempted, f"not requeued: {error}")
     restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
     if live.restarts > restarts:
         return _within_limits(job, profile, runs, Reason.preempted, requeued=True)
     if live.state != "RUNNING" and (live.seconds_left or 0) > 0:
-        return Stop(Outcome.interrupted, Reason.cancelled, "cancelled in SLURM")
+        return Stop(RunState.interrupted, Reason.cancelled, "cancelled in SLURM")
     if live.state != "RUNNING":
-        return Stop(Outcome.preempted, Reason.timeout, f"cut off by its time limit of {profile.timeout_min} min")
+        return Stop(RunState.preempted, Reason.timeout, f"cut off by its time limit of {profile.timeout_min} min")
     return _within_limits(job, profile, runs, _cause(live, profile, signals), requeued=False)
 
 
@@ -72,11 +72,11 @@ def _within_limits(job: Job, profile: ClusterProfile, runs: Sequence[Run], cause
         limit, words, name = profile.max_preemptions, "was preempted", "max_preemptions"
     if times <= limit and restarts <= profile.max_timeouts + profile.max_preemptions:
         return Stop(
-            Outcome.preempted, cause, f"{words} ({times} of {counted(limit, 'time')}): back in the queue", not requeued
+            RunState.preempted, cause, f"{words} ({times} of {counted(limit, 'time')}): back in the queue", not requeued
         )
     # Where SLURM has requeued the job already, its next start finds the run failed, and ends at once.
     return Stop(
-        Outcome.failed, cause, f"{words} {counted(times, 'time')}, {name}={limit}: retry goes on from the checkpoint"
+        RunState.failed, cause, f"{words} {counted(times, 'time')}, {name}={limit}: retry goes on from the checkpoint"
     )
 
 
@@ -97,7 +97,7 @@ def back_to_queue(job: Job) -> None:
         )
 
 
-FAILED, PREEMPTED, SUPERSEDED, INTERRUPTED = 1, 75, 76, 130  # as terminator.job exits
+FAILED, PREEMPTED = EXIT_CODES[RunState.failed], EXIT_CODES[RunState.preempted]
 SECONDS_BETWEEN = 0.1
 PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
@@ -152,8 +152,8 @@ def main() -> int:
     if not speaks:
         return 0  # the first task speaks for all, and with it srun ends them all
     codes = [_ending(child, job, array) for child in children] if children else [PREEMPTED] * len(todo)
-    if SUPERSEDED in codes:
-        return SUPERSEDED
+    if EXIT_SUPERSEDED in codes:
+        return EXIT_SUPERSEDED
     if PREEMPTED not in codes:
         if follower is not None:
             print(follower.close(), flush=True)
@@ -163,7 +163,7 @@ def main() -> int:
     for child, code in zip(children, codes, strict=False):
         attempt = child.attempt()
         if code == PREEMPTED and attempt is not None and attempt.number == max(child.run.attempt_numbers()):
-            child.run.explain(attempt.number, stop.outcome, stop.reason, stop.message)
+            child.run.explain(attempt.number, stop.state, stop.reason, stop.message)
     if stop.requeue:
         back_to_queue(job)
     return PREEMPTED
@@ -202,7 +202,7 @@ def _failed_before(run: Run, job: Job) -> bool:
 
 
 def _has_failed(attempt: AttemptRecord) -> bool:
-    return attempt.end is not None and attempt.end.outcome is Outcome.failed
+    return attempt.end is not None and attempt.end.outcome is RunState.failed
 
 
 def _wait(children: Sequence[Child], signals: Signals) -> None:
@@ -222,19 +222,20 @@ def _ending(child: Child, job: Job, array: Array) -> int:
     if run.result() is not None:
         return 0
     if attempt is not None and attempt.end is not None:
-        said = {Outcome.preempted: PREEMPTED, Outcome.interrupted: INTERRUPTED}.get(attempt.end.outcome)
-        return said or (code if code > 0 else FAILED)
-    if code == SUPERSEDED:
-        return SUPERSEDED
+        if attempt.end.outcome in (RunState.preempted, RunState.interrupted):
+            return EXIT_CODES[attempt.end.outcome]
+        return code if code > 0 else FAILED
+    if code == EXIT_SUPERSEDED:
+        return EXIT_SUPERSEDED
     preempted = code in (-signal.SIGTERM, -signal.SIGUSR2)  # so early that nobody listened yet
     if code < 0:
         message = f"the process was killed by {signal.Signals(-code).name}"
     else:
         message = f"the process ended with {code}; see {array.log(job.id)}"
     if attempt is not None and preempted:
-        run.close(attempt.number, Outcome.preempted, Reason.preempted, message)
+        run.close(attempt.number, RunState.preempted, Reason.preempted, message)
     elif attempt is not None:
-        run.close(attempt.number, Outcome.failed, Reason.killed if code < 0 else Reason.exception, message)
+        run.close(attempt.number, RunState.failed, Reason.killed if code < 0 else Reason.exception, message)
     elif not preempted and run.frozen():
         run.begin(job).fail(Reason.killed if code < 0 else Reason.exception, message)
     return PREEMPTED if preempted else 128 - code if code < 0 else code or FAILED

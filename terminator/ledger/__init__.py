@@ -4,12 +4,14 @@ from terminator.ledger.attempt import Attempt, Superseded
 from terminator.ledger.ledger import Ablation, Cell, Ledger, Sweep, Variant, default_root, sweep_id
 from terminator.ledger.provenance import Provenance, alive_here, code_hash, provenance, run_key
 from terminator.ledger.records import (
+    EXIT_CODES,
+    EXIT_DIVERGED,
+    EXIT_SUPERSEDED,
     Alive,
     AttemptRecord,
     Code,
     End,
     Job,
-    Outcome,
     Progress,
     Reason,
     Result,
@@ -21,6 +23,9 @@ from terminator.ledger.records import (
 from terminator.ledger.run import Run
 
 __all__ = [
+    "EXIT_CODES",
+    "EXIT_DIVERGED",
+    "EXIT_SUPERSEDED",
     "Ablation",
     "Alive",
     "Attempt",
@@ -30,7 +35,6 @@ __all__ = [
     "End",
     "Job",
     "Ledger",
-    "Outcome",
     "Progress",
     "Provenance",
     "Reason",

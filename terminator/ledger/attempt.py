@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from terminator.ledger import files, metrics
-from terminator.ledger.records import Job, Outcome, Progress, Reason, ResumedFrom
+from terminator.ledger.records import Job, Progress, Reason, ResumedFrom, RunState
 
 if TYPE_CHECKING:
     from terminator.ledger.run import Run
@@ -93,19 +93,19 @@ class Attempt:
         }
         if not files.write_once(self.run.folder / "result.json", files.dumps(plain)):
             raise Superseded(f"run {self.run.key}: has a result already, so that of attempt {self.number} is dropped")
-        self._end(Outcome.done)
+        self._end(RunState.done)
 
     def fail(self, reason: Reason, message: str, traceback: str = "") -> None:
         """Record that the attempt failed, and why. Raises Superseded."""
         self.check()
-        self._end(Outcome.failed, reason, message, traceback)
+        self._end(RunState.failed, reason, message, traceback)
 
-    def stop(self, outcome: Outcome, message: str = "") -> None:
+    def stop(self, outcome: RunState, message: str = "") -> None:
         """Record that the attempt ended early and can be resumed: preempted or interrupted. Raises Superseded."""
         self.check()
         self._end(outcome, Reason(outcome.value), message)
 
-    def _end(self, outcome: Outcome, reason: Reason | None = None, message: str = "", traceback: str = "") -> None:
+    def _end(self, outcome: RunState, reason: Reason | None = None, message: str = "", traceback: str = "") -> None:
         self._write_progress()
         self.run.close(self.number, outcome, reason, message, traceback)
 

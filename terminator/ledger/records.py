@@ -10,19 +10,10 @@ from typing import Any, NamedTuple
 
 
 class RunState(Enum):
-    """Where a run stands."""
+    """Where a run stands. An attempt ends as one of the last four."""
 
     pending = "pending"
     running = "running"
-    done = "done"
-    failed = "failed"
-    preempted = "preempted"
-    interrupted = "interrupted"
-
-
-class Outcome(Enum):
-    """How an attempt ended."""
-
     done = "done"
     failed = "failed"
     preempted = "preempted"
@@ -41,6 +32,12 @@ class Reason(Enum):
     diverged = "diverged"
     killed = "killed"
     interrupted = "interrupted"
+
+
+# What a process that makes an attempt exits with.
+EXIT_CODES = {RunState.done: 0, RunState.failed: 1, RunState.preempted: 75, RunState.interrupted: 130}
+EXIT_DIVERGED = 3
+EXIT_SUPERSEDED = 76
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,7 @@ class Progress:
 class End:
     """end.json: how an attempt ended."""
 
-    outcome: Outcome
+    outcome: RunState
     reason: Reason | None
     message: str
     traceback: str
@@ -110,7 +107,7 @@ class End:
     def parse(plain: dict[str, Any]) -> End:
         """From the file's JSON."""
         reason = None if plain["reason"] is None else Reason(plain["reason"])
-        return End(Outcome(plain["outcome"]), reason, plain["message"], plain["traceback"], plain["ended"])
+        return End(RunState(plain["outcome"]), reason, plain["message"], plain["traceback"], plain["ended"])
 
 
 @dataclass(frozen=True)

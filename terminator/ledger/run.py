@@ -19,7 +19,6 @@ from terminator.ledger.records import (
     AttemptRecord,
     End,
     Job,
-    Outcome,
     Progress,
     Reason,
     Result,
@@ -88,11 +87,12 @@ class Run:
         if record.end is None:
             message = "ended without a word"
             return self._status(RunState.failed, record, len(numbers), reason=Reason.killed, message=message)
-        if record.end.outcome is Outcome.done:  # its result has been deleted or set aside
+        if record.end.outcome is RunState.done:  # its result has been deleted or set aside
             return self._status(RunState.pending, record, len(numbers))
         end = record.end
-        state = RunState(end.outcome.value)
-        return self._status(state, record, len(numbers), reason=end.reason, message=end.message, updated=end.ended)
+        return self._status(
+            end.outcome, record, len(numbers), reason=end.reason, message=end.message, updated=end.ended
+        )
 
     def metrics(self) -> list[dict[str, Any]]:
         """The rows of the attempt that finished, else of the newest one."""
@@ -129,7 +129,7 @@ class Run:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
-    def close(self, number: int, outcome: Outcome, reason: Reason | None, message: str, traceback: str = "") -> bool:
+    def close(self, number: int, outcome: RunState, reason: Reason | None, message: str, traceback: str = "") -> bool:
         """Record how attempt `number` ended; for a dead one, by whoever found it.
 
         False if that was known already, or if this login may only read.
@@ -140,7 +140,7 @@ class Run:
         except PermissionError:
             return False
 
-    def explain(self, number: int, outcome: Outcome, reason: Reason, message: str) -> None:
+    def explain(self, number: int, outcome: RunState, reason: Reason, message: str) -> None:
         """Replace what a stopped attempt said of its end: its job knows whether that was a time limit, say."""
         files.write(self.attempt_folder(number) / "end.json", files.dumps(_ending(outcome, reason, message)))
 
@@ -192,7 +192,7 @@ class Run:
         )
 
 
-def _ending(outcome: Outcome, reason: Reason | None, message: str, traceback: str = "") -> dict[str, Any]:
+def _ending(outcome: RunState, reason: Reason | None, message: str, traceback: str = "") -> dict[str, Any]:
     """end.json of an attempt that is over now, as JSON."""
     return {
         "outcome": outcome.value,

@@ -36,11 +36,11 @@ def run_one(config: DictConfig) -> float:
     run = ledger.run(sweep.keys()[0])
     if run.result() is None:
         follower = LiveSync(ledger, [sweep]) if settings.tracking.enabled and hydra.mode is RunMode.RUN else None
-        ending = execute(run, watched=True)
+        code = execute(run, watched=True)
         if follower:
             print(follower.close())
-        if ending.exit_code:
-            sys.exit(ending.exit_code)
+        if code:
+            sys.exit(code)
     result = run.result()
     assert result is not None
     accuracy = float(result.metrics["test_accuracy"])

@@ -17,7 +17,6 @@ from terminator.errors import UserError
 from terminator.ledger import (
     AttemptRecord,
     Ledger,
-    Outcome,
     Reason,
     Run,
     RunState,
@@ -123,7 +122,7 @@ class Local:
         for run in map(self._ledger.run, self._sweep.keys()):
             for attempt in _open_attempt(run):
                 if alive_here(attempt) is False:
-                    run.close(attempt.number, Outcome.failed, Reason.killed, "ended without a word")
+                    run.close(attempt.number, RunState.failed, Reason.killed, "ended without a word")
 
     def busy(self) -> bool:
         """Whether a process that carries the sweep out may be at work."""

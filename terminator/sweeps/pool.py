@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from terminator.ledger import Outcome, Reason, Run, RunState, Status
+from terminator.ledger import Reason, Run, RunState, Status
 
 PRELOADED = ["terminator.job", "terminator.training.experiment", "torch._dynamo"]  # every optimizer imports the last
 
@@ -84,7 +84,7 @@ class Pool:
         code = process.exitcode or 0
         if code < 0 and (attempts := run.attempts()):
             message = f"the process was killed by {signal.Signals(-code).name}"
-            run.close(attempts[-1].number, Outcome.failed, Reason.killed, message)
+            run.close(attempts[-1].number, RunState.failed, Reason.killed, message)
 
     def _interrupt(self, number: int, frame: Any) -> None:
         first = not self.interrupted
@@ -104,7 +104,7 @@ def _job(run: Run) -> None:
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     from terminator.job import execute
 
-    raise SystemExit(execute(run).exit_code)
+    raise SystemExit(execute(run))
 
 
 def _stop_with_parent() -> None:

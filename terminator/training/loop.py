@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from terminator.config import Protocol, RunConfig
 from terminator.data.load import Data, Split
 from terminator.errors import UserError
-from terminator.ledger import Attempt
+from terminator.ledger import Attempt, RunState
 from terminator.model.build import forward_flops
 from terminator.progress import Progress
-from terminator.stop import Cause, Stopped, StopRequest
+from terminator.stop import Stopped, StopRequest
 from terminator.training.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
 from terminator.training.device import peak_memory_bytes
 from terminator.training.distributed import Processes
@@ -114,20 +114,20 @@ class Trainer:
             indices = order[state.step * batch_size : (state.step + 1) * batch_size]
             state.measures[state.step] = self.step(self.data.train.take(indices), self._steps_done())
             state.step += 1
-            cause = self._asked_to_stop()
-            if cause or state.step % STEPS_BETWEEN_CHECKS == 0 or state.step == self.steps_per_epoch:
+            stopped = self._asked_to_stop()
+            if stopped or state.step % STEPS_BETWEEN_CHECKS == 0 or state.step == self.steps_per_epoch:
                 settled = self._settle(settled)
             self._report_step()
-            if cause:
+            if stopped:
                 self._count_time(started, first)
                 self._save()
-                raise Stopped(cause)
+                raise Stopped(stopped)
         self._count_time(started, first)
 
-    def _asked_to_stop(self) -> Cause | None:
-        """Why to stop, if any of the processes was asked to: then they all do, after the same step."""
-        causes: list[Cause | None] = [None, *Cause]
-        return causes[self.processes.agree(causes.index(self.stop.asked()), self.device)]
+    def _asked_to_stop(self) -> RunState | None:
+        """The state to stop in, if any of the processes was asked to: then they all do, after the same step."""
+        states = (None, RunState.preempted, RunState.interrupted)
+        return states[self.processes.agree(states.index(self.stop.asked()), self.device)]
 
     def _settle(self, since: int) -> int:
         """Average over the processes what was measured since step `since`, look for divergence; → steps settled."""
@@ -224,8 +224,8 @@ class Trainer:
         state.peak_memory_bytes = max(state.peak_memory_bytes, peak_memory_bytes(self.device))
 
     def _check_stop(self) -> None:
-        if cause := self._asked_to_stop():
-            raise Stopped(cause)
+        if state := self._asked_to_stop():
+            raise Stopped(state)
 
     def _save(self) -> None:
         if self.attempt is None:

@@ -6,10 +6,10 @@ import pytest
 
 from terminator.cluster.journal import Array
 from terminator.cluster.profile import ClusterProfile
-from terminator.cluster.scheduler import cannot_see_root, message_of, outcome_of, reason_of
+from terminator.cluster.scheduler import cannot_see_root, message_of, reason_of, state_of
 from terminator.cluster.slurm import QueuedJob, SlurmAwayError, SlurmRefusedError, ask_once, failure, seconds
 from terminator.errors import UserError
-from terminator.ledger import Outcome, Reason
+from terminator.ledger import Reason, RunState
 
 
 @pytest.mark.parametrize(
@@ -43,24 +43,24 @@ def array(tmp_path: Path) -> Array:
 
 
 @pytest.mark.parametrize(
-    ("job", "reason", "outcome"),
+    ("job", "reason", "state"),
     [
-        (QueuedJob("5_0", "s.1", "CANCELLED"), Reason.cancelled, Outcome.interrupted),
-        (QueuedJob("5_0", "s.1", "TIMEOUT"), Reason.timeout, Outcome.failed),
-        (QueuedJob("5_0", "s.1", "OUT_OF_MEMORY", signal=9), Reason.out_of_memory, Outcome.failed),
-        (QueuedJob("5_0", "s.1", "NODE_FAIL"), Reason.node_lost, Outcome.failed),
-        (QueuedJob("5_0", "s.1", "PREEMPTED"), Reason.preempted, Outcome.failed),
-        (QueuedJob("5_0", "s.1", "FAILED", signal=9), Reason.killed, Outcome.failed),
-        (QueuedJob("5_0", "s.1", "FAILED", exit_code=137), Reason.killed, Outcome.failed),
-        (QueuedJob("5_0", "s.1", "FAILED", exit_code=1), Reason.exception, Outcome.failed),
-        (None, Reason.cancelled, Outcome.interrupted),
+        (QueuedJob("5_0", "s.1", "CANCELLED"), Reason.cancelled, RunState.interrupted),
+        (QueuedJob("5_0", "s.1", "TIMEOUT"), Reason.timeout, RunState.failed),
+        (QueuedJob("5_0", "s.1", "OUT_OF_MEMORY", signal=9), Reason.out_of_memory, RunState.failed),
+        (QueuedJob("5_0", "s.1", "NODE_FAIL"), Reason.node_lost, RunState.failed),
+        (QueuedJob("5_0", "s.1", "PREEMPTED"), Reason.preempted, RunState.failed),
+        (QueuedJob("5_0", "s.1", "FAILED", signal=9), Reason.killed, RunState.failed),
+        (QueuedJob("5_0", "s.1", "FAILED", exit_code=137), Reason.killed, RunState.failed),
+        (QueuedJob("5_0", "s.1", "FAILED", exit_code=1), Reason.exception, RunState.failed),
+        (None, Reason.cancelled, RunState.interrupted),
     ],
 )
 def test_slurms_states_in_the_ledgers_words(
-    array: Array, job: QueuedJob | None, reason: Reason, outcome: Outcome
+    array: Array, job: QueuedJob | None, reason: Reason, state: RunState
 ) -> None:
     assert reason_of("5_0", job, array) is reason
-    assert outcome_of(reason) is outcome
+    assert state_of(reason) is state
 
 
 def test_a_forgotten_job_that_had_started_was_killed(array: Array) -> None:

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from terminator.ledger import Attempt, Job, Outcome, Reason, ResumedFrom, Run, RunState, Superseded, metrics
+from terminator.ledger import Attempt, Job, Reason, ResumedFrom, Run, RunState, Superseded, metrics
 from tests.ledger.processes import together
 
 
@@ -38,7 +38,7 @@ def test_eight_processes_at_once_get_eight_numbers(run: Run) -> None:
         lambda attempt: attempt.adopt(attempt.checkpoint_path, 1),
         lambda attempt: attempt.finish({"test_accuracy": 1.0}),
         lambda attempt: attempt.fail(Reason.exception, "no"),
-        lambda attempt: attempt.stop(Outcome.preempted),
+        lambda attempt: attempt.stop(RunState.preempted),
         lambda attempt: attempt.check(),
     ],
 )
@@ -74,7 +74,7 @@ def test_progress_is_written_once_a_second_and_at_the_end(run: Run) -> None:
     attempt.progress(epoch=0, epochs=2, step=1, steps_per_epoch=20)
     attempt.progress(epoch=1, epochs=2, step=3, steps_per_epoch=20)
     assert run.state().epoch == 0
-    attempt.stop(Outcome.interrupted)
+    attempt.stop(RunState.interrupted)
     assert (run.state().epoch, run.state().epochs) == (1, 2)
 
 
@@ -83,7 +83,7 @@ def test_an_attempt_resumes_with_the_rows_up_to_its_checkpoint(run: Run) -> None
     for epoch in (1, 2, 3):
         first.log_epoch(row(epoch, loss=1 / epoch))
     first.checkpoint_path.write_text("weights")
-    first.stop(Outcome.preempted)
+    first.stop(RunState.preempted)
     second = run.begin()
     assert second.resume_candidates() == [first.checkpoint_path]
     second.adopt(first.checkpoint_path, epoch=2, step=7)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from terminator.errors import UserError
-from terminator.ledger import AttemptRecord, Ledger, Outcome, Reason, Run, RunState
+from terminator.ledger import AttemptRecord, Ledger, Reason, Run, RunState
 
 
 def test_a_run_that_was_never_begun_is_pending(ledger: Ledger, run: Run) -> None:
@@ -48,10 +48,10 @@ def test_failed_with_its_reason(run: Run) -> None:
     assert run.attempts()[0].end.traceback == "Traceback …"
 
 
-@pytest.mark.parametrize("outcome", [Outcome.preempted, Outcome.interrupted])
-def test_stopped_runs_say_so(run: Run, outcome: Outcome) -> None:
-    run.begin().stop(outcome)
-    assert (run.state().state.value, run.state().reason.value) == (outcome.value, outcome.value)
+@pytest.mark.parametrize("state", [RunState.preempted, RunState.interrupted])
+def test_stopped_runs_say_so(run: Run, state: RunState) -> None:
+    run.begin().stop(state)
+    assert (run.state().state.value, run.state().reason.value) == (state.value, state.value)
 
 
 def test_the_newest_attempt_counts(run: Run) -> None:
@@ -62,8 +62,8 @@ def test_the_newest_attempt_counts(run: Run) -> None:
 
 def test_a_dead_attempt_is_closed_once(run: Run) -> None:
     attempt = run.begin()
-    assert run.close(attempt.number, Outcome.failed, Reason.node_lost, "n1 is down")
-    assert not run.close(attempt.number, Outcome.failed, Reason.killed, "gone")
+    assert run.close(attempt.number, RunState.failed, Reason.node_lost, "n1 is down")
+    assert not run.close(attempt.number, RunState.failed, Reason.killed, "gone")
     assert run.state().reason is Reason.node_lost
 
 

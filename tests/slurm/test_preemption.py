@@ -13,7 +13,7 @@ import pytest
 
 from terminator.cluster.scheduler import Slurm
 from terminator.cluster.submit import submit
-from terminator.ledger import Ledger, Outcome, Reason, Run, RunState, Sweep
+from terminator.ledger import Ledger, Reason, Run, RunState, Sweep
 from tests.slurm.conftest import Cluster
 from tests.slurm.sweeps import (
     PROFILE,
@@ -57,7 +57,7 @@ def test_every_kind_of_preemption_continues_exactly(cluster: Cluster, tmp_path: 
         assert determined(run) == determined(reference.run(run.key))
         first, *_, last = run.attempts()
         assert first.end is not None
-        assert (first.end.outcome, first.end.reason) == (Outcome.preempted, Reason.preempted)
+        assert (first.end.outcome, first.end.reason) == (RunState.preempted, Reason.preempted)
         assert last.resumed_from is not None
         assert (last.resumed_from.epoch, last.resumed_from.step) > (0, 0)
         assert {attempt.job.id for attempt in run.attempts() if attempt.job} == {first.job.id if first.job else None}
@@ -77,7 +77,7 @@ def test_two_tasks_stop_and_go_on_together(cluster: Cluster, tmp_path: Path) -> 
     submit(calm, sweep, profile, runs_of(calm, sweep))
     cluster.wait(lambda: all_done(calm, sweep), 120)
     assert determined(run) == determined(calm.run(run.key))
-    assert [attempt.end.outcome for attempt in run.attempts() if attempt.end] == [Outcome.preempted, Outcome.done]
+    assert [attempt.end.outcome for attempt in run.attempts() if attempt.end] == [RunState.preempted, RunState.done]
 
 
 def test_the_time_limit_is_counted_apart(cluster: Cluster, tmp_path: Path) -> None:

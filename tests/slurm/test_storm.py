@@ -15,7 +15,7 @@ import pytest
 
 from terminator.cluster.scheduler import Slurm
 from terminator.cluster.submit import submit
-from terminator.ledger import Ledger, Outcome, Run, Sweep, alive_here
+from terminator.ledger import Ledger, Run, RunState, Sweep, alive_here
 from tests.slurm.conftest import Cluster
 from tests.slurm.sweeps import PROFILE, determined, freeze, in_epoch, jobs_of, runs_of, task_of, tiny, undisturbed
 
@@ -110,5 +110,5 @@ def test_storm(start_cluster: Callable[..., Cluster], tmp_path: Path, monkeypatc
     assert weather.blows["node lost"] == 1
     for run in runs:
         ends = [attempt.end.outcome for attempt in run.attempts() if attempt.end is not None]
-        assert ends.count(Outcome.done) == 1
+        assert ends.count(RunState.done) == 1
         assert determined(run) == determined(reference.run(run.key))

@@ -14,12 +14,12 @@ from tests.ledger.examples import finish_all, sweep
 
 BEGIN = """
 import pathlib, signal, sys, time
-from terminator.ledger import Ledger, Outcome, Run
+from terminator.ledger import Ledger, Run, RunState
 from terminator.sweeps.local import driving
 ledger = Ledger(pathlib.Path(sys.argv[1]))
 attempt = Run(ledger.root / "runs" / sys.argv[2]).begin()
 def stop(number, frame):
-    attempt.stop(Outcome.interrupted)
+    attempt.stop(RunState.interrupted)
     sys.exit(130)
 signal.signal(signal.SIGINT, stop)
 with driving(ledger, ledger.sweeps()[: int(sys.argv[3])]):

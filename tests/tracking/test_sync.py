@@ -9,7 +9,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run as MlflowRun
 
-from terminator.ledger import Ledger, Outcome, Reason
+from terminator.ledger import Ledger, Reason, RunState
 from terminator.tracking import SyncReport, sync
 from terminator.tracking.known import read_known
 from terminator.tracking.store import Store
@@ -132,7 +132,7 @@ def test_a_run_is_followed_and_its_requeued_attempt_stays_the_same_mlflow_run(le
     (followed,) = runs(ledger).values()
     assert (followed.info.status, followed.data.tags["epoch"]) == ("RUNNING", "2")
     assert sync(ledger, None) == SyncReport(unchanged=1)
-    first.stop(Outcome.preempted)
+    first.stop(RunState.preempted)
     sync(ledger, None)
     assert runs(ledger)["full/0"].info.status == "SCHEDULED"
     second = run.begin()

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from terminator.config import Device, MachineConfig, OptimizerConfig, RunConfig, TrainingConfig, to_plain
-from terminator.ledger import Attempt, Code, Ledger, Provenance, Run
+from terminator.ledger import Attempt, Code, Ledger, Provenance, Run, RunState
 from terminator.model.config import TerminatorConfig
-from terminator.stop import Cause, StopRequest
+from terminator.stop import StopRequest
 from terminator.training.experiment import run_experiment
 
 TIMINGS = {"train_seconds", "images_per_second", "peak_memory_bytes", "time", "epoch_seconds"}
@@ -69,9 +69,9 @@ class StopAtCheck(StopRequest):
         super().__init__()
         self.left = number
 
-    def asked(self) -> Cause | None:
+    def asked(self) -> RunState | None:
         self.left -= 1
-        return Cause.preempted if self.left == 0 else None
+        return RunState.preempted if self.left == 0 else None
 
 
 def finish(run: Run) -> dict[str, Any]:

@@ -16,8 +16,8 @@ import pytest
 
 from terminator.config import OptimizerConfig, OptimizerName, RunConfig
 from terminator.data.config import DataConfig, Dataset
-from terminator.job import Ending, execute
-from terminator.ledger import Job, Reason, Run, RunState
+from terminator.job import execute
+from terminator.ledger import EXIT_CODES, EXIT_DIVERGED, EXIT_SUPERSEDED, Job, Reason, Run, RunState
 from tests.training.conftest import Freeze, finish, numbers, with_training
 
 
@@ -44,27 +44,27 @@ def signal_self(number: signal.Signals) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize(
-    ("number", "ending"),
+    ("number", "state"),
     [
-        (signal.SIGTERM, Ending.preempted),
-        (signal.SIGUSR2, Ending.preempted),
-        (signal.SIGINT, Ending.interrupted),
+        (signal.SIGTERM, RunState.preempted),
+        (signal.SIGUSR2, RunState.preempted),
+        (signal.SIGINT, RunState.interrupted),
     ],
 )
 def test_signals_stop_at_the_next_step_and_the_run_goes_on(
-    small: RunConfig, freeze: Freeze, number: signal.Signals, ending: Ending
+    small: RunConfig, freeze: Freeze, number: signal.Signals, state: RunState
 ) -> None:
     config = with_training(small, epochs=4)
     undisturbed, run = freeze(config, "undisturbed"), freeze(config, "disturbed")
     handlers = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT)]
     when(started(run), signal_self(number)).join(0)
-    assert execute(run) is ending
+    assert execute(run) == EXIT_CODES[state]
     assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT)] == handlers
     status = run.state()
-    assert status.state.value == ending.name
-    assert status.reason is Reason(ending.name)
+    assert status.state is state
+    assert status.reason is Reason(state.value)
     assert (run.attempts()[0].folder / "checkpoint.pt").exists()
-    assert execute(run) is Ending.done
+    assert execute(run) == 0
     result = run.result()
     assert result is not None
     assert numbers(result.metrics) == numbers(finish(undisturbed))
@@ -73,46 +73,46 @@ def test_signals_stop_at_the_next_step_and_the_run_goes_on(
 
 def test_done_once_is_done(small: RunConfig, freeze: Freeze, capfd: pytest.CaptureFixture[str]) -> None:
     run = freeze(with_training(small, epochs=1))
-    assert execute(run, Job("slurm", "12_3", "n1")) is Ending.done
+    assert execute(run, Job("slurm", "12_3", "n1")) == 0
     assert run.attempts()[0].job == Job("slurm", "12_3", "n1")
     assert capfd.readouterr() == ("", "")  # it said what it had to say in the log
     log = run.log_path()
     assert log is not None
     assert "epoch 1/1" in log.read_text()
-    assert execute(run) is Ending.superseded
+    assert execute(run) == EXIT_SUPERSEDED
     assert len(run.attempts()) == 1
 
 
 def test_an_older_attempt_notices_and_writes_nothing_more(small: RunConfig, freeze: Freeze) -> None:
     run = freeze(with_training(small, epochs=50))
     when(started(run), lambda: run.begin() and None)
-    assert execute(run) is Ending.superseded
+    assert execute(run) == EXIT_SUPERSEDED
     assert run.attempts()[0].end is None
     assert run.state().attempt == 2
 
 
 @pytest.mark.parametrize(
-    ("change", "ending", "reason", "message"),
+    ("change", "code", "reason", "message"),
     [
         (
             {"optimizer": OptimizerConfig(name=OptimizerName.sgd, betas=[0.9], lr=1e30)},
-            Ending.diverged,
+            EXIT_DIVERGED,
             Reason.diverged,
             "at step 2 (epoch 1)",
         ),
         (
             {"data": DataConfig(name=Dataset.mnist, folder="no-such-folder")},
-            Ending.failed,
+            EXIT_CODES[RunState.failed],
             Reason.exception,
             "data.folder=no-such-folder: no train*.parquet under it; fetch them with",
         ),
     ],
 )
 def test_failures(
-    small: RunConfig, freeze: Freeze, change: dict[str, object], ending: Ending, reason: Reason, message: str
+    small: RunConfig, freeze: Freeze, change: dict[str, object], code: int, reason: Reason, message: str
 ) -> None:
     run = freeze(replace(small, **change))  # type: ignore[arg-type]
-    assert execute(run) is ending
+    assert execute(run) == code
     status = run.state()
     assert status.state is RunState.failed
     assert status.reason is reason
@@ -129,7 +129,7 @@ def test_out_of_memory(small: RunConfig, freeze: Freeze) -> None:
     # 2⁴⁰ hidden channels: more than any machine gives to one tensor.
     model = replace(small.model, interaction_spatial_hidden=2**40)  # type: ignore[type-var]
     run = freeze(replace(small, model=model))
-    assert execute(run) is Ending.failed
+    assert execute(run) == EXIT_CODES[RunState.failed]
     assert run.state().reason is Reason.out_of_memory
 
 
@@ -151,7 +151,7 @@ def test_preempted_while_starting(small: RunConfig, freeze: Freeze, tmp_path: Pa
     process = start(run, tmp_path / "log")
     wait_for(lambda: bool(run.attempt_numbers()))  # PyTorch's import has hardly begun
     process.terminate()
-    assert process.wait(120) == Ending.preempted.exit_code
+    assert process.wait(120) == EXIT_CODES[RunState.preempted]
     assert run.state().state is RunState.preempted
     assert not run.attempts()[0].progress
     assert "preempted" in (tmp_path / "log").read_text()
@@ -166,7 +166,7 @@ def test_killed_and_resumed(small: RunConfig, freeze: Freeze, tmp_path: Path) ->
     process.wait(120)
     assert run.state().state is RunState.failed
     assert run.state().reason is Reason.killed
-    assert execute(run) is Ending.done
+    assert execute(run) == 0
     origin = run.attempts()[1].resumed_from
     assert origin is not None
     assert origin.epoch >= 1  # a row is written just before its checkpoint

@@ -7,25 +7,26 @@ import signal
 
 import pytest
 
-from terminator.stop import Cause, StopRequest
+from terminator.ledger import RunState
+from terminator.stop import StopRequest
 
 
 @pytest.mark.parametrize(
-    ("numbers", "cause"),
+    ("numbers", "state"),
     [
-        ([signal.SIGTERM], Cause.preempted),
-        ([signal.SIGUSR2, signal.SIGUSR2], Cause.preempted),
-        ([signal.SIGINT], Cause.interrupted),
-        ([signal.SIGTERM, signal.SIGINT], Cause.preempted),
-        ([signal.SIGINT, signal.SIGTERM], Cause.interrupted),
+        ([signal.SIGTERM], RunState.preempted),
+        ([signal.SIGUSR2, signal.SIGUSR2], RunState.preempted),
+        ([signal.SIGINT], RunState.interrupted),
+        ([signal.SIGTERM, signal.SIGINT], RunState.preempted),
+        ([signal.SIGINT, signal.SIGTERM], RunState.interrupted),
     ],
 )
-def test_the_first_signal_counts(numbers: list[signal.Signals], cause: Cause) -> None:
+def test_the_first_signal_counts(numbers: list[signal.Signals], state: RunState) -> None:
     with StopRequest() as stop:
         assert stop.asked() is None
         for number in numbers:
             os.kill(os.getpid(), number)
-        assert stop.asked() is cause
+        assert stop.asked() is state
 
 
 def test_a_second_ctrl_c_stops_at_once() -> None:
