@@ -202,9 +202,7 @@ def _read_by_sql(path: Path, experiments: Collection[str] | None, details: bool,
     return list(found.values())
 
 
-def _read_by_client(
-    uri: str, experiments: Collection[str] | None, details: bool, deleted: bool
-) -> Iterator[StoredRun]:
+def _read_by_client(uri: str, experiments: Collection[str] | None, details: bool, deleted: bool) -> Iterator[StoredRun]:
     client = _mlflow().MlflowClient(uri)
     views = _mlflow("mlflow.entities").ViewType
     view = views.ALL if deleted else views.ACTIVE_ONLY
@@ -318,7 +316,9 @@ def make_database(path: Path, artifacts: str) -> None:
         return
     draft = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
-        _mlflow("mlflow.store.tracking.sqlalchemy_store").SqlAlchemyStore(f"{SQLITE}{draft}", artifacts).engine.dispose()
+        _mlflow("mlflow.store.tracking.sqlalchemy_store").SqlAlchemyStore(
+            f"{SQLITE}{draft}", artifacts
+        ).engine.dispose()
         os.link(draft, path)
     except FileExistsError:
         pass

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from terminator.tracking.uri import default_uri
 
 from terminator import analysis
 from terminator.analysis.mlflow import linked, load_mlflow, read_by_client, read_runs
@@ -14,7 +15,6 @@ from terminator.analysis.summary import summarize
 from terminator.errors import UserError
 from terminator.ledger import Reason
 from terminator.tracking import SyncReport, sync
-from terminator.tracking.uri import default_uri
 from tests.analysis.ledgers import branches
 
 # mlflow's database layer warns of its own calls.

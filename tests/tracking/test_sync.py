@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run as MlflowRun
+from terminator.tracking.known import read_known
 
 from terminator.ledger import Ledger, Reason, RunState
 from terminator.tracking import SyncReport, sync
-from terminator.tracking.known import read_known
 from terminator.tracking.store import Store
 from tests.ledger.examples import EPOCHS, finish, finish_all, row, sweep, train
 

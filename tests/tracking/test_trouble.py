@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
+from terminator.tracking.uri import default_uri
 
 from terminator.ledger import Ledger
 from terminator.tracking import SyncReport, sync
-from terminator.tracking.uri import default_uri
 from tests.ledger.examples import finish_all, sweep
 from tests.ledger.processes import together
 
