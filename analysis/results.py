@@ -121,4 +121,5 @@ def frames(rows: list[dict[str, object]], curves: list[dict[str, object]]) -> tu
 
 def _frame(rows: list[dict[str, object]], first: Sequence[str]) -> pd.DataFrame:
     unknown = dict.fromkeys(first)
-    return pd.DataFrame([{**unknown, **row} for row in rows], columns=None if rows else list(first))
+    frame: pd.DataFrame = pd.DataFrame([{**unknown, **row} for row in rows], columns=None if rows else list(first))
+    return frame

@@ -121,9 +121,9 @@ def _provenance(summaries: Sequence[Summary]) -> Iterator[str]:
         for name, versions in summary.libraries.items():
             mixed.setdefault(name, set()).update(versions)
     if mixed:
-        versions = "; ".join(f"{name} {' and '.join(sorted(each))}" for name, each in mixed.items())
+        every = "; ".join(f"{name} {' and '.join(sorted(each))}" for name, each in mixed.items())
         yield (
-            f"Mixed libraries ({versions}): {OTHER_LIBRARIES} marks rows whose libraries are not the baseline's; "
+            f"Mixed libraries ({every}): {OTHER_LIBRARIES} marks rows whose libraries are not the baseline's; "
             "their differences may come from that."
         )
 

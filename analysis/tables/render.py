@@ -71,7 +71,8 @@ def _grid(table: Table, shown: Sequence[int]) -> Grid:
 def comma_separated(table: Table) -> str:
     """All numbers behind the cells in full precision, a line a row, headed by their names."""
     rows = [{key: value for cell in row for key, value in cell.data.items()} for s in table.sections for row in s.rows]
-    return pd.DataFrame(rows, dtype=object).to_csv(index=False)
+    text: str = pd.DataFrame(rows, dtype=object).to_csv(index=False)
+    return text
 
 
 def markdown(table: Table) -> str:
@@ -98,7 +99,7 @@ _MATH = {
     "≥": r"\geq", "≤": r"\leq", "σ": r"\sigma", "⊗": r"\otimes", "⊙": r"\odot", "↳": r"\hookrightarrow",
     "→": r"\rightarrow", "‡": r"\ddagger", "†": r"\dagger", "²": "^2",
 }  # fmt: skip
-_LATEX = {
+_LATEX: dict[str, str | int | None] = {
     **{character: rf"\{character}" for character in "&%$#_{}"},
     **{character: f"${command}$" for character, command in _MATH.items()},
     "\n": " ",
