@@ -261,7 +261,7 @@ def _is_number(value: Any) -> bool:
 
 def _why(error: BaseException) -> str:
     """The first line of an error's root, which says `Connection refused` where mlflow says a paragraph."""
-    while root := error.__cause__ or error.__context__:
+    while root := error.__cause__ or (None if error.__suppress_context__ else error.__context__):
         error = root
     line = (str(error).strip() or "?").splitlines()[0][:200]
     return line if " " in line else f"{type(error).__name__}: {line}"

@@ -31,9 +31,10 @@ def test_one_row_a_run_and_one_a_run_and_epoch(tmp_path: Path) -> None:
     assert lost.overrides == {"model.branches.local": False}
     assert lost.isna().test_accuracy
 
-    (question,) = results.questions
-    assert (question.baseline, question.metric, question.smallest_effect) == ("full", "test_accuracy", 0.005)
-    assert question.variants[:2] == ("full", "no_gated")
+    ((ablation, sweep),) = results.questions
+    assert (ablation.baseline, ablation.metric, ablation.smallest_effect) == ("full", "test_accuracy", 0.005)
+    assert [variant.name for variant in ablation.variants][:2] == ["full", "no_gated"]
+    assert sweep.ablations == [ablation]
 
 
 def test_filters(tmp_path: Path) -> None:
@@ -49,7 +50,7 @@ def test_the_newest_sweep_is_read_unless_another_is_named(tmp_path: Path) -> Non
     branches(2, created=2.0, seeds=(5, 6)).write(tmp_path)
     newest = analysis.load(tmp_path, "branches")
     assert sorted(newest.runs["seed"].unique()) == [5, 6]
-    older = min(folder.name for folder in (tmp_path / "sweeps").iterdir() if folder.name != newest.questions[0].sweep)
+    (older,) = {folder.name for folder in (tmp_path / "sweeps").iterdir()} - {newest.questions[0].sweep.id}
     assert sorted(analysis.load(tmp_path, sweep=older).runs["seed"].unique()) == [0, 1, 2]
 
 
@@ -64,7 +65,7 @@ def test_one_sweep_a_data_set(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no results on cifar10 in it"):
         analysis.load(tmp_path, dataset="cifar10")
     branches(1, name="gating").write(tmp_path)
-    assert [question.name for question in analysis.load(tmp_path, dataset="mnist").questions] == ["branches"]
+    assert [question.ablation.name for question in analysis.load(tmp_path, dataset="mnist").questions] == ["branches"]
 
 
 def test_a_run_that_two_ablations_share_is_in_both(tmp_path: Path) -> None:
