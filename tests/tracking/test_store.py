@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -74,11 +75,12 @@ def test_sql_and_client_read_the_same(ledger: Ledger, options: dict[str, Any], m
     finish(ledger.run(planned.keys()[1]))
     sync(ledger, None)
     uri = default_uri(ledger.root)
+    run_id = attrgetter("run_id")
     deleted = read_runs(uri, ["gating"])[0].run_id
     MlflowClient(uri).delete_run(deleted)
-    by_sql = read_runs(uri, **options)
+    by_sql = sorted(read_runs(uri, **options), key=run_id)  # all of them began at once
     monkeypatch.setattr("terminator.tracking.store.sqlite_path", lambda _: None)
-    by_client = read_runs(uri, **options)
+    by_client = sorted(read_runs(uri, **options), key=run_id)
     count = 1 if "experiments" in options else 4 if "deleted" in options else 3
     assert len(by_sql) == count
     assert [run.deleted for run in by_sql].count(True) == ("deleted" in options)
@@ -90,10 +92,13 @@ def test_sql_and_client_read_the_same(ledger: Ledger, options: dict[str, Any], m
 
 def test_eight_processes_at_once_make_one_whole_database(tmp_path: Path) -> None:
     path = tmp_path / "mlflow.db"
-    prepare = (
-        "from pathlib import Path; from terminator.tracking.store import Store, make_database, read_runs; import os"
-    )
     # One process imports mlflow and forks: eight imports would take longer than what is tested.
+    prepare = """
+import os
+from pathlib import Path
+from terminator.tracking.store import Store, _mlflow, make_database, read_runs
+_mlflow("mlflow.store.tracking.sqlalchemy_store")
+"""
     act = f"""
 ready, go = os.pipe()
 children = []
