@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from terminator.config import Protocol
-from terminator.data.config import FACTS
+from terminator.config import Protocol, shipped_data
 from terminator.model.config import Architecture
 
 OPTIMISTIC = "Optimistic: the reported epoch was chosen on the test split itself (training.protocol=release)"
 SEQUENCES = (
     "Sequences: no code of a one-dimensional Terminator was ever published; these are results of our interpretation"
 )
-_SEQUENCES = {dataset.value for dataset, facts in FACTS.items() if len(facts.image_shape) == 2}
+_SEQUENCES = {name for name, data in shipped_data().items() if data.sequence}  # of ledgers that only name them
 
 
 def caveats(configs: Mapping[str, Iterable[Mapping[str, Any]]]) -> tuple[str, ...]:
@@ -40,7 +39,7 @@ def _is_optimistic(config: Mapping[str, Any]) -> bool:
 
 def _is_interpretation(config: Mapping[str, Any]) -> bool:
     is_ours = _at(config, "model", "architecture") == Architecture.terminator.value
-    return is_ours and _at(config, "data", "name") in _SEQUENCES
+    return is_ours and (_at(config, "data", "sequence") is not None or _at(config, "data", "name") in _SEQUENCES)
 
 
 CAVEATS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {OPTIMISTIC: _is_optimistic, SEQUENCES: _is_interpretation}

@@ -91,7 +91,7 @@ def shared_overrides(sweep: Sweep) -> tuple[list[str], list[str]]:
 def own_settings(sweep: Sweep) -> tuple[str, ...]:
     """What a sweep was given that its results depend on: data other than the usual, settings, seeds."""
     data, settings = shared_overrides(sweep)
-    usual = f"data={DataConfig().name.value}"
+    usual = f"data={DataConfig().name}"
     chosen = [each for each in data if _key(each) == "data" and each != usual]
     return (*chosen, *settings, *(each for each in sweep.command if _key(each) == "seed"))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from terminator import analysis
 from terminator.config import RunConfig, to_plain
-from terminator.ledger import Ablation, Code, Ledger, Provenance, Sweep, Variant
+from terminator.ledger import Ablation, Code, Ledger, Provenance, Sweep, Variant, digest
 
 SEEDS = 10
 
@@ -35,7 +35,7 @@ def write(root: Path, runs: int, epochs: int) -> None:
         keys = {}
         for seed in range(SEEDS):
             config = {**to_plain(RunConfig(seed=seed)), "variant": number}
-            run = ledger.freeze(config, key_config=config, provenance=Provenance(code, "", {}))
+            run = ledger.freeze(digest(config), config, Provenance(code, "", {}))
             keys[seed] = run.key
             attempt = run.begin()
             lines = "".join(ROW.format(epoch=epoch) for epoch in range(1, epochs + 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
@@ -162,10 +163,13 @@ class Device(Enum):
 
 @dataclass(frozen=True)
 class MachineConfig:
-    """Where a run computes: no part of its key. `threads`: CPU threads, None for torch's own choice."""
+    """Where a run computes. `threads`: CPU threads, on which the results depend: sums are split between them."""
 
-    device: Device = Device.auto
-    threads: int | None = None
+    device: Device = field(default=Device.auto, metadata=NOT_IN_KEY)
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        _check(self.threads >= 1, "machine.threads", self.threads, "must be at least 1")
 
 
 @dataclass(frozen=True)
@@ -178,7 +182,7 @@ class RunConfig:
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     seed: int = 0
-    machine: MachineConfig = field(default_factory=MachineConfig, metadata=NOT_IN_KEY)
+    machine: MachineConfig = field(default_factory=MachineConfig)
 
     def __post_init__(self) -> None:
         word = self.model.architecture
@@ -220,8 +224,28 @@ def _unlock(node: DictConfig | ListConfig) -> None:
             _unlock(child)
 
 
+@functools.cache
+def shipped_data() -> dict[str, DataConfig]:
+    """The data sets of conf/data, by the names that `data=` takes."""
+    folder = shipped("conf") / "data"
+    files: Any = {path.stem: OmegaConf.load(path) for path in sorted(folder.glob("*.yaml"))}
+    bases = {name: [base for base in file.pop("defaults", []) if base in files] for name, file in files.items()}
+
+    def read(name: str) -> DataConfig:
+        parts = [files[part] for part in [*bases[name], name]]
+        data: Any = OmegaConf.to_object(OmegaConf.merge(schema(DataConfig), *parts))
+        return data  # type: ignore[no-any-return]
+
+    return {name: read(name) for name in files}
+
+
 def from_plain(plain: dict[str, Any]) -> RunConfig:
-    """The inverse of `to_plain`. Raises omegaconf's errors, naming the key, where `plain` is no run configuration."""
+    """The inverse of `to_plain`. Raises omegaconf's errors, naming the key, where `plain` is no run configuration.
+
+    Raises UserError for a run of a version that knew data sets by their names alone.
+    """
+    if "format" not in plain.get("data", {"format": None}):
+        raise UserError(f"data.name={plain['data'].get('name')}: planned by an older version: run its command again")
     family = OmegaConf.merge(schema(ModelConfig), {"architecture": plain["model"]["architecture"]})
     model = schema(MODELS[family.architecture])
     config = OmegaConf.to_object(OmegaConf.merge(schema(RunConfig), {"model": model}, plain))

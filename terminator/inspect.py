@@ -77,9 +77,8 @@ def export_features(run: Run) -> Path:
         raise UserError(f"run {run.key}: has no result yet")
     config = from_plain(run.spec().config)
     data = load(config.data, hold_out=config.training.protocol is Protocol.holdout)
-    facts = config.data.facts
     generator = generator_for(config.seed, "weights")
-    network = build(config.model, image_shape=facts.image_shape, classes=facts.classes, generator=generator)
+    network = build(config.model, image_shape=config.data.input_shape, classes=config.data.classes, generator=generator)
     if not isinstance(network, Terminator):
         raise UserError(
             f"run {run.key}: model.architecture={config.model.architecture.value}: only a terminator has blocks"
@@ -89,7 +88,7 @@ def export_features(run: Run) -> Path:
     judge(network, data.test, data, config.training, predict=network, between_batches=lambda: None)
     recorder.stop()
     mean, std = recorder.moments()
-    described = {"key": run.key, "dataset": config.data.name.value, "slow_loss": config.objective.slow_loss.value}
+    described = {"key": run.key, "dataset": config.data.name, "slow_loss": config.objective.slow_loss.value}
     arrays = {**recorder.arrays, "image": _image(data), "mean": _array(mean), "std": _array(std)}
     return _write(run.folder / "features.npz", arrays, described)
 

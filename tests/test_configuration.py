@@ -54,8 +54,8 @@ def test_choice_composes_and_survives_a_record(group: str, name: str) -> None:
 @pytest.mark.parametrize("name", [name for group, name in CHOICES if group == "model" and name.endswith("_matched")])
 def test_matched_models_have_the_releases_parameters(name: str) -> None:
     config = _settings("data=cifar10", f"model={name}").run_config()
-    facts = config.data.facts
-    network = build(config.model, image_shape=facts.image_shape, classes=facts.classes)
+    data = config.data
+    network = build(config.model, image_shape=data.input_shape, classes=data.classes)
     assert sum(parameter.numel() for parameter in network.parameters()) == pytest.approx(1_336_855, rel=0.005)
 
 

@@ -31,7 +31,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     ledger = Ledger(tmp_path_factory.mktemp("root"))
     origin = Provenance(Code("0" * 16, None, False), "", {})
-    run = ledger.freeze(to_plain(CONFIG), key_config=to_plain(CONFIG, key_only=True), provenance=origin)
+    run = ledger.freeze("0123456789abcdef", to_plain(CONFIG), origin)
     with pytest.raises(UserError, match="has no result yet"):
         export_features(run)
     assert execute(run) == 0

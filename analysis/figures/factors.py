@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from terminator.analysis.figures.style import FAINT, INK, axes_of, mark, new_figure, styled
 from terminator.analysis.summary import Axis, Summary
 from terminator.analysis.text import decimals
-from terminator.data.config import FACTS
+from terminator.config import shipped_data
 
 LOGARITHMIC = 20.0  # the largest value by the smallest, from which on the axis is logarithmic
 
@@ -51,8 +51,8 @@ def nyquist_omega_0(dataset: str) -> float | None:
 
     None for a data set that is not known.
     """
-    known = {each.value: facts for each, facts in FACTS.items()}
-    return (known[dataset].image_shape[-1] - 1) / 4 if dataset in known else None
+    known = shipped_data()
+    return (known[dataset].input_shape[-1] - 1) / 4 if dataset in known else None
 
 
 def _scale(axes: Axes, values: list[float]) -> None:

@@ -36,7 +36,7 @@ from terminator.cluster.slurm import (
     require,
 )
 from terminator.errors import UserError
-from terminator.ledger import Ledger, Run, Sweep, alive_here, code_hash
+from terminator.ledger import Ledger, Run, Sweep, alive_here, package_hash
 from terminator.text import counted
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -49,11 +49,11 @@ def take_snapshot(folder: Path, code: str) -> Path:
     Raises UserError where there is none.
     """
     copies = sorted(folder.glob(f"{code}-*"), key=lambda copy: copy.stat().st_mtime)
-    if code_hash(PACKAGE) != code:
+    if package_hash(PACKAGE) != code:
         if copies:
             return copies[-1]
         raise UserError(
-            f"code={code}: these runs were planned with other code (now {code_hash(PACKAGE)}) and no copy of it was "
+            f"code={code}: these runs were planned with other code (now {package_hash(PACKAGE)}) and no copy of it was "
             "kept: check that commit out, or run the sweep's command again"
         )
     copy = folder / f"{code}-{_content(PACKAGE)}"
@@ -62,7 +62,7 @@ def take_snapshot(folder: Path, code: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     draft = folder / f".new-{os.getpid()}-{secrets.token_hex(4)}"
     shutil.copytree(PACKAGE, draft / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
-    if code_hash(draft / PACKAGE.name) != code:
+    if package_hash(draft / PACKAGE.name) != code:
         shutil.rmtree(draft)
         raise UserError(f"code={code}: the code was edited while the sweep was planned: run the command again")
     try:

@@ -1,4 +1,4 @@
-"""Which images a run sees, and how they are split and augmented."""
+"""Which images a run sees, and how they are split and augmented: the fields of conf/data/*.yaml."""
 
 from __future__ import annotations
 
@@ -8,73 +8,70 @@ from enum import Enum
 from terminator.errors import UserError
 
 
-class Dataset(Enum):
-    """The data sets that go by a word. `sdigits`, `pdigits`: digits as pixel sequences, in a fixed permutation."""
+class DataFormat(Enum):
+    """How a data set is stored. Each value names the module terminator.data.<format> that reads it."""
 
     digits = "digits"
-    sdigits = "sdigits"
-    pdigits = "pdigits"
-    mnist = "mnist"
-    fashion_mnist = "fashion_mnist"
-    cifar10 = "cifar10"
-    cifar100 = "cifar100"
-    stl10 = "stl10"
+    hub = "hub"
 
 
-@dataclass(frozen=True)
-class DatasetFacts:
-    """What is known of a set before it is loaded. `image_shape`: (C, H, W), or (C, L) for sequences.
+class PixelOrder(Enum):
+    """How pixels become a sequence: row by row, or in one random order that is the same for all images and runs."""
 
-    `hub_name`: its name on the Hugging Face hub, None for what comes with scikit-learn.
-    """
-
-    image_shape: tuple[int, ...]
-    classes: int
-    hub_name: str | None = None
-    image_column: str = "image"
-    label_column: str = "label"
-
-
-FACTS = {
-    Dataset.digits: DatasetFacts((1, 8, 8), 10),
-    Dataset.sdigits: DatasetFacts((1, 64), 10),
-    Dataset.pdigits: DatasetFacts((1, 64), 10),
-    Dataset.mnist: DatasetFacts((1, 28, 28), 10, "ylecun/mnist"),
-    Dataset.fashion_mnist: DatasetFacts((1, 28, 28), 10, "zalando-datasets/fashion_mnist"),
-    Dataset.cifar10: DatasetFacts((3, 32, 32), 10, "uoft-cs/cifar10", "img"),
-    Dataset.cifar100: DatasetFacts((3, 32, 32), 100, "uoft-cs/cifar100", "img", "fine_label"),
-    Dataset.stl10: DatasetFacts((3, 96, 96), 10, "tanganke/stl10"),
-}
+    rows = "rows"
+    permuted = "permuted"
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """A data set, the share of it that chooses the epoch, and the augmentation of its training images.
+    """A data set, the fraction of it that chooses the epoch, and the augmentation of its training images.
 
-    `validation_fraction`: of the published training images; of all images where no test split is published (digits).
+    `image_shape`: (C, H, W) as stored. `sequence`: train on its pixels as a sequence (C, H·W); None for images.
+    `repository` (on the Hugging Face hub) and `folder` (of the set's Parquet files) say where the images are, not what
+    they are: they are no part of a run's key, which holds a fingerprint of the images instead.
+    `test_images`: so many are drawn for the test split where none is published (digits).
+    `validation_fraction`: of the published training images; of all images where no test split is published.
     `crop_padding`: training images are cropped at random from themselves with so many pixels of symmetric padding.
-    `folder` (a local folder of the set's Parquet files) says where, not what: it is no part of a run's key.
     """
 
-    name: Dataset = Dataset.digits
+    name: str = "digits"
+    format: DataFormat = DataFormat.digits
+    image_shape: list[int] = field(default_factory=lambda: [1, 8, 8])
+    classes: int = 10
+    sequence: PixelOrder | None = None
+    image_column: str = "image"
+    label_column: str = "label"
+    test_images: int = 360
     validation_fraction: float = 0.1
     crop_padding: int = 0
     horizontal_flip: bool = False
+    repository: str | None = field(default=None, metadata={"in_key": False})
     folder: str | None = field(default=None, metadata={"in_key": False})
 
     @property
-    def facts(self) -> DatasetFacts:
-        """Shape, classes and columns of the set."""
-        return FACTS[self.name]
+    def input_shape(self) -> tuple[int, ...]:
+        """What a network sees: (C, H, W), or (C, H·W) for a sequence."""
+        channels, height, width = self.image_shape
+        return (channels, height, width) if self.sequence is None else (channels, height * width)
 
     def __post_init__(self) -> None:
+        if len(self.image_shape) != 3 or min(self.image_shape) < 1 or self.image_shape[0] not in (1, 3):
+            raise UserError(
+                f"data.image_shape={list(self.image_shape)}: must be [channels,height,width], 1 or 3 channels"
+            )
+        if self.classes < 2:
+            raise UserError(f"data.classes={self.classes}: must be at least 2")
         if not 0 < self.validation_fraction <= 0.5:
             raise UserError(f"data.validation_fraction={self.validation_fraction}: must be above 0 and at most 0.5")
-        shape = self.facts.image_shape
-        if len(shape) == 2 and (self.crop_padding or self.horizontal_flip):
-            name = self.name.value
-            raise UserError(f"data.name={name}: a sequence takes neither data.crop_padding nor data.horizontal_flip")
-        if not 0 <= self.crop_padding <= shape[-1]:
-            raise UserError(f"data.crop_padding={self.crop_padding}: must be from 0 to the image's width, {shape[-1]}")
-        if self.folder is not None and self.facts.hub_name is None:
-            raise UserError(f"data.folder={self.folder}: {self.name.value} comes with scikit-learn and takes no folder")
+        if self.sequence is not None and (self.crop_padding or self.horizontal_flip):
+            raise UserError(
+                f"data.name={self.name}: a sequence takes neither data.crop_padding nor data.horizontal_flip"
+            )
+        width = self.image_shape[-1]
+        if not 0 <= self.crop_padding <= width:
+            raise UserError(f"data.crop_padding={self.crop_padding}: must be from 0 to the image's width, {width}")
+        if self.folder is not None and self.format is DataFormat.digits:
+            raise UserError(f"data.folder={self.folder}: {self.name} comes with scikit-learn and takes no folder")
+        if self.folder is None and self.repository is None and self.format is DataFormat.hub:
+            rule = "format hub needs it, or data.folder, a folder of the set's Parquet files"
+            raise UserError(f"data.repository=null: {rule}")

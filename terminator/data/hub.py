@@ -1,15 +1,16 @@
-"""Where published sets lie on this machine: a local folder of Parquet files, or the cache of Hugging Face `datasets`.
-
-Imports no torch, so that a plan can look before anything runs.
-"""
+"""Published sets: a local folder of Parquet files, or the cache of Hugging Face `datasets`."""
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import io
+import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,89 +22,142 @@ from terminator.errors import UserError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-
-def check_available(config: DataConfig) -> None:
-    """Raise the UserError that loading would raise where the set is not on this machine, without decoding images."""
-    if config.facts.hub_name is not None:
-        find_tables(config)
+SPLITS = ("train", "test")
 
 
-def find_tables(config: DataConfig) -> dict[str, pa.Table]:
-    """The undecoded tables of `train` and `test`. Never touches the network.
+def read(config: DataConfig) -> dict[str, tuple[Tensor, Tensor]]:
+    """Splits `train` and `test`, each (images (n, C, H, W) uint8, labels (n) int64). Never touches the network.
 
-    Raises UserError, saying what to fetch and how, where the set is neither in `data.folder` nor in the cache.
+    Raises UserError where the set is neither in `data.folder` nor in the cache, saying what to fetch and how, and
+    where an image or a label is not what the configuration says.
     """
+    return {split: _decode(_table(config, split), config, split) for split in SPLITS}
+
+
+def fingerprint(config: DataConfig) -> str:
+    """A hash of the encoded images and the labels of all splits, in their order. Raises what finding them raises.
+
+    It is kept in the user's cache folder beside the sizes and times of the files that hold them, so that only new or
+    changed files are read.
+    """
+    files = {split: [_stamp(path) for path in paths] for split, paths in _files(config).items()}
+    source = f"{config.folder or config.repository} {config.image_column} {config.label_column}"
+    known = _read_known()
+    if known.get(source, {}).get("files") != files:
+        known[source] = {"files": files, "fingerprint": _hash(config)}
+        _write_known(known)
+    return str(known[source]["fingerprint"])
+
+
+def _stamp(path: Path) -> list[str | int]:
+    status = path.stat()
+    return [str(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
+def _hash(config: DataConfig) -> str:
+    digest = hashlib.sha256()
+    for split in SPLITS:
+        table = _table(config, split)
+        digest.update(f"{split} {len(table)}\0".encode())
+        for cell in table.column(config.image_column).to_pylist():
+            content = (cell or {}).get("bytes") or b""
+            digest.update(len(content).to_bytes(8, "big") + content)
+        digest.update(json.dumps(table.column(config.label_column).to_pylist()).encode())
+    return digest.hexdigest()[:16]
+
+
+def _known_path() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "terminator" / "fingerprints.json"
+
+
+def _read_known() -> dict[str, dict[str, object]]:
+    try:
+        known = json.loads(_known_path().read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _write_known(known: Mapping[str, object]) -> None:
+    path = _known_path()
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(json.dumps(known, indent=1), "utf-8")
+        os.replace(draft, path)
+    except OSError:
+        pass  # a cache that cannot be written costs time, no more
+
+
+def _files(config: DataConfig) -> dict[str, list[Path]]:
+    """The files of each split, in order."""
     if config.folder is not None:
-        return {split: _read_folder(config, Path(config.folder), split) for split in ("train", "test")}
-    return _read_cache(config)
+        return {split: _in_folder(config, Path(config.folder), split) for split in SPLITS}
+    cached = _cached(config.name, str(config.repository))
+    return {split: [Path(file["filename"]) for file in cached[split].cache_files] for split in SPLITS}
 
 
-def _read_folder(config: DataConfig, folder: Path, split: str) -> pa.Table:
-    import pyarrow.parquet as pq
-
+def _in_folder(config: DataConfig, folder: Path, split: str) -> list[Path]:
     # The hub has NAME/train-00000-of-00001.parquet, its converted branch NAME/train/0000.parquet.
     named = re.compile(rf"(^|/){split}[-./]")
     files = sorted(path for path in folder.rglob("*.parquet") if named.search(path.relative_to(folder).as_posix()))
     if not files:
-        name = config.facts.hub_name
-        raise UserError(
-            f"data.folder={folder}: no {split}*.parquet under it; fetch them with "
-            f"`hf download {name} --repo-type dataset --local-dir {folder}`"
-        )
-    import pyarrow as pa
+        fetch = f"hf download {config.repository} --repo-type dataset --local-dir {folder}"
+        rule = f"; fetch them with `{fetch}`" if config.repository else ""
+        raise UserError(f"data.folder={folder}: no {split}*.parquet under it{rule}")
+    return files
 
-    columns = [config.facts.image_column, config.facts.label_column]
+
+def _table(config: DataConfig, split: str) -> pa.Table:
+    """The split's images, not decoded, and labels."""
+    if config.folder is None:
+        return _cached(config.name, str(config.repository))[split].data.table
+    files = _in_folder(config, Path(config.folder), split)
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = [config.image_column, config.label_column]
     try:
         return pa.concat_tables([pq.read_table(file, columns=columns) for file in files])
     except (pa.ArrowException, OSError) as error:
         why = str(error).splitlines()[0]
-        raise UserError(f"data.folder={folder}: cannot read the {split} split: {why}") from error
+        raise UserError(f"data.folder={config.folder}: cannot read the {split} split: {why}") from error
 
 
-def _read_cache(config: DataConfig) -> dict[str, pa.Table]:
+@functools.lru_cache(maxsize=8)
+def _cached(name: str, repository: str) -> Any:
     # Read at the import of huggingface_hub: a job must neither fetch on its own nor hang on a dead network.
     os.environ["HF_HUB_OFFLINE"] = "1"
     import datasets
 
     datasets.utils.logging.set_verbosity_error()  # it warns that an offline cache may be old
-    name = config.facts.hub_name
     try:
-        loaded = datasets.load_dataset(name)
+        return datasets.load_dataset(repository)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"data.name={config.name.value}: not in the cache of Hugging Face datasets; fetch it with "
-            f"`python -c \"import datasets; datasets.load_dataset('{name}')\"`, or set data.folder to a folder of its "
-            "Parquet files"
+            f"data.name={name}: not in the cache of Hugging Face datasets; fetch it with "
+            f"`python -c \"import datasets; datasets.load_dataset('{repository}')\"`, or set data.folder to a folder "
+            "of its Parquet files"
         ) from error
-    return {split: loaded[split].data.table for split in ("train", "test")}
 
 
-def load_published(config: DataConfig) -> dict[str, tuple[Tensor, Tensor]]:
-    """Splits `train` and `test`, each (images (n, C, H, W) uint8, labels (n) int64). Raises what `find_tables` does."""
-    return {split: decode(table, config, split) for split, table in find_tables(config).items()}
-
-
-def decode(table: pa.Table, config: DataConfig, split: str) -> tuple[Tensor, Tensor]:
-    """Images (n, C, H, W), uint8, and labels (n), int64. Raises UserError where the set's facts say otherwise."""
+def _decode(table: pa.Table, config: DataConfig, split: str) -> tuple[Tensor, Tensor]:
     from PIL import Image
 
-    facts = config.facts
-    channels, height, width = facts.image_shape
-    cells = table.column(facts.image_column).to_pylist()
+    channels, height, width = config.image_shape
+    cells = table.column(config.image_column).to_pylist()
     images = np.empty((len(cells), height, width, channels), dtype=np.uint8)
     for index, cell in enumerate(cells):
+        where = f"data.name={config.name}: image {index} of the {split} split"
         try:
             image = Image.open(io.BytesIO(cell["bytes"])).convert("L" if channels == 1 else "RGB")
         except (OSError, TypeError) as error:
-            raise UserError(f"data.name={config.name.value}: image {index} of the {split} split is damaged") from error
+            raise UserError(f"{where} is damaged") from error
         if image.size != (width, height):
-            size = f"{image.size[0]}×{image.size[1]}"
-            raise UserError(
-                f"data.name={config.name.value}: image {index} of the {split} split is {size}, must be {width}×{height}"
-            )
+            raise UserError(f"{where} is {image.size[0]}×{image.size[1]}, must be {width}×{height}")
         images[index] = np.asarray(image).reshape(height, width, channels)
-    labels = torch.from_numpy(table.column(facts.label_column).to_numpy().astype(np.int64))
-    if len(labels) == 0 or labels.min() < 0 or labels.max() >= facts.classes:
-        name, classes = config.name.value, facts.classes
-        raise UserError(f"data.name={name}: labels of the {split} split must be there, from 0 to {classes - 1}")
+    labels = torch.from_numpy(table.column(config.label_column).to_numpy().astype(np.int64))
+    if len(labels) == 0 or labels.min() < 0 or labels.max() >= config.classes:
+        rule = f"must be from 0 to {config.classes - 1}, at least one"
+        raise UserError(f"data.name={config.name}: labels of the {split} split {rule}")
     return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), labels

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
 from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path
+from importlib import import_module
+from typing import Protocol, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from terminator.data.config import DataConfig, Dataset
-from terminator.data.hub import load_published
-
-DIGITS_TEST_IMAGES = 360  # a fifth of 1,797; none is published apart
+from terminator.data.config import DataConfig, DataFormat, PixelOrder
 
 
 @dataclass(frozen=True)
@@ -38,7 +33,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Data:
-    """What a run trains on, chooses its epoch by and is judged by. `mean`, `std`: (C, 1, …), of the training pixels."""
+    """What a run trains on, chooses its epoch by and is tested on. `mean`, `std`: (C, 1, …), of the training pixels."""
 
     train: Split
     validation: Split
@@ -57,32 +52,48 @@ class Data:
 
 
 def load(config: DataConfig, *, hold_out: bool = True) -> Data:
-    """Load and split; every split is the same in all runs (spec §9.5).
+    """Load and split; every split is the same in all runs (§9.5).
 
     `hold_out=False` is the release's way: all published training images train, and the test split stands for
     validation too. Raises UserError, saying what to fetch and how, where the set is not on this machine.
     """
-    published, test = _published(config)
-    total = len(published) if config.facts.hub_name else len(published) + len(test)
+    splits = {name: Split(*pair) for name, pair in _reader(config.format).read(config).items()}
+    if config.sequence is not None:
+        splits = {name: Split(as_sequences(each.images, config.sequence), each.labels) for name, each in splits.items()}
+    train, total = splits["train"], len(splits["train"])
+    test = splits.get("test")
+    if test is None:
+        drawn, rest = stratified_split(train.labels, config.test_images)
+        train, test = train.take(rest), train.take(drawn)
+    validation = test
     if hold_out:
-        drawn, rest = stratified_split(published.labels, round(total * config.validation_fraction))
-        train, validation = published.take(rest), published.take(drawn)
-    else:
-        train, validation = published, test
+        drawn, rest = stratified_split(train.labels, round(total * config.validation_fraction))
+        train, validation = train.take(rest), train.take(drawn)
     mean, std = pixel_statistics(train.images)
     return Data(train, validation, test, mean, std)
 
 
-def _published(config: DataConfig) -> tuple[Split, Split]:
-    if config.facts.hub_name is not None:
-        splits = load_published(config)
-        return Split(*splits["train"]), Split(*splits["test"])
-    images, labels = load_digits()
-    if config.name is not Dataset.digits:
-        images = as_sequences(images, permuted=config.name is Dataset.pdigits)
-    drawn, rest = stratified_split(labels, DIGITS_TEST_IMAGES)
-    digits = Split(images, labels)
-    return digits.take(rest), digits.take(drawn)
+def fingerprint(config: DataConfig) -> str:
+    """A hash of the images and labels of all splits, wherever they are stored: 16 hexadecimal digits.
+
+    Raises UserError, as `load` does, where they are not on this machine.
+    """
+    return _reader(config.format).fingerprint(config)
+
+
+class Reader(Protocol):
+    """What the module of a data format defines."""
+
+    def read(self, config: DataConfig) -> dict[str, tuple[Tensor, Tensor]]:
+        """Splits `train` and, where one is published, `test`: images (n, C, H, W) uint8 and labels (n) int64."""
+
+    def fingerprint(self, config: DataConfig) -> str:
+        """A hash of what `read` reads, soon computed: every plan asks for it."""
+
+
+def _reader(kind: DataFormat) -> Reader:
+    # By name, so that a run's code is that of its own format and of no other (see run_key).
+    return cast(Reader, import_module(f"terminator.data.{kind.value}"))
 
 
 def pixel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -100,15 +111,15 @@ SPLIT_SEED = 1797  # one for all sets and runs, so that no run ever trains on an
 
 
 def stratified_split(labels: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Draw `count` of the images, the classes in their own proportions (largest remainders). → (drawn, rest).
+    """Draw `count` of the images, the classes in their own proportions (largest remainders). Returns (drawn, rest).
 
     `labels`: (n); both answers are increasing indices into it. The same labels and count give the same answer, always.
     """
     sizes = torch.bincount(labels)
-    share = sizes * count  # in units of 1/n images, so that remainders are exact
-    quotas = share // len(labels)
+    exact = sizes * count  # in units of 1/n images, so that remainders are exact
+    quotas = exact // len(labels)
     leftover = count - int(quotas.sum())
-    quotas[(share % len(labels)).argsort(descending=True, stable=True)[:leftover]] += 1
+    quotas[(exact % len(labels)).argsort(descending=True, stable=True)[:leftover]] += 1
     generator = torch.Generator().manual_seed(SPLIT_SEED)
     drawn = torch.zeros(len(labels), dtype=torch.bool)
     for label, quota in enumerate(quotas.tolist()):
@@ -143,23 +154,10 @@ def mirror(positions: Tensor, size: int) -> Tensor:
 PERMUTATION_SEED = 64  # one for all runs: a permuted set is one data set
 
 
-def load_digits() -> tuple[Tensor, Tensor]:
-    """The 1,797 digits: images (1797, 1, 8, 8), uint8 from 0 to 16, and labels (1797), int64.
-
-    The file is read where scikit-learn keeps it: importing `sklearn.datasets` takes over a second, every run.
-    """
-    package = find_spec("sklearn")
-    assert package is not None
-    assert package.origin is not None
-    with gzip.open(Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz") as file:
-        rows = torch.from_numpy(np.loadtxt(file, delimiter=",", dtype=np.uint8))  # (1797, 64 + 1)
-    return rows[:, :64].reshape(-1, 1, 8, 8).contiguous(), rows[:, 64].long()
-
-
-def as_sequences(images: Tensor, *, permuted: bool) -> Tensor:
-    """Pixels in reading order, or in one fixed random order. (n, C, H, W) → (n, C, H·W)."""
+def as_sequences(images: Tensor, order: PixelOrder) -> Tensor:
+    """The pixels of each image one after the other. (n, C, H, W) → (n, C, H·W)."""
     sequences = images.flatten(2)
-    if not permuted:
+    if order is PixelOrder.rows:
         return sequences
-    order = torch.randperm(sequences.shape[2], generator=torch.Generator().manual_seed(PERMUTATION_SEED))
-    return sequences[:, :, order]
+    permutation = torch.randperm(sequences.shape[2], generator=torch.Generator().manual_seed(PERMUTATION_SEED))
+    return sequences[:, :, permutation]

@@ -2,7 +2,7 @@
 
 from terminator.ledger.attempt import Attempt, Superseded
 from terminator.ledger.ledger import Ablation, Cell, Ledger, Sweep, Variant, default_root, sweep_id
-from terminator.ledger.provenance import Provenance, alive_here, code_hash, provenance, run_key
+from terminator.ledger.provenance import Provenance, alive_here, digest, package_hash, provenance
 from terminator.ledger.records import (
     EXIT_CODES,
     EXIT_DIVERGED,
@@ -48,9 +48,9 @@ __all__ = [
     "Sweep",
     "Variant",
     "alive_here",
-    "code_hash",
     "default_root",
+    "digest",
+    "package_hash",
     "provenance",
-    "run_key",
     "sweep_id",
 ]

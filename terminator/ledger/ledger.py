@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from terminator.errors import UserError
 from terminator.ledger import files
 from terminator.ledger.files import SCHEMA
-from terminator.ledger.provenance import Provenance, run_key
+from terminator.ledger.provenance import Provenance
 from terminator.ledger.records import Code
 from terminator.ledger.run import Run
 
@@ -138,12 +138,13 @@ class Ledger:
     def __init__(self, root: Path) -> None:
         self.root = Path(root).absolute()
 
-    def freeze(self, config: dict[str, Any], *, key_config: dict[str, Any], provenance: Provenance) -> Run:
-        """The run of `config` (`to_plain(config)`), frozen unless it is already. An intact spec.json never changes.
+    def freeze(
+        self, key: str, config: dict[str, Any], provenance: Provenance, data_fingerprint: str | None = None
+    ) -> Run:
+        """The run of that key, with `config` (`to_plain(config)`), frozen unless it is already.
 
-        `key_config`: `to_plain(config, key_only=True)`. Raises UserError if the root can't be written.
+        An intact spec.json never changes. Raises UserError if the root can't be written.
         """
-        key = run_key(key_config, provenance.code.hash)
         run = self.run(key)
         if run.frozen():
             return run
@@ -153,6 +154,7 @@ class Ledger:
             "config": config,
             "code": asdict(provenance.code),
             "environment": provenance.environment,
+            "data_fingerprint": data_fingerprint,
             "created": time.time(),
         }
         self._folder(run.folder)

@@ -1,4 +1,4 @@
-"""The name of a run: a hash of all that can change its result, which is its configuration and the code it runs."""
+"""Where runs come from: their code, their environment and their process."""
 
 from __future__ import annotations
 
@@ -18,27 +18,31 @@ from typing import Any
 from terminator.ledger.records import AttemptRecord, Code
 
 PACKAGE = Path(__file__).parents[1]
-COMPUTES = ("model", "data", "training")  # the subpackages a result depends on
+COMPUTES = ("model", "data", "training")  # the subpackages that results depend on
 
 
-def run_key(key_config: dict[str, Any], code: str) -> str:
-    """16 hexadecimal digits. `key_config`: `to_plain(config, key_only=True)`; `code`: a `code_hash`."""
-    canonical = json.dumps({"config": key_config, "code": code}, sort_keys=True, separators=(",", ":"), allow_nan=False)
+def digest(plain: dict[str, Any]) -> str:
+    """A hash of plain values, whatever the order of their keys: 16 hexadecimal digits."""
+    canonical = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 @lru_cache(maxsize=4)
-def code_hash(package: Path = PACKAGE) -> str:
-    """Hash of the computing code under `package`, the same whatever its comments, formatting and docstrings say."""
-    digest = hashlib.sha256()
+def package_hash(package: Path = PACKAGE) -> str:
+    """A hash of all computing code under `package`, without comments and docstrings: 16 hexadecimal digits.
+
+    It names the code of a sweep; a run's own is a part of it (see terminator.run_key).
+    """
+    sha = hashlib.sha256()
     for folder in COMPUTES:
         for path in sorted((package / folder).rglob("*.py")):
-            digest.update(f"{path.relative_to(package).as_posix()}\0{_substance(path)}\0".encode())
-    return digest.hexdigest()[:16]
+            code = substance(ast.parse(path.read_text("utf-8"), filename=str(path)))
+            sha.update(f"{path.relative_to(package).as_posix()}\0{code}\0".encode())
+    return sha.hexdigest()[:16]
 
 
-def _substance(path: Path) -> str:
-    tree = ast.parse(path.read_text("utf-8"), filename=str(path))
+def substance(tree: ast.Module) -> str:
+    """The code of a file without comments, formatting and docstrings; takes the docstrings out of `tree`."""
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and _has_docstring(node):
             node.body = node.body[1:] or [ast.Pass()]
@@ -130,7 +134,7 @@ class Provenance:
 def provenance(package: Path = PACKAGE) -> Provenance:
     """The provenance of runs of the code in `package`, on this machine. An installed copy has no commit."""
     commit, diff = _working_tree(package)
-    code = Code(hash=code_hash(package), commit=commit, dirty=bool(diff))
+    code = Code(hash=package_hash(package), commit=commit, dirty=bool(diff))
     return Provenance(code=code, diff=diff, environment=_environment())
 
 

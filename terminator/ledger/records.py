@@ -51,18 +51,29 @@ class Code:
 
 @dataclass(frozen=True)
 class Spec:
-    """spec.json: a run, frozen. `created` in seconds since 1970, like every time in the ledger."""
+    """spec.json: a run, frozen. `created` in seconds since 1970, like every time in the ledger.
+
+    `code.hash`: of the code that this run depends on; `data_fingerprint`: of its images, None in older ledgers.
+    """
 
     key: str
     config: dict[str, Any]
     code: Code
     environment: dict[str, Any]
     created: float
+    data_fingerprint: str | None = None
 
     @staticmethod
     def parse(plain: dict[str, Any]) -> Spec:
         """From the file's JSON."""
-        return Spec(plain["key"], dict(plain["config"]), Code(**plain["code"]), plain["environment"], plain["created"])
+        return Spec(
+            key=plain["key"],
+            config=dict(plain["config"]),
+            code=Code(**plain["code"]),
+            environment=plain["environment"],
+            created=plain["created"],
+            data_fingerprint=plain.get("data_fingerprint"),
+        )
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from terminator.data.config import FACTS, DataConfig, Dataset
+from terminator.config import shipped_data
+from terminator.data.config import DataConfig
 from terminator.errors import UserError
 from terminator.ledger import Variant
 from terminator.settings import AblationConfig, DataKind
@@ -125,18 +126,18 @@ _GENERATORS = {
 }
 
 
-def kind_of(dataset: Dataset) -> DataKind:
+def kind_of(data: DataConfig) -> DataKind:
     """What its samples are."""
-    return DataKind.sequence if len(FACTS[dataset].image_shape) == 2 else DataKind.image
+    return DataKind.image if data.sequence is None else DataKind.sequence
 
 
 def check_kind(name: str, ablation: AblationConfig, data: DataConfig) -> None:
     """Raises UserError, with the data that would do, where the ablation asks about data of another kind."""
-    asked, held = ablation.data_kind, kind_of(data.name)
+    asked, held = ablation.data_kind, kind_of(data)
     if asked is None or asked is held:
         return
-    *others, last = [f"data={dataset.value}" for dataset in Dataset if kind_of(dataset) is asked]
+    *others, last = [f"data={choice}" for choice, each in shipped_data().items() if kind_of(each) is asked]
     raise UserError(
-        f"ablation={name}: asks about {asked.value}s; data={data.name.value} holds {held.value}s; "
+        f"ablation={name}: asks about {asked.value}s; data={data.name} holds {held.value}s; "
         f"add {', '.join(others)} or {last}"
     )

@@ -47,7 +47,7 @@ def _model_and_data(config: RunConfig) -> tuple[str, str]:
 @functools.lru_cache(maxsize=4096)
 def _cost(model: str, data: str) -> Cost:
     network = _network(model, data)
-    return Cost(_parameters(model, data), forward_flops(network, _config(model, data).data.facts.image_shape))
+    return Cost(_parameters(model, data), forward_flops(network, _config(model, data).data.input_shape))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -58,9 +58,8 @@ def _parameters(model: str, data: str) -> int:
 @functools.lru_cache(maxsize=1)
 def _network(model: str, data: str) -> nn.Module:
     config = _config(model, data)
-    facts = config.data.facts
     generator = torch.Generator().manual_seed(0)
-    return build(config.model, image_shape=facts.image_shape, classes=facts.classes, generator=generator)
+    return build(config.model, image_shape=config.data.input_shape, classes=config.data.classes, generator=generator)
 
 
 def _config(model: str, data: str) -> RunConfig:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from terminator.config import RunConfig, to_plain
-from terminator.data.hub import check_available
+from terminator.data.load import fingerprint
 from terminator.errors import UserError
-from terminator.ledger import Ablation, Ledger, Provenance, Sweep, Variant, run_key, sweep_id
+from terminator.ledger import Ablation, Ledger, Provenance, Sweep, Variant, sweep_id
 from terminator.planning.ablation import check_kind, describe, to_words, variants
 from terminator.planning.compose import Composer
 from terminator.planning.cost import Cost, check, cost, twin
+from terminator.run_key import code_hash, run_key
 from terminator.settings import AblationConfig, Settings, TrackingConfig
 from terminator.tracking import checked_uri
 
@@ -48,9 +48,12 @@ class Plan:
     ablations: list[PlannedAblation]
 
     def sweep(self, provenance: Provenance, command: Sequence[str], tracking: TrackingConfig | None = None) -> Sweep:
-        """The plan with its run keys, as the ledger keeps it. Writes nothing. Raises UserError for no tracking URI."""
+        """The plan with its run keys, as the ledger keeps it. Writes nothing.
+
+        Raises UserError for no tracking URI, and where the images are not on this machine.
+        """
         tracking = tracking or TrackingConfig()
-        ablations = [_keyed(ablation, provenance) for ablation in self.ablations]
+        ablations = [_keyed(ablation) for ablation in self.ablations]
         return Sweep(
             id=sweep_id(ablations),
             created=time.time(),
@@ -62,40 +65,22 @@ class Plan:
             tracked=tracking.enabled,
         )
 
-    def freeze(self, ledger: Ledger, sweep: Sweep, provenance: Provenance, threads: int) -> None:
-        """Write every run's frozen spec, then the sweep.
-
-        `threads`: CPU threads of runs that name none; frozen, since sums depend on how they are split.
-        Raises UserError if the root can't be written, or if images that are still needed are not on this machine.
-        """
-        self._check_data(ledger, sweep)
-        for planned in self.ablations:
-            for each, seed in itertools.product(planned.variants, planned.settings.seeds):
-                machine = each.config.machine
-                machine = replace(machine, threads=machine.threads or threads)
-                config = replace(each.config, seed=seed, machine=machine)
-                plain, key_config = to_plain(config), to_plain(config, key_only=True)
-                ledger.freeze(plain, key_config=key_config, provenance=provenance)
+    def freeze(self, ledger: Ledger, sweep: Sweep, provenance: Provenance) -> None:
+        """Write every run's frozen spec, then the sweep. Raises UserError if the root can't be written."""
+        for planned, ablation in zip(self.ablations, sweep.ablations, strict=True):
+            for each, variant in zip(planned.variants, ablation.variants, strict=True):
+                code = replace(provenance.code, hash=code_hash(each.config))
+                origin, images = replace(provenance, code=code), fingerprint(each.config.data)
+                for seed, key in variant.runs.items():
+                    ledger.freeze(key, to_plain(replace(each.config, seed=seed)), origin, images)
         ledger.write_sweep(sweep)
 
-    def _check_data(self, ledger: Ledger, sweep: Sweep) -> None:
-        """Finished runs need no images: their table can be shown anywhere."""
-        needed = [
-            each.config.data
-            for planned, ablation in zip(self.ablations, sweep.ablations, strict=True)
-            for each, variant in zip(planned.variants, ablation.variants, strict=True)
-            if any(ledger.run(key).result() is None for key in variant.runs.values())
-        ]
-        for data in dict.fromkeys(needed):
-            check_available(data)
 
-
-def _keyed(planned: PlannedAblation, provenance: Provenance) -> Ablation:
+def _keyed(planned: PlannedAblation) -> Ablation:
     settings = planned.settings
     rows = []
     for each in planned.variants:
-        plain = {seed: to_plain(replace(each.config, seed=seed), key_only=True) for seed in settings.seeds}
-        runs = {seed: run_key(config, provenance.code.hash) for seed, config in plain.items()}
+        runs = {seed: run_key(replace(each.config, seed=seed)) for seed in settings.seeds}
         rows.append(replace(each.variant, runs=runs))
     return Ablation(
         name=planned.name,

@@ -34,7 +34,7 @@ def same_runs(variants: Sequence[PlannedVariant]) -> list[list[str]]:
 def _meaning(config: RunConfig) -> str:
     """The configuration, with what the model's words come to in their place."""
     plain = to_plain(config, key_only=True)
-    plain["model"] = _resolved(config.model, config.data.facts.image_shape[1:])
+    plain["model"] = _resolved(config.model, config.data.input_shape[1:])
     return json.dumps(plain, sort_keys=True)
 
 

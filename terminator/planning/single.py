@@ -12,7 +12,7 @@ from terminator.errors import UserError
 from terminator.ledger import Ledger, provenance
 from terminator.planning.compose import typed
 from terminator.planning.plan import plan_single
-from terminator.sweeps.local import cores
+from terminator.text import done_already
 from terminator.tracking import LiveSync
 
 
@@ -32,18 +32,20 @@ def run_one(config: DictConfig) -> float:
     sweep = plan.sweep(origin, ["python", "-m", "terminator.run", *words], settings.tracking)
     ledger = Ledger(settings.root_folder())
     if hydra.mode is RunMode.RUN:
-        plan.freeze(ledger, sweep, origin, cores())
+        plan.freeze(ledger, sweep, origin)
     run = ledger.run(sweep.keys()[0])
-    if run.result() is None:
+    found = run.result()
+    if found is None:
         follower = LiveSync(ledger, [sweep]) if settings.tracking.enabled and hydra.mode is RunMode.RUN else None
         code = execute(run, watched=True)
         if follower:
             print(follower.close())
         if code:
             sys.exit(code)
-    result = run.result()
+    result = found or run.result()
     assert result is not None
     accuracy = float(result.metrics["test_accuracy"])
     best = f"epoch {result.metrics['best_epoch']} of {result.metrics['epochs']}"
-    print(f"test accuracy {accuracy:.2%} ({best}) → {run.folder}")
+    already = f"{done_already(found.finished)}: " if found else ""
+    print(f"{already}test accuracy {100 * accuracy:.2f} % ({best}) → {run.folder}")
     return accuracy

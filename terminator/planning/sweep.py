@@ -18,7 +18,7 @@ from terminator.planning.compose import CommandLine, Composer, read_command_line
 from terminator.planning.plan import Plan, plan, plan_choices
 from terminator.planning.show import notes, show_plan
 from terminator.settings import Settings
-from terminator.sweeps.local import cores, default_workers, run_here
+from terminator.sweeps.local import default_workers, run_here
 from terminator.text import counted
 
 BASIC = "basic"  # Hydra's default launcher; in its place each run gets a process of its own
@@ -49,7 +49,7 @@ def run_sweep(hydra_context: HydraContext, task: TaskFunction, master: DictConfi
     elif launcher == BASIC:
         _run_here(settings, ledger, plans, sweeps, origin)
     else:
-        _freeze(ledger, plans, sweeps, origin, cores())
+        _freeze(ledger, plans, sweeps, origin)
         _launch(hydra_context, task, master, plans)
         report(ledger, sweeps)
 
@@ -79,7 +79,7 @@ def _run_here(
     settings: Settings, ledger: Ledger, plans: Sequence[Plan], sweeps: Sequence[Sweep], origin: Provenance
 ) -> None:
     workers = settings.sweep.workers or default_workers(settings.machine.device)
-    _freeze(ledger, plans, sweeps, origin, max(1, cores() // workers))
+    _freeze(ledger, plans, sweeps, origin)
     if run_here(Console(stderr=True), ledger, sweeps, workers, settings.tracking):
         print("terminator: interrupted; the same command goes on where it was", file=sys.stderr)
         sys.exit(130)
@@ -106,7 +106,7 @@ def _run_on_cluster(
 
     for sweep in sweeps:
         check_sweep(sweep, profile)
-    _freeze(ledger, plans, sweeps, origin, profile.cpus_per_task or 1)
+    _freeze(ledger, plans, sweeps, origin)
     submit_sweeps(Console(), ledger, sweeps, profile)
     if settings.sweep.wait:
         if not stay(Console(), ledger, sweeps, settings.tracking):
@@ -114,9 +114,9 @@ def _run_on_cluster(
         report(ledger, sweeps)
 
 
-def _freeze(ledger: Ledger, plans: Sequence[Plan], sweeps: Sequence[Sweep], origin: Provenance, threads: int) -> None:
+def _freeze(ledger: Ledger, plans: Sequence[Plan], sweeps: Sequence[Sweep], origin: Provenance) -> None:
     for each, sweep in zip(plans, sweeps, strict=True):
-        each.freeze(ledger, sweep, origin, threads)
+        each.freeze(ledger, sweep, origin)
 
 
 def _launch(hydra_context: HydraContext, task: TaskFunction, master: DictConfig, plans: Sequence[Plan]) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from terminator.config import Device
+from terminator.config import Device, from_plain
 from terminator.errors import UserError
 from terminator.ledger import (
     AttemptRecord,
@@ -23,10 +23,10 @@ from terminator.ledger import (
     Status,
     Sweep,
     alive_here,
-    code_hash,
     files,
 )
 from terminator.ledger.provenance import is_alive, this_process
+from terminator.run_key import code_hash
 from terminator.settings import TrackingConfig
 from terminator.sweeps.pool import Pool, SweepProgress
 from terminator.text import counted
@@ -150,16 +150,12 @@ class Local:
                 f"{self._sweep.id}: process {driver.pid} on {driver.host} carries it out: watch or cancel it"
             )
         for run in runs:
-            if run.spec().code.hash != code_hash():
+            frozen, now = run.spec(), code_hash(from_plain(run.spec().config))
+            if frozen.code.hash != now:
                 raise UserError(
-                    f"run {run.key}: frozen with other code (code={run.spec().code.hash}, now {code_hash()}): "
+                    f"run {run.key}: frozen with other code (code={frozen.code.hash}, now {now}): "
                     "check that commit out, or run the sweep's command again"
                 )
-        from terminator.config import Device
-
-        pass
-        from terminator.settings import TrackingConfig
-
         tracking = TrackingConfig(enabled=self._sweep.tracked, uri=self._sweep.tracking_uri)
         if run_here(Console(stderr=True), self._ledger, [self._sweep], default_workers(Device.auto), tracking):
             return 130

@@ -22,8 +22,7 @@ def prepare_device(config: MachineConfig) -> torch.device:
     available = torch.cuda.is_available()
     if config.device is Device.cuda and not available:
         raise UserError("machine.device=cuda: PyTorch sees no GPU on this machine; choose auto or cpu")
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
+    torch.set_num_threads(config.threads)
     use_cuda = available and config.device is not Device.cpu
     keep_freed_memory()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic

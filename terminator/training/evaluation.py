@@ -13,7 +13,6 @@ from torch.nn import functional as F
 from terminator.config import Evaluation, Precision, TrainingConfig
 from terminator.data.load import Data, Split
 from terminator.model.normalisation import gather_population_statistics
-from terminator.model.terminator import Terminator
 
 
 class Score(NamedTuple):
@@ -44,8 +43,10 @@ def judge(
 
 
 def _fixed_kernels(network: nn.Module) -> AbstractContextManager[None]:
-    """Hyper-kernels don't depend on images: they are generated once an evaluation."""
-    return network.fixed_kernels() if isinstance(network, Terminator) else nullcontext()
+    """Kernels that a network generates don't depend on images: once an evaluation is enough."""
+    # By the method, not by the class: a run's code is that of its own network and of no other (see run_key).
+    fixed: Callable[[], AbstractContextManager[None]] = getattr(network, "fixed_kernels", nullcontext)
+    return fixed()
 
 
 def _batches(data: Data, largest: int, between_batches: Callable[[], None]) -> Iterator[Tensor]:

@@ -22,8 +22,8 @@ from terminator.ledger import (
     Run,
     Sweep,
     Variant,
+    digest,
     metrics,
-    run_key,
     sweep_id,
 )
 
@@ -76,8 +76,8 @@ class Invented:
                 config = overridden(
                     to_plain(RunConfig(seed=seed)), {"data.name": self.dataset, **typed, **row.overrides}
                 )
-                run = ledger.freeze(config, key_config=config, provenance=provenance)
-                runs[seed] = run_key(config, self.code.hash)
+                run = ledger.freeze(digest({"config": config, "code": self.code.hash}), config, provenance)
+                runs[seed] = run.key
                 if run.result() is None:
                     self._fill(run, row, number, seed)
             keyed.append(Variant(row.name, dict(row.overrides), dict(row.factors), row.twin_of, {}, runs))

@@ -6,14 +6,14 @@ import pytest
 
 from terminator.cluster.submit import PACKAGE, take_snapshot
 from terminator.errors import UserError
-from terminator.ledger import code_hash
+from terminator.ledger import package_hash
 
 
 def test_the_copy_computes_what_the_package_does(tmp_path: Path) -> None:
-    code = code_hash(PACKAGE)
+    code = package_hash(PACKAGE)
     copy = take_snapshot(tmp_path / "code", code)
     assert copy.name.startswith(f"{code}-")
-    assert code_hash(copy / "terminator") == code
+    assert package_hash(copy / "terminator") == code
     assert (copy / "terminator" / "job.py").read_bytes() == (PACKAGE / "job.py").read_bytes()
     assert list(copy.rglob("__pycache__")) == []
     assert take_snapshot(tmp_path / "code", code) == copy

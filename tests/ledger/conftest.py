@@ -16,4 +16,4 @@ def ledger(tmp_path: Path) -> Ledger:
 
 @pytest.fixture
 def run(ledger: Ledger) -> Run:
-    return ledger.freeze({"seed": 0, "threads": 2}, key_config={"seed": 0}, provenance=PROVENANCE)
+    return ledger.freeze("0123456789abcdef", {"seed": 0, "threads": 2}, PROVENANCE)

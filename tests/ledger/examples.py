@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from terminator.ledger import Ablation, Attempt, Code, Ledger, Provenance, Run, Sweep, Variant, sweep_id
+from terminator.ledger import Ablation, Attempt, Code, Ledger, Provenance, Run, Sweep, Variant, digest, sweep_id
 
 EPOCHS = 3
 
@@ -24,7 +24,7 @@ def sweep(
         runs = {}
         for seed in (0, 1):
             config = {"model": {"local": local, "kernels": [3, 5]}, "data": {"name": "digits"}, "seed": seed}
-            runs[seed] = ledger.freeze(config, key_config=config, provenance=origin).key
+            runs[seed] = ledger.freeze(digest({**config, "code": code}), config, origin).key
         variants.append(Variant(name, {} if local else {"model.local": False}, runs=runs))
     planned = [Ablation(name, "Why?", "full", "test_accuracy", True, 0.005, [0, 1], variants) for name in ablations]
     made = Sweep(sweep_id(planned), created, ["python"], ["data=digits"], origin.code, planned, uri, tracked)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from terminator.errors import UserError
-from terminator.ledger import Ablation, Code, Ledger, Sweep, Variant, default_root, metrics, run_key, sweep_id
+from terminator.ledger import Ablation, Code, Ledger, Sweep, Variant, default_root, metrics, sweep_id
 from tests.ledger.conftest import PROVENANCE
 
 
@@ -23,27 +23,28 @@ def plan(*names: str, created: float = 1.0, keys: str = "abc") -> Sweep:
 
 def test_freezing_writes_everything_down(ledger: Ledger) -> None:
     provenance = replace(PROVENANCE, code=Code("c0de", "1f", True), diff="-a\n+b\n")
-    run = ledger.freeze({"seed": 0, "threads": 2}, key_config={"seed": 0}, provenance=provenance)
+    run = ledger.freeze("k", {"seed": 0, "threads": 2}, provenance, "f1")
     spec = run.spec()
-    assert run.key == spec.key == run_key({"seed": 0}, "c0de")
+    assert run.key == spec.key == "k"
     assert spec.config == {"seed": 0, "threads": 2}
     assert spec.code == Code("c0de", "1f", True)
+    assert spec.data_fingerprint == "f1"
     assert (run.folder / "diff.patch").read_text() == "-a\n+b\n"
     assert [found.key for found in ledger.runs()] == [run.key]
 
 
 def test_an_intact_spec_never_changes(ledger: Ledger) -> None:
-    run = ledger.freeze({"seed": 0, "threads": 2}, key_config={"seed": 0}, provenance=PROVENANCE)
+    run = ledger.freeze("k", {"seed": 0, "threads": 2}, PROVENANCE)
     before = (run.folder / "spec.json").read_bytes()
-    again = ledger.freeze({"seed": 0, "threads": 8}, key_config={"seed": 0}, provenance=PROVENANCE)
+    again = ledger.freeze("k", {"seed": 0, "threads": 8}, PROVENANCE)
     assert again.key == run.key
     assert (run.folder / "spec.json").read_bytes() == before
 
 
 def test_a_damaged_spec_is_frozen_again(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
-    run = ledger.freeze({"seed": 0}, key_config={"seed": 0}, provenance=PROVENANCE)
+    run = ledger.freeze("k", {"seed": 0}, PROVENANCE)
     (run.folder / "spec.json").write_text("{")
-    ledger.freeze({"seed": 0}, key_config={"seed": 0}, provenance=PROVENANCE)
+    ledger.freeze("k", {"seed": 0}, PROVENANCE)
     assert run.spec().config == {"seed": 0}
     assert "spec.json is damaged" in caplog.text
 
@@ -52,7 +53,7 @@ def test_a_root_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     ledger = Ledger(tmp_path / "file" / "root")
     for write in (
-        lambda: ledger.freeze({}, key_config={}, provenance=PROVENANCE),
+        lambda: ledger.freeze("k", {}, PROVENANCE),
         lambda: ledger.write_sweep(plan("branches")),
     ):
         with pytest.raises(UserError, match=f"^root={tmp_path}/file/root: cannot be written"):
@@ -119,7 +120,7 @@ def test_a_thousand_runs_are_read_in_well_under_three_seconds(ledger: Ledger) ->
     row = {"step": 20, "time": 1.0, "lr": 1e-3, "train_loss": 0.5, "validation_loss": 0.5, "validation_accuracy": 0.9}
     rows = "".join(metrics.line({"epoch": epoch, **row}) for epoch in range(1, 101))
     for seed in range(100):  # a tenth of it, in a tenth of the time
-        run = ledger.freeze({"seed": seed}, key_config={"seed": seed}, provenance=PROVENANCE)
+        run = ledger.freeze(f"{seed}", {"seed": seed}, PROVENANCE)
         attempt = run.begin()
         (attempt.folder / metrics.NAME).write_text(rows)
         attempt.finish({"test_accuracy": 1.0})

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from terminator.ledger import code_hash, provenance
+from terminator.ledger import package_hash, provenance
 
 
 def git(folder: Path, *words: str) -> str:
@@ -19,7 +19,7 @@ def package(tmp_path: Path) -> Path:
     (package / "model").mkdir(parents=True)
     (package / "__init__.py").write_text("")
     (package / "model" / "code.py").write_text("x = 1\n")
-    code_hash.cache_clear()
+    package_hash.cache_clear()
     return package
 
 

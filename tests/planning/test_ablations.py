@@ -56,8 +56,8 @@ def test_the_variants_make_networks_and_the_table_is_true(composer: Composer, na
             continue
         configs.append(config)
         if all(config.model != other.model for other in configs[:-1]):
-            facts = config.data.facts
-            build(config.model, image_shape=facts.image_shape, classes=facts.classes)
+            data = config.data
+            build(config.model, image_shape=data.input_shape, classes=data.classes)
     row = _rows()[name]
     twins = len(configs) - 1 if ablation.match else 0
     assert int(row.runs) == (len(configs) + twins) * len(ablation.seeds)

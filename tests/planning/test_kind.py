@@ -16,7 +16,7 @@ from terminator.planning.plan import plan
             ["sequence_product"],
             "digits",
             "ablation=sequence_product: asks about sequences; data=digits holds images; "
-            "add data=sdigits or data=pdigits",
+            "add data=pdigits or data=sdigits",
         ),
         (
             ["gating", "product"],

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from terminator.config import from_plain
+from terminator.data.load import fingerprint
 from terminator.errors import UserError
 from terminator.ledger import Ledger, provenance
 from terminator.model.config import Gate, TerminatorConfig
 from terminator.planning.compose import Composer
 from terminator.planning.plan import PlannedAblation, plan, plan_choices
+from terminator.run_key import code_hash, run_key
 
 
 def _variant(ablation: PlannedAblation, name: str) -> TerminatorConfig:
@@ -42,22 +45,25 @@ def test_seeds_are_paired_and_every_run_has_a_key_of_its_own(composer: Composer)
 
 
 def test_a_plan_writes_nothing_until_it_is_frozen(composer: Composer, tmp_path: Path) -> None:
-    planned = plan(composer, ["gating"], [], [0])
+    planned = plan(composer, ["gating"], ["machine.threads=3"], [0])
     origin = provenance()
     sweep = planned.sweep(origin, ["command"])
     assert not list(tmp_path.iterdir())
     ledger = Ledger(tmp_path)
-    planned.freeze(ledger, sweep, origin, threads=3)
+    planned.freeze(ledger, sweep, origin)
     assert ledger.sweep("gating").id == sweep.id
     assert sorted(run.key for run in ledger.runs()) == sorted(sweep.keys())
-    assert {run.spec().config["machine"]["threads"] for run in ledger.runs()} == {3}
+    for spec in (run.spec() for run in ledger.runs()):
+        config = from_plain(spec.config)
+        assert config.machine.threads == 3
+        assert (spec.key, spec.code.hash) == (run_key(config), code_hash(config))
+        assert spec.data_fingerprint == fingerprint(config.data)
 
 
 def test_missing_images_are_told_before_anything_is_written(composer: Composer, tmp_path: Path) -> None:
     planned = plan(composer, ["gating"], ["data=cifar10", f"data.folder={tmp_path}/images"], [0])
-    origin = provenance()
     with pytest.raises(UserError, match=r"^data.folder=.*images: no train\*.parquet under it; fetch them with "):
-        planned.freeze(Ledger(tmp_path), planned.sweep(origin, []), origin, threads=1)
+        planned.sweep(provenance(), [])
     assert not list(tmp_path.iterdir())
 
 

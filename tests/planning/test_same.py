@@ -15,12 +15,12 @@ SMALL = ["model.channels=[12]", "model.depth=2"]
 
 
 def _output(config: RunConfig) -> torch.Tensor:
-    facts = config.data.facts
+    data = config.data
     network = build(
-        config.model, image_shape=facts.image_shape, classes=facts.classes, generator=torch.Generator().manual_seed(0)
+        config.model, image_shape=data.input_shape, classes=data.classes, generator=torch.Generator().manual_seed(0)
     ).eval()
     with torch.no_grad():
-        output = network(torch.ones(2, *facts.image_shape))
+        output = network(torch.ones(2, *data.input_shape))
     logits = output if isinstance(output, torch.Tensor) else output.logits
     assert isinstance(logits, torch.Tensor)
     return logits

@@ -17,7 +17,7 @@ from terminator.cluster.slurm import QueuedJob, read_queue
 from terminator.cluster.submit import journal_of
 from terminator.config import Device, MachineConfig, RunConfig, TrainingConfig, to_plain
 from terminator.job import execute
-from terminator.ledger import Ablation, Ledger, Run, Sweep, Variant, provenance, sweep_id
+from terminator.ledger import Ablation, Ledger, Run, Sweep, Variant, digest, provenance, sweep_id
 from terminator.model.config import Branches, TerminatorConfig
 
 REPOSITORY = Path(__file__).parents[2]
@@ -41,8 +41,7 @@ def freeze(root: Path, configs: Sequence[RunConfig], name: str = "trial", **vari
     ledger, origin = Ledger(root), provenance()
     runs = {}
     for index, config in enumerate(configs):
-        key_config = to_plain(config, key_only=True)
-        runs[index] = ledger.freeze(to_plain(config), key_config=key_config, provenance=origin).key
+        runs[index] = ledger.freeze(digest(to_plain(config)), to_plain(config), origin).key
     variants = [Variant("full", runs=runs, **variant)]
     ablation = Ablation(name, "", "full", "test_accuracy", True, 0.005, list(runs), variants)
     sweep = Sweep(sweep_id([ablation]), time.time(), [], [], origin.code, [ablation])

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from terminator.config import Device, MachineConfig, OptimizerConfig, RunConfig, TrainingConfig, to_plain
-from terminator.ledger import Attempt, Code, Ledger, Provenance, Run, RunState
+from terminator.ledger import Attempt, Code, Ledger, Provenance, Run, RunState, digest
 from terminator.model.config import TerminatorConfig
 from terminator.stop import StopRequest
 from terminator.training.experiment import run_experiment
@@ -56,8 +56,7 @@ def freeze(tmp_path: Path) -> Freeze:
 
     def frozen(config: RunConfig, name: str = "ledger") -> Run:
         origin = Provenance(Code("0" * 16, None, False), "", {})
-        key = to_plain(config, key_only=True)
-        return Ledger(tmp_path / name).freeze(to_plain(config), key_config=key, provenance=origin)
+        return Ledger(tmp_path / name).freeze(digest(to_plain(config)), to_plain(config), origin)
 
     return frozen
 

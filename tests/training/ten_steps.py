@@ -21,7 +21,7 @@ def ten_steps(config: RunConfig, processes: Processes, dtype: torch.dtype) -> li
     """Train as the loop does, but for its book-keeping; → the loss of each step over the whole batch."""
     data = load(config.data)
     data = replace(data, mean=data.mean.to(dtype), std=data.std.to(dtype))
-    shape, generator = config.data.facts.image_shape, generator_for(config.seed, "weights")
+    shape, generator = config.data.input_shape, generator_for(config.seed, "weights")
     network = build(config.model, image_shape=shape, classes=10, generator=generator).train()
     if dtype is torch.float64:
         network.double()

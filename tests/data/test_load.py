@@ -1,0 +1,144 @@
+"""Digits as a run sees them: splits, statistics, sequences, augmentation, and what a configuration refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from terminator.config import shipped_data
+from terminator.data.config import DataConfig, DataFormat, PixelOrder
+from terminator.data.load import augment, fingerprint, load, mirror, pixel_statistics, stratified_split
+from terminator.errors import UserError
+
+
+def test_digits_sizes_and_strata() -> None:
+    data = load(DataConfig())
+    assert [len(split) for split in (data.train, data.validation, data.test)] == [1257, 180, 360]
+    assert data.train.images.shape == (1257, 1, 8, 8)
+    assert data.train.images.dtype == torch.uint8
+    for split in (data.train, data.validation, data.test):
+        counts = torch.bincount(split.labels, minlength=10)
+        assert counts.max() - counts.min() <= 0.06 * len(split) / 10 + 1  # classes hold 174 to 183 of 1,797
+
+
+def test_splits_share_no_image_and_lose_none() -> None:
+    data = load(DataConfig())
+    images = torch.cat([split.images for split in (data.train, data.validation, data.test)]).flatten(1)
+    released = load(DataConfig(), hold_out=False)
+    assert torch.equal(released.test.images, data.test.images)
+    assert released.validation is released.test
+    assert len(released.train) == 1437
+    assert len(images.unique(dim=0)) == 1797  # no digit stands there twice, so equal pixels are the same image
+
+
+def test_standardised_training_images_have_mean_0_and_variance_1() -> None:
+    data = load(DataConfig())
+    images = data.standardise(data.train.images).double()
+    assert images.mean().item() == pytest.approx(0, abs=1e-6)
+    assert images.var(correction=0).item() == pytest.approx(1, abs=1e-6)
+
+
+def test_pixel_statistics_by_hand() -> None:
+    images = torch.tensor([[[[0, 4]], [[10, 10]]], [[[4, 0]], [[10, 14]]]], dtype=torch.uint8)  # (2, 2, 1, 2)
+    mean, std = pixel_statistics(images)
+    assert mean.shape == (2, 1, 1)
+    assert mean.flatten().tolist() == [2.0, 11.0]
+    assert std.flatten().tolist() == pytest.approx([2.0, 3**0.5])
+
+
+def test_sequences() -> None:
+    images, plain, permuted = (load(shipped_data()[name]) for name in ("digits", "sdigits", "pdigits"))
+    assert torch.equal(plain.train.images, images.train.images.flatten(2))  # (1257, 1, 64), the same split
+    assert not torch.equal(permuted.train.images, plain.train.images)
+    assert torch.equal(permuted.test.images.sort(2).values, plain.test.images.sort(2).values)
+    # One permutation for all: where a permuted pixel comes from is the same in every image.
+    order = [
+        next(j for j in range(64) if torch.equal(plain.train.images[:, 0, j], permuted.train.images[:, 0, i]))
+        for i in range(64)
+        if permuted.train.images[:, 0, i].any()
+    ]
+    assert len(set(order)) == len(order)
+    assert plain.standardise(plain.train.images).shape == (1257, 1, 64)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"validation_fraction": 0.0}, r"^data.validation_fraction=0.0: must be above 0 and at most 0.5$"),
+        ({"crop_padding": 9}, r"^data.crop_padding=9: must be from 0 to the image's width, 8$"),
+        ({"sequence": PixelOrder.rows, "crop_padding": 1}, r"^data.name=digits: a sequence takes neither "),
+        ({"image_shape": [8, 8]}, r"^data.image_shape=\[8, 8\]: must be \[channels,height,width\], 1 or 3 channels$"),
+        ({"image_shape": [4, 8, 8]}, r"^data.image_shape=\[4, 8, 8\]: must be "),
+        ({"classes": 1}, r"^data.classes=1: must be at least 2$"),
+        ({"format": DataFormat.hub}, r"^data.repository=null: format hub needs it, or data.folder, a folder of "),
+        ({"folder": "x"}, r"^data.folder=x: digits comes with scikit-learn and takes no folder$"),
+    ],
+)
+def test_bad_values(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        DataConfig(**fields)  # type: ignore[arg-type]
+
+
+def test_the_default_is_the_shipped_digits() -> None:
+    assert DataConfig() == shipped_data()["digits"]
+
+
+def test_the_fingerprint_is_of_the_images_whatever_is_done_with_them() -> None:
+    sequences = DataConfig(name="others", sequence=PixelOrder.rows)
+    assert fingerprint(DataConfig()) == fingerprint(sequences) == "68aea062d35a1277"
+
+
+def test_quotas_by_largest_remainder() -> None:
+    # 10 images in classes of 5, 3 and 2; 4 drawn: shares 2, 1.2, 0.8, so quotas 2, 1, 1.
+    labels = torch.tensor([0, 1, 0, 2, 0, 1, 0, 2, 0, 1])
+    drawn, rest = stratified_split(labels, 4)
+    assert torch.bincount(labels[drawn]).tolist() == [2, 1, 1]
+    assert torch.bincount(labels[rest]).tolist() == [3, 2, 1]
+    assert sorted(drawn.tolist() + rest.tolist()) == list(range(10))
+
+
+def test_a_draw_never_changes() -> None:
+    labels = torch.arange(40) % 4
+    drawn, _ = stratified_split(labels, 8)
+    torch.manual_seed(7)
+    assert torch.equal(drawn, stratified_split(labels, 8)[0])
+    assert drawn.tolist() == [0, 2, 3, 6, 7, 8, 9, 29]
+
+
+def test_mirror_repeats_the_edge() -> None:
+    assert mirror(torch.arange(-4, 8), 4).tolist() == [3, 2, 1, 0, 0, 1, 2, 3, 3, 2, 1, 0]
+
+
+def test_every_crop_is_a_window_of_the_padded_image() -> None:
+    images = torch.randint(0, 256, (64, 3, 6, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    crops = augment(images, crop_padding=2, horizontal_flip=True, generator=torch.Generator().manual_seed(1))
+    padded = np.pad(images.numpy(), ((0, 0), (0, 0), (2, 2), (2, 2)), mode="symmetric")
+    seen = set()
+    for original, crop in zip(padded, crops.numpy(), strict=True):
+        windows = {(i, j): original[:, i : i + 6, j : j + 6] for i in range(5) for j in range(5)}
+        found = [
+            (place, flipped)
+            for place, window in windows.items()
+            for flipped in (False, True)
+            if np.array_equal(crop, window[:, :, ::-1] if flipped else window)
+        ]
+        assert len(found) == 1
+        seen.add(found[0])
+    assert {place[0] for place, _ in seen} == {place[1] for place, _ in seen} == {0, 1, 2, 3, 4}
+    assert {flipped for _, flipped in seen} == {False, True}
+
+
+def test_switched_off_it_changes_nothing() -> None:
+    images = torch.randint(0, 256, (5, 1, 4, 4), dtype=torch.uint8)
+    assert torch.equal(images, augment(images, crop_padding=0, horizontal_flip=False, generator=torch.Generator()))
+
+
+def test_the_generator_decides() -> None:
+    images = torch.randint(0, 256, (16, 3, 8, 8), dtype=torch.uint8)
+    first, again, other = (
+        augment(images, crop_padding=3, horizontal_flip=True, generator=torch.Generator().manual_seed(seed))
+        for seed in (0, 0, 1)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
