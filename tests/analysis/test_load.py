@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
 from terminator import analysis
+from terminator.analysis.report import write_report
+from terminator.analysis.results import own_settings
+from terminator.analysis.summary import summarize
 from terminator.errors import UserError
-from terminator.ledger import Reason
+from terminator.ledger import Reason, metrics
 from tests.analysis.ledgers import branches
 
 FAILED = {("no_local", 1): (Reason.out_of_memory, "no room for 3 GiB")}
@@ -93,3 +97,25 @@ def test_an_ablation_without_results(tmp_path: Path) -> None:
         analysis.load(tmp_path, "brunches")
     with pytest.raises(UserError, match="sweep=gating: no such sweep"):
         analysis.load(tmp_path, sweep="gating")
+
+
+def test_a_ledger_written_at_3795d4e_is_read(tmp_path: Path) -> None:
+    """Two epochs of two variants of `gating`, recorded there; the expected numbers are those of that commit's report."""
+    recorded = Path(__file__).with_name("recorded") / "ledger_3795d4e.json"
+    for name, content in json.loads(recorded.read_text("utf-8")).items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = map(metrics.line, content) if path.suffix == ".jsonl" else [json.dumps(content)]
+        path.write_text("".join(rows), "utf-8")
+    results = analysis.load(tmp_path)
+    assert set(results.runs["state"]) == {"done"}
+    assert {packages["torch"] for packages in results.runs["packages"]} == {"2.13.0+cpu"}
+    assert len(results.epochs) == 8
+    (question,) = results.questions
+    assert set(own_settings(question.sweep)) >= {"training.epochs=2", "seed=0,1"}
+    full, glu = summarize(results, question).variants
+    assert (full.mean, full.std) == pytest.approx((93.05555555555554, 3.142696805273544), rel=1e-12)
+    assert glu.comparison is not None
+    assert glu.comparison.pairs.mean == pytest.approx(-2.499999999999993, rel=1e-12)
+    assert glu.comparison.p_raw == pytest.approx(0.3743340836219981, rel=1e-9)
+    assert write_report(tmp_path, "gating").exists()
