@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from terminator.analysis.mlflow import load_mlflow
-from terminator.analysis.results import OneOrMany, Question, Results, as_list, frames, is_trial
+from terminator.analysis.results import OneOrMany, Question, Results, as_list, frames
 from terminator.errors import UserError
 from terminator.ledger import Ablation, Ledger, Run, Sweep, default_root
 
@@ -107,7 +107,7 @@ def _newest(
     Trials come last: a run with one epoch must not take the place of the results.
     """
     holding = [Question(ablation, sweep) for sweep in sweeps for ablation in sweep.ablations if ablation.name == name]
-    holding.sort(key=lambda question: is_trial(question.sweep))
+    holding.sort(key=lambda question: not question.sweep.is_comparable)
     if datasets is None:
         return holding[:1]
     on: dict[str, Question] = {}

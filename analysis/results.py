@@ -19,8 +19,6 @@ RUN_COLUMNS = (
     "overrides", "factors", "config", "link",
 )  # fmt: skip
 EPOCH_COLUMNS = ("ablation", "variant", "seed", "key", "dataset", "epoch")
-# Keys, and groups of keys, that change no result.
-NO_RESULT = ("root", "sweep", "tracking", "cluster", "hydra", "ablation", "machine")
 
 
 class Question(NamedTuple):
@@ -79,34 +77,9 @@ class Results:
         return replace(self, runs=runs, epochs=epochs.reset_index(drop=True))
 
 
-def shared_overrides(sweep: Sweep) -> tuple[list[str], list[str]]:
-    """Of the overrides that all runs of a sweep share: those that choose the data, and the others that change results.
-
-    The one place where analysis decides this.
-    """
-    data = [each for each in sweep.base if _key(each) in ("data", "data.folder")]
-    return data, [each for each in sweep.base if each not in data and not _is_within(_key(each), NO_RESULT)]
-
-
 def own_settings(sweep: Sweep) -> tuple[str, ...]:
     """What a sweep was given that its results depend on: data other than the usual, settings, seeds."""
-    data, settings = shared_overrides(sweep)
-    usual = f"data={DataConfig().name}"
-    chosen = [each for each in data if _key(each) == "data" and each != usual]
-    return (*chosen, *settings, *(each for each in sweep.command if _key(each) == "seed"))
-
-
-def is_trial(sweep: Sweep) -> bool:
-    """Whether a sweep has settings other than data and seeds, and so is not what its ablation's file asks."""
-    return bool(shared_overrides(sweep)[1])
-
-
-def _key(override: str) -> str:
-    return override.partition("=")[0].lstrip("+~")
-
-
-def _is_within(key: str, groups: Sequence[str]) -> bool:
-    return any(key == group or key.startswith((f"{group}.", f"{group}/")) for group in groups)
+    return (*(f"data={name}" for name in sweep.data if name != DataConfig().name), *sweep.settings)
 
 
 def as_list(value: OneOrMany) -> list[str]:

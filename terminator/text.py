@@ -1,8 +1,8 @@
-"""Numbers and times, in messages."""
+"""Numbers, times and shares of things, in messages."""
 
 from __future__ import annotations
 
-import time
+from datetime import datetime
 
 
 def counted(number: int, thing: str) -> str:
@@ -10,12 +10,17 @@ def counted(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
+def moment(seconds: float) -> str:
+    """`2026-11-20 16:02`, from seconds since 1970, in local time."""
+    return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
+
+
 def done_already(finished: float) -> str:
     """`done already, 2026-11-20 16:02`, in local time. `finished`: in seconds since 1970."""
-    return f"done already, {time.strftime('%Y-%m-%d %H:%M', time.localtime(finished))}"
+    return f"done already, {moment(finished)}"
 
 
-NEAR = 0.05  # a twin within 5 % of its budget is its size
+NEAR = 0.05  # a size-matched control within 5 % of its budget is of its size
 
 
 def signed_percent(share: float) -> str:

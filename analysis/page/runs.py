@@ -12,10 +12,11 @@ from typing import Any
 
 import pandas as pd
 
-from terminator.analysis.results import Question, Results, shared_overrides
+from terminator.analysis.results import Question, Results
 from terminator.analysis.summary import Summary
 from terminator.analysis.text import NOTHING, number
-from terminator.planning.ablation import to_words
+from terminator.config import MachineConfig
+from terminator.planning.ablation import to_overrides
 
 TAIL_BYTES = 4096
 TAIL_LINES = 25
@@ -81,18 +82,26 @@ def _printed(line: str) -> str:
 
 def _command(question: Question, row: Mapping[Hashable, Any]) -> str:
     """The one command that repeats a run; empty where the overrides are not known."""
-    overrides = row["overrides"]
-    if not isinstance(overrides, dict) or not question.sweep.command:
+    overrides, config = row["overrides"], row["config"]
+    if not isinstance(overrides, dict) or not question.sweep.command or not config:
         return ""
-    data, settings = shared_overrides(question.sweep)
-    arguments = [*data, *settings, *to_words(overrides), f"seed={row['seed']}"]
+    settings = [each for each in question.sweep.settings if not each.startswith("seed=")]
+    folder, threads = config["data"].get("folder"), config["machine"]["threads"]
+    frozen = {
+        "data": row["dataset"],
+        **({"data.folder": folder} if folder else {}),
+        **({"machine.threads": threads} if threads not in (None, MachineConfig().threads) else {}),
+    }
+    known = {each.partition("=")[0] for each in settings} | overrides.keys()
+    shared = to_overrides({key: value for key, value in frozen.items() if key not in known})
+    arguments = [*shared, *settings, *to_overrides(overrides), f"seed={row['seed']}"]
     return shlex.join(["python", "-m", "terminator.run", *arguments])
 
 
 def _difference(keys: Mapping[str, tuple[Any, Any]], overrides: Any) -> str:
     """Every key that changed; of another network, with most keys changed, the overrides that chose it."""
     if len(keys) > MOST_KEYS and isinstance(overrides, dict) and len(overrides) < len(keys):
-        return " ".join(to_words(overrides))
+        return " ".join(to_overrides(overrides))
     return "; ".join(f"{key}: {_value(old)} → {_value(new)}" for key, (old, new) in keys.items()) or NOTHING
 
 

@@ -13,7 +13,7 @@ from terminator import analysis
 from terminator.analysis.claims import main as claims
 from terminator.analysis.claims import write_claims
 from terminator.analysis.report import main, write_report
-from terminator.analysis.results import is_trial, own_settings, shared_overrides
+from terminator.analysis.results import own_settings
 from terminator.ledger import Sweep
 from tests.analysis.ledgers import COMMITTED, branches
 
@@ -21,18 +21,10 @@ TRIAL = ("training.epochs=1", "seed=0")
 SAID = "training.epochs=1 seed=0"
 
 
-def test_settings_are_what_results_depend_on() -> None:
-    base = [
-        "data=digits", "root=there", "sweep.workers=2", "tracking.uri=x", "cluster=dev", "ablation.match=parameters",
-        "hydra/launcher=slurm", "machine.threads=1", "data.folder=there", "+optimizer=sgd", "model.width=2",
-    ]  # fmt: skip
-    command = ["python", "-m", "terminator.run", "-m", "seed=0,1", *base]
-    sweep = Sweep("branches-1", 1.0, command, base, COMMITTED, [])
-    assert own_settings(sweep) == ("+optimizer=sgd", "model.width=2", "seed=0,1")
-    assert shared_overrides(sweep) == (["data=digits", "data.folder=there"], ["+optimizer=sgd", "model.width=2"])
-    assert own_settings(replace(sweep, command=[], base=["data=sdigits"])) == ("data=sdigits",)
-    assert not is_trial(replace(sweep, base=["data=sdigits"]))
-    assert is_trial(replace(sweep, base=["data=sdigits", "data.crop_padding=4"]))
+def test_settings_are_data_other_than_the_usual_and_what_else_was_given() -> None:
+    sweep = Sweep("branches-1", 1.0, [], [], COMMITTED, [], settings=("model.width=2", "seed=0,1"), data=("digits",))
+    assert own_settings(sweep) == ("model.width=2", "seed=0,1")
+    assert own_settings(replace(sweep, settings=(), data=("sdigits",))) == ("data=sdigits",)
 
 
 @pytest.fixture(scope="module")
