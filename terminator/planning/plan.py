@@ -15,7 +15,7 @@ from terminator.planning.compose import CommandLine, Composer
 from terminator.planning.cost import check, cost, size_matched
 from terminator.planning.settings import Settings, TrackingConfig
 from terminator.run_key import code_hash, run_key
-from terminator.tracking.uri import checked_uri
+from terminator.tracking import checked_uri
 
 
 @dataclass(frozen=True)
