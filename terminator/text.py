@@ -1,8 +1,10 @@
-"""Numbers, times and shares of things, in messages."""
+"""Numbers, times, shares and overrides, as messages and tables write them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 
 def counted(number: int, thing: str) -> str:
@@ -28,3 +30,26 @@ def signed_percent(share: float) -> str:
     percent = round(100 * share)
     sign = "+" if percent > 0 else "−" if percent < 0 else ""
     return f"{sign}{abs(percent)} %"
+
+
+def describe(overrides: Mapping[str, Any]) -> str:
+    """Overrides as one would type them: `model.gate=glu model.local_kernels=[3,5]`."""
+    return " ".join(to_overrides(overrides)) or "no override"
+
+
+def to_overrides(values: Mapping[str, Any]) -> list[str]:
+    """Keys and values in Hydra's override grammar."""
+    return [f"{key}={override_value(value)}" for key, value in values.items()]
+
+
+def override_value(value: Any) -> str:
+    """A value in Hydra's grammar: `null`, `true`, `[3,5]`, `{x:false}`."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{override_value(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(override_value(item) for item in value) + "]"
+    return str(value)

@@ -16,7 +16,7 @@ from terminator.analysis.results import Question, Results
 from terminator.analysis.summary import Summary
 from terminator.analysis.text import NOTHING, number
 from terminator.config import MachineConfig
-from terminator.planning.ablation import to_overrides
+from terminator.text import to_overrides
 
 TAIL_BYTES = 4096
 TAIL_LINES = 25

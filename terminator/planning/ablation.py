@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -12,6 +12,7 @@ from terminator.config import shipped_data
 from terminator.data.config import DataConfig
 from terminator.errors import UserError
 from terminator.ledger import Variant
+from terminator.text import describe, override_value
 
 Overrides = dict[str, Any]
 
@@ -89,28 +90,6 @@ def variants(ablation: AblationConfig, name: str) -> list[Variant]:
     return [baseline, *by_name.values()]
 
 
-def describe(overrides: Mapping[str, Any]) -> str:
-    """Overrides as one would type them: `model.gate=glu model.local_kernels=[3,5]`."""
-    return " ".join(to_overrides(overrides)) or "no override"
-
-
-def to_overrides(values: Mapping[str, Any]) -> list[str]:
-    """Keys and values in Hydra's override grammar."""
-    return [f"{key}={_value(value)}" for key, value in values.items()]
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{_value(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ",".join(_value(item) for item in value) + "]"
-    return str(value)
-
-
 def _listed(ablation: AblationConfig, name: str) -> Iterator[Variant]:
     for variant, overrides in ablation.variants.items():
         if not isinstance(overrides, dict):
@@ -151,7 +130,7 @@ def _zip(axes: Overrides, where: str, baseline: str) -> Iterator[Variant]:
 
 
 def _cell(overrides: Overrides, axes: Overrides) -> Variant:
-    name = ",".join(f"{_short(key, axes)}={_value(value)}" for key, value in overrides.items())
+    name = ",".join(f"{_short(key, axes)}={override_value(value)}" for key, value in overrides.items())
     return Variant(name, overrides, dict(overrides))
 
 

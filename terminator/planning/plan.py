@@ -10,11 +10,12 @@ from terminator.config import RunConfig, to_plain
 from terminator.data.load import fingerprint
 from terminator.errors import UserError
 from terminator.ledger import Ablation, Ledger, Provenance, Sweep, Variant, sweep_id
-from terminator.planning.ablation import AblationConfig, Match, check_kind, describe, to_overrides, variants
+from terminator.planning.ablation import AblationConfig, Match, check_kind, variants
 from terminator.planning.compose import CommandLine, Composer
 from terminator.planning.cost import check, cost, size_matched
 from terminator.planning.settings import Settings, TrackingConfig
 from terminator.run_key import code_hash, run_key
+from terminator.text import describe, to_overrides
 from terminator.tracking import checked_uri
 
 

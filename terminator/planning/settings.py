@@ -15,7 +15,7 @@ from terminator.config import RunConfig, schema
 from terminator.data.config import DataConfig
 from terminator.errors import UserError
 from terminator.ledger import default_root
-from terminator.model.build import architectures, network_config
+from terminator.model.networks import architectures, network_config
 from terminator.planning.ablation import AblationConfig
 
 

@@ -14,10 +14,10 @@ from rich.text import Text
 
 from terminator.config import RunConfig, to_plain
 from terminator.ledger import Ablation, Ledger, RunState, Variant
-from terminator.planning.ablation import Match, to_overrides
+from terminator.planning.ablation import Match
 from terminator.planning.cost import cost, miss, obstacle
 from terminator.planning.plan import Plan
-from terminator.text import NEAR, counted, signed_percent
+from terminator.text import NEAR, counted, signed_percent, to_overrides
 
 JOINTS = re.compile(r"(?<=,)|(?<=\.)(?!\d)")  # after a comma, and after a dot that is no decimal point
 

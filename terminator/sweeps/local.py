@@ -16,10 +16,10 @@ from terminator.config import Device, from_plain
 from terminator.errors import UserError
 from terminator.ledger import AttemptRecord, Ledger, Reason, Run, RunState, Sweep, alive_here, files
 from terminator.ledger.provenance import is_alive, this_process
-from terminator.planning.ablation import to_overrides
 from terminator.run_key import code_hash
 from terminator.sweeps.pool import Pool, PoolProgress
 from terminator.sweeps.scheduler import Launch, Scheduler
+from terminator.text import to_overrides
 from terminator.tracking import LiveSync
 
 

@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from terminator.errors import UserError
-from terminator.model.build import architectures, network_config, network_modules
 from terminator.model.config import Product, TerminatorConfig
+from terminator.model.networks import architectures, network_config, network_modules
 from terminator.model.networks.large_kernel_cnn import LargeKernelConfig
 from terminator.model.networks.resnet import ResNetConfig
 

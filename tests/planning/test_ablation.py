@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from terminator.errors import UserError
-from terminator.planning.ablation import AblationConfig, describe, to_overrides, variants
+from terminator.planning.ablation import AblationConfig, variants
+from terminator.text import describe, to_overrides
 
 
 def _expand(**fields: Any) -> dict[str, dict[str, Any]]:

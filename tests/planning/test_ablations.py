@@ -9,8 +9,9 @@ import pytest
 
 from terminator.config import RunConfig, shipped
 from terminator.model.build import build
-from terminator.planning.ablation import AblationConfig, DataKind, to_overrides, variants
+from terminator.planning.ablation import AblationConfig, DataKind, variants
 from terminator.planning.compose import Composer
+from terminator.text import to_overrides
 
 ABLATIONS = sorted(path.stem for path in (shipped("sweeps") / "ablation").glob("*.yaml"))
 
