@@ -82,19 +82,19 @@ def _printed(line: str) -> str:
 
 def _command(question: Question, row: Mapping[Hashable, Any]) -> str:
     """The one command that repeats a run; empty where the overrides are not known."""
-    overrides, config = row["overrides"], row["config"]
-    if not isinstance(overrides, dict) or not question.sweep.command or not config:
+    overrides, config = row["overrides"], row["config"] or {}
+    if not isinstance(overrides, dict) or not question.sweep.command:
         return ""
     settings = [each for each in question.sweep.settings if not each.startswith("seed=")]
-    folder, threads = config["data"].get("folder"), config["machine"]["threads"]
+    threads = config.get("machine", {}).get("threads")
     frozen = {
         "data": row["dataset"],
-        **({"data.folder": folder} if folder else {}),
-        **({"machine.threads": threads} if threads not in (None, MachineConfig().threads) else {}),
+        "data.folder": config.get("data", {}).get("folder"),
+        "machine.threads": None if threads == MachineConfig().threads else threads,
     }
-    known = {each.partition("=")[0] for each in settings} | overrides.keys()
-    shared = to_overrides({key: value for key, value in frozen.items() if key not in known})
-    arguments = [*shared, *settings, *to_overrides(overrides), f"seed={row['seed']}"]
+    typed = {each.partition("=")[0] for each in settings} | overrides.keys()
+    shared = {key: value for key, value in frozen.items() if value is not None and key not in typed}
+    arguments = [*to_overrides(shared), *settings, *to_overrides(overrides), f"seed={row['seed']}"]
     return shlex.join(["python", "-m", "terminator.run", *arguments])
 
 
