@@ -22,12 +22,8 @@ def test_every_network_has_its_configuration() -> None:
 
 
 def test_an_unknown_network_is_refused_with_the_choices() -> None:
-    message = (
-        "model.architecture=resnext: no such network; choose from ckcnn, custom, large_kernel_cnn, resnet, terminator"
-    )
-    with pytest.raises(UserError) as refused:
+    with pytest.raises(UserError, match=r"^model\.architecture=resnext: no such network; choose from ckcnn, custom, "):
         network_config("resnext")
-    assert str(refused.value) == message
 
 
 def test_the_terminators_configuration_needs_no_torch() -> None:
