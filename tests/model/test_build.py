@@ -26,10 +26,16 @@ def test_an_unknown_network_is_refused_with_the_choices() -> None:
         network_config("resnext")
 
 
-def test_the_terminators_configuration_needs_no_torch() -> None:
-    code = (
-        "import sys; import terminator.settings as s; s.network_config('terminator'); sys.exit('torch' in sys.modules)"
-    )
+@pytest.mark.parametrize(
+    ("module", "unwanted"),
+    [
+        ("terminator.settings", ["torch"]),
+        ("terminator.model.networks.resnet", ["terminator.model.kernels", "terminator.model.branches"]),
+    ],
+)
+def test_light_modules_stay_light_and_a_network_does_not_import_another(module: str, unwanted: list[str]) -> None:
+    unwanted = [*unwanted, "terminator.model.networks.terminator"]
+    code = f"import sys, {module}; sys.exit(not set({unwanted}).isdisjoint(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
