@@ -79,7 +79,7 @@ def _closure(roots: tuple[str, ...]) -> dict[str, Path]:
 
 @functools.cache
 def _read(path: Path) -> tuple[str, list[ast.Import | ast.ImportFrom]]:
-    """The file's code without comments and docstrings, and its imports: also those inside functions, not those for type checkers."""
+    """The file's code without comments and docstrings, and what it imports at run time, also inside functions."""
     tree = ast.parse(path.read_text("utf-8"), filename=str(path))
     imports: list[ast.Import | ast.ImportFrom] = []
     waiting: list[ast.AST] = [tree]
@@ -87,7 +87,9 @@ def _read(path: Path) -> tuple[str, list[ast.Import | ast.ImportFrom]]:
         node = waiting.pop()
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             imports.append(node)
-        elif not (isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")):
+        elif isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            waiting += node.orelse
+        else:
             waiting += ast.iter_child_nodes(node)
     return substance(tree), imports
 

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from terminator.ledger import Attempt, Job, Reason, ResumedFrom, Run, RunState, Superseded, metrics
+from terminator.ledger import Attempt, Job, Reason, ResumedFrom, Run, RunState, Superseded, files
 from tests.ledger.processes import together
 
 
@@ -90,7 +90,7 @@ def test_an_attempt_resumes_with_the_rows_up_to_its_checkpoint(run: Run) -> None
     second.log_epoch(row(3, loss=9.0))
     assert run.metrics() == [row(1, 1.0), row(2, 0.5), row(3, 9.0)]
     assert run.attempts()[1].resumed_from == ResumedFrom(attempt=1, epoch=2, step=7)
-    assert metrics.read(first.folder / "metrics.jsonl")[-1]["train_loss"] == 1 / 3  # still its own
+    assert files.read_rows(first.folder / "metrics.jsonl")[-1]["train_loss"] == 1 / 3  # still its own
 
 
 def test_the_newest_checkpoint_comes_first_and_a_damaged_one_is_set_aside(
