@@ -1,4 +1,4 @@
-# The two commands are `make ablation` and `make test`; both set up what they need, once, in .venv.
+# `make ablation` and `make test` are the two main commands. The first one to run creates the virtual environment .venv.
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
@@ -6,10 +6,11 @@ READY := $(VENV)/.ready
 .PHONY: help ablation claims test test-slurm setup clean
 
 help:
-	@echo "make ablation    set up, then run the ablation of the branches on digits and print its table"
-	@echo "make claims      set up, then test the paper's claims on the embedded data"
-	@echo "make test        set up, then ruff, mypy and the tests"
-	@echo "make test-slurm  set up, then the tests on a real SLURM on this machine (Debian packages: slurm/dev-cluster says which)"
+	@echo "make ablation    run the branch ablation on digits and print its table"
+	@echo "make claims      test the paper's claims on the data that come with the installation"
+	@echo "make test        run ruff, mypy, the import contracts and the tests"
+	@echo "make test-slurm  run the tests against a real SLURM on this machine (slurm/dev-cluster lists the Debian packages)"
+	@echo "All of them create .venv first if it is missing."
 
 ablation: setup
 	$(PYTHON) -m terminator.run -m ablation=branches
@@ -21,6 +22,7 @@ test: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-cache
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 -m "not slurm"
 
 test-slurm: setup
@@ -29,8 +31,8 @@ test-slurm: setup
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
-	@echo "Setting up $(VENV): a virtual environment with the pinned versions of constraints.txt (a few minutes, once)"
-	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or newer is needed; this is $$(python3 --version)"; exit 1; }
+	@echo "Creating $(VENV) with the versions pinned in constraints.txt (a few minutes, once)"
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or newer is required; found $$(python3 --version)"; exit 1; }
 	@python3 -m venv $(VENV) || { echo "On Debian: apt-get install python3-venv"; exit 1; }
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $(READY)

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from terminator.config import Protocol, shipped_data
-from terminator.model.config import Architecture
+from terminator.model.config import TerminatorConfig
 
 OPTIMISTIC = "Optimistic: the reported epoch was chosen on the test split itself (training.protocol=release)"
 SEQUENCES = (
@@ -38,7 +38,7 @@ def _is_optimistic(config: Mapping[str, Any]) -> bool:
 
 
 def _is_interpretation(config: Mapping[str, Any]) -> bool:
-    is_ours = _at(config, "model", "architecture") == Architecture.terminator.value
+    is_ours = _at(config, "model", "architecture") == TerminatorConfig.architecture
     return is_ours and (_at(config, "data", "sequence") is not None or _at(config, "data", "name") in _SEQUENCES)
 
 

@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.flop_counter import count_flops
-from benchmarks.plain import plain_forward
 from terminator.model.build import build
+from terminator.model.classifier import Output
 from terminator.model.config import TerminatorConfig
-from terminator.model.terminator import Output, Terminator
+from terminator.model.networks.terminator import Terminator
 from terminator.training.device import keep_freed_memory
 from terminator.training.slow_loss import channel_sum_loss
 
@@ -91,7 +91,7 @@ def prepare(name: str, form: Form, batch: int | None, device: str) -> Subject:
 def _forward(network: Terminator, form: Form, device: str) -> Callable[[Tensor], Output]:
     compute: Callable[[Tensor], Output] = network
     if form is Form.plain:
-        compute = lambda images: plain_forward(network, images)  # noqa: E731
+        compute = network.forward_ref
     elif form in (Form.compiled, Form.compiled_bf16):
         compute = torch.compile(network)
 

@@ -1,74 +1,188 @@
-"""Do the statistics keep their word? Simulated ablations with known effects, judged by the code that judges real ones.
+"""Do the verdicts keep their word? Simulated ablations with known effects, judged by the code that judges real ones.
 
-    python benchmarks/coverage.py [REPETITIONS]
+    python benchmarks/coverage.py [TABLES]
 
-A result is the seed's own level + the variant's effect + noise, in points of accuracy. Printed for n = 3, 5, 10 seeds:
-the family-wise rate of false "better" or "worse" among 10 variants without effect; that of false "no effect" among 10
-variants whose effect is just the smallest that matters; the coverage of both intervals; the share of right verdicts on
-10 variants with a large effect.
+A table has ten variants; a result is the seed's own level (which pairing takes out) + the variant's effect + noise.
+Printed, in Markdown: for each kind of noise, the chance that some variant of a table without effect is called better or
+worse, and that some variant just at the margin is called no effect: with planned looks, for users who type more seeds
+again and again, and, to show what is at stake, for looks each at the full 5 %; how often the interval at which a row
+stops holds the truth; and what planned looks decide, in how many runs, beside fixed numbers of seeds. Effects and
+margin are in spreads: standard deviations of a paired difference of two equal variants. Tables without effect have no
+margin, so that no row stops early as being without effect.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
+from numpy.typing import NDArray
 
-from terminator.analysis.statistics.tests import bca_interval
-from terminator.analysis.statistics.verdict import Comparison, Verdict, compare
+from terminator.analysis.statistics.looks import BETTER, EQUIVALENT, UNDECIDED, WORSE, Look, LookPlan, judge, next_alpha
+from terminator.analysis.statistics.tests import BoolArray, FloatArray, moments
 
 VARIANTS = 10
-SMALLEST_EFFECT = 0.5
-NOISE = 0.3
-SEED_LEVEL = 0.5
-LARGE = 2.0
+MARGIN = 1.8
+BATCH = 5_000  # tables at a time
+PLAN = LookPlan()
+Random = np.random.Generator
+Shape = tuple[int, ...]
+
+
+def equal(random: Random, shape: Shape) -> FloatArray:
+    """Normal noise, (tables, 1 + variants, seeds), the baseline first; a difference of two has a spread of 1."""
+    return random.normal(0.0, sqrt(0.5), shape)
+
+
+def one_wild(random: Random, shape: Shape) -> FloatArray:
+    """One variant whose differences have 20 times the spread."""
+    noise = equal(random, shape)
+    noise[:, 1] *= sqrt(2 * 20**2 - 1)
+    return noise
+
+
+def log_normal(random: Random, shape: Shape) -> FloatArray:
+    """Every row with a spread of its own, drawn from a log-normal distribution."""
+    return equal(random, shape) * random.lognormal(0.0, 1.0, (*shape[:2], 1))
+
+
+def wild_baseline(random: Random, shape: Shape) -> FloatArray:
+    """A baseline with three times the noise."""
+    noise = equal(random, shape)
+    noise[:, 0] *= 3
+    return noise
+
+
+def heavy_tails(random: Random, shape: Shape) -> FloatArray:
+    """Student's t with three degrees of freedom, at the same standard deviation."""
+    return random.standard_t(3, shape) * sqrt(0.5 / 3)
+
+
+def failing(random: Random, shape: Shape) -> FloatArray:
+    """One run in twenty fails."""
+    return np.where(random.random(shape) < 0.05, np.nan, equal(random, shape))
+
+
+NOISES: Mapping[str, Callable[[Random, Shape], FloatArray]] = {
+    "equal spreads": equal,
+    "one variant with 20 times the spread": one_wild,
+    "log-normal spreads": log_normal,
+    "baseline with 3 times the noise": wild_baseline,
+    "t₃ tails": heavy_tails,
+    "one run in twenty fails": failing,
+}
+IMAGES = 360
+ACCURACIES = {f"accuracies on {IMAGES} images near {accuracy:.2%}": accuracy for accuracy in (0.995, 0.9997)}
+
+
+def draw(scenario: str, random: Random, effects: FloatArray, seeds: int) -> tuple[FloatArray, float]:
+    """A batch of tables, in spreads, (BATCH, 1 + variants, seeds), the baseline first; and their resolution."""
+    shape = (BATCH, 1 + len(effects), seeds)
+    shift = np.concatenate([[0.0], effects])[:, None]
+    if scenario in NOISES:
+        return NOISES[scenario](random, shape) + shift, 0.0
+    accuracy = ACCURACIES[scenario]
+    spread = sqrt(2 * accuracy * (1 - accuracy) / IMAGES)
+    correct = random.binomial(IMAGES, accuracy - spread * shift, shape)
+    return -correct / (IMAGES * spread), 1 / (IMAGES * spread)  # so an effect is lost accuracy
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a batch of tables: (tables, variants), and `runs` (tables)."""
+
+    codes: NDArray[np.int8]
+    covers: BoolArray
+    runs: NDArray[np.int64]
+
+
+def follow(drawn: tuple[FloatArray, float], effects: FloatArray, alphas: Mapping[int, float], margin: float) -> Outcome:
+    """Look at tables at the numbers of seeds and levels of `alphas`; who is decided gets no more seeds."""
+    results, resolution = drawn
+    codes = np.zeros((results.shape[0], len(effects)), dtype=np.int8)
+    covers, needed = np.ones(codes.shape, dtype=bool), np.zeros(codes.shape, dtype=np.int64)
+    for seeds, alpha in alphas.items():
+        undecided = codes == UNDECIDED
+        sample = moments(results[:, 1:, :seeds], results[:, :1, :seeds], resolution)
+        judged = judge(sample, codes, alpha=alpha, margin=margin)
+        covers = np.where(undecided, ~((effects < judged.low) | (effects > judged.high)), covers)
+        needed = np.where(undecided, seeds, needed)
+        codes = judged.codes
+    return Outcome(codes, covers, needed.sum(axis=1) + needed.max(axis=1))
+
+
+def spend(plans: Sequence[LookPlan], seeds: Sequence[int]) -> dict[int, float]:
+    """The levels of looks at these numbers of seeds, each under the plan that was typed for it."""
+    made: list[Look] = []
+    for plan, n in zip(plans, seeds, strict=True):
+        made.append(Look(len(made) + 1, tuple(range(n)), next_alpha(plan, made, n), n in plan.seeds))
+    return {len(look.seeds): look.alpha for look in made}
+
+
+PLANNED = spend([PLAN] * len(PLAN.seeds), PLAN.seeds)
+MORE = range(3, 31)
+POLICIES = {
+    "planned looks": PLANNED,
+    "one more seed each time, 3 to 30": spend([PLAN] * len(MORE), MORE),
+    "lists of seeds typed anew": spend([LookPlan.fixed(n) for n in MORE], MORE),
+    "every look at 5 %": dict.fromkeys(PLAN.seeds, PLAN.level),
+}
 
 
 def main() -> None:
-    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
-    print(f"{repetitions} ablations each of {VARIANTS} variants; noise {NOISE}, smallest effect {SMALLEST_EFFECT}")
-    print("seeds | false better or worse | false no effect | t covers | BCa covers | large effect found")
-    for seeds in (3, 5, 10):
-        tables = list(simulate(0.0, seeds, repetitions))
-        alarms = rate(any(decided(each) for each in table) for table in tables)
-        t = rate(each.interval is not None and each.interval.contains(0.0) for table in tables for each in table)
-        bca = rate(bca_covers(table[0], 0.0) for table in tables)
-        blunders = rate(
-            any(each.judgement.verdict is Verdict.equivalent for each in table)
-            for table in simulate(SMALLEST_EFFECT, seeds, repetitions)
-        )
-        found = rate(
-            each.judgement.verdict is Verdict.better for table in simulate(LARGE, seeds, repetitions) for each in table
-        )
-        print(f"{seeds:5} | {alarms:21.2%} | {blunders:15.2%} | {t:8.2%} | {bca:10.2%} | {found:18.2%}", flush=True)
+    tables = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+    batches = max(1, tables // BATCH)
+    error = sqrt(PLAN.level * (1 - PLAN.level) / (batches * BATCH))
+    print(f"{batches * BATCH:,} tables a line, {VARIANTS} variants; standard error of a rate of 5 %: {error:.2%}\n")
+    print("| noise | variants | " + " | ".join(POLICIES) + " | interval covers |")
+    print("|---|---|" + "---|" * (len(POLICIES) + 1))
+    for scenario in (*NOISES, *ACCURACIES):
+        for effect, claims in ((0.0, (BETTER, WORSE)), (MARGIN, (EQUIVALENT,))):
+            effects = np.full(VARIANTS, effect)
+            rates: dict[str, list[float]] = {policy: [] for policy in (*POLICIES, "covers")}
+            random = np.random.default_rng(0)
+            for _ in range(batches):
+                drawn = draw(scenario, random, effects, max(MORE))
+                for policy, alphas in POLICIES.items():
+                    outcome = follow(drawn, effects, alphas, margin=effect)
+                    rates[policy].append(float(np.isin(outcome.codes, claims).any(axis=1).mean()))
+                    if alphas is PLANNED:
+                        rates["covers"].append(float(outcome.covers.mean()))
+            row = " | ".join(f"{np.mean(rate):.2%}" for rate in rates.values())
+            print(f"| {scenario} | {'at the margin' if effect else 'without effect'} | {row} |", flush=True)
+    power(batches)
 
 
-def simulate(effect: float, seeds: int, repetitions: int) -> Iterator[list[Comparison]]:
-    """Ablations whose variants all have the same true effect."""
-    random = np.random.default_rng(seeds)
-    for _ in range(repetitions):
-        level = random.normal(95.0, SEED_LEVEL, seeds)
-        results = level + random.normal(0.0, NOISE, (VARIANTS + 1, seeds))
-        baseline = dict(enumerate(results[0].tolist()))
-        variants = {str(i): dict(enumerate((results[i] + effect).tolist())) for i in range(1, VARIANTS + 1)}
-        yield list(compare(baseline, variants, smallest_effect=SMALLEST_EFFECT).values())
-
-
-def decided(comparison: Comparison) -> bool:
-    """Whether the verdict claims a difference."""
-    return comparison.judgement.verdict in (Verdict.better, Verdict.worse)
-
-
-def bca_covers(comparison: Comparison, effect: float) -> bool:
-    """Whether the bootstrap interval holds the true effect."""
-    interval = bca_interval(comparison.pairs)
-    return interval is not None and interval.contains(effect)
-
-
-def rate(outcomes: Iterator[bool]) -> float:
-    """The share of true ones."""
-    return float(np.mean(list(outcomes)))
+def power(batches: int) -> None:
+    """Print what is decided, and in how many runs, where half of the variants have an effect."""
+    policies = {"planned looks": PLANNED}
+    policies |= {f"{n} seeds for all": {n: PLAN.level} for n in (3, 5, 8, 20)}
+    print(
+        "\n| half of the variants at | seeds | rows decided | effects found | no effect found | wrong | runs | covers |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for effect in (1.0, 2.0, 3.0, 5.0):
+        effects = np.where(np.arange(VARIANTS) % 2 == 0, effect, 0.0)
+        for policy, alphas in policies.items():
+            random = np.random.default_rng(1)
+            seen = [follow(draw("equal spreads", random, effects, 20), effects, alphas, MARGIN) for _ in range(batches)]
+            codes = np.concatenate([outcome.codes for outcome in seen])
+            real = effects > 0
+            wrong = np.isin(codes, (BETTER, WORSE)) & ~real | (codes == WORSE) & real
+            wrong |= (codes == EQUIVALENT) & (effects >= MARGIN)
+            figures = [
+                np.mean(codes != UNDECIDED),
+                np.mean(codes[:, real] == BETTER),
+                np.mean(codes[:, ~real] == EQUIVALENT),
+                np.mean(wrong.any(axis=1)),
+            ]
+            row = " | ".join(f"{each:.1%}" for each in figures)
+            runs = np.mean([outcome.runs.mean() for outcome in seen])
+            covers = np.mean([outcome.covers.mean() for outcome in seen])
+            print(f"| {effect:g} spreads | {policy} | {row} | {runs:.0f} | {covers:.1%} |", flush=True)
 
 
 if __name__ == "__main__":

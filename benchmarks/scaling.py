@@ -24,7 +24,8 @@ from benchmarks.flop_counter import count_flops
 from benchmarks.scaling_measure import peak_memory, seconds, step_of
 from benchmarks.transformer import Transformer
 from terminator.model.build import build
-from terminator.model.config import Product, ResNetConfig, TerminatorConfig
+from terminator.model.config import Product, TerminatorConfig
+from terminator.model.networks.resnet import ResNetConfig
 from terminator.training.device import keep_freed_memory
 
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}

@@ -1,10 +1,10 @@
-"""What submitting costs: 1,200 trivial runs on the one-machine SLURM, under its default MaxArraySize of 1001.
+"""The cost of submission: 1,200 trivial runs on slurm/dev-cluster, with the default MaxArraySize of 1001.
 
     python benchmarks/slurm_overhead.py [--runs 1200] [--complete]
 
-Prints the seconds from `python -m terminator.run -m …` to its return and to the first job running, and the part of
-them that is submission (journal, snapshot of the code, sbatch), per run. The jobs are cancelled then, unless
-`--complete` asks to wait for all of them.
+Prints the time from `python -m terminator.run -m …` to its return and to the first running job, and how much of it is
+submission (journal, snapshot of the code, sbatch), for each run. Then cancels the jobs; with `--complete` it waits for
+all of them instead.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TRIVIAL = [
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=1200)
-    parser.add_argument("--complete", action="store_true", help="wait until every run is done")
+    parser.add_argument("--complete", action="store_true", help="wait until all runs are done")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="slurm-overhead-") as folder:
         cluster = Path(folder) / "cluster"
@@ -64,9 +64,9 @@ def measure(root: Path, runs: int, complete: bool) -> None:
     assert plan is not None
     submitted = max((array.folder / "array.json").stat().st_mtime for array in arrays) - plan.created
     print(f"{runs} runs, MaxArraySize {max_array_size()}: arrays of {[len(array.jobs) for array in arrays]}")
-    print(f"command returned after {returned:.1f} s ({1000 * returned / runs:.1f} ms a run)")
-    print(f"of these, planning and freezing {plan.created - began_at:.1f} s, submission {submitted:.2f} s")
-    print(f"submission overhead {1000 * submitted / runs:.2f} ms a run; first job running after {first:.1f} s")
+    print(f"command returned after {returned:.1f} s ({1000 * returned / runs:.1f} ms for each run)")
+    print(f"of which planning and snapshot {plan.created - began_at:.1f} s, submission {submitted:.2f} s")
+    print(f"submission overhead {1000 * submitted / runs:.2f} ms for each run; first job running after {first:.1f} s")
     if complete:
         wait_for_all(ledger, sweep, began)
     else:
@@ -76,8 +76,8 @@ def measure(root: Path, runs: int, complete: bool) -> None:
 
 
 def running() -> bool:
-    answer = subprocess.run(["squeue", "--noheader", "--states=running"], capture_output=True, text=True, check=True)
-    return bool(answer.stdout.strip())
+    squeue = subprocess.run(["squeue", "--noheader", "--states=running"], capture_output=True, text=True, check=True)
+    return bool(squeue.stdout.strip())
 
 
 def wait_for_all(ledger: Ledger, sweep: Sweep, began: float) -> None:

@@ -13,14 +13,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from terminator.data.config import DataConfig
 from terminator.errors import UserError
-from terminator.model.config import (
-    Architecture,
-    ContinuousKernelConfig,
-    LargeKernelConfig,
-    ModelConfig,
-    ResNetConfig,
-    TerminatorConfig,
-)
+from terminator.model.build import network_config
+from terminator.model.config import ModelConfig, TerminatorConfig
 
 _PACKAGE = Path(__file__).resolve().parent
 _SHIPPED = _PACKAGE / "shipped"
@@ -145,13 +139,6 @@ class TrainingConfig:
 
 NOT_IN_KEY = {"in_key": False}
 
-MODELS: dict[Architecture, type[ModelConfig]] = {
-    Architecture.terminator: TerminatorConfig,
-    Architecture.resnet: ResNetConfig,
-    Architecture.large_kernel_cnn: LargeKernelConfig,
-    Architecture.ckcnn: ContinuousKernelConfig,
-}
-
 
 class Device(Enum):
     """Where to compute; `auto` takes a GPU where there is one."""
@@ -174,7 +161,7 @@ class MachineConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One training run. Raises UserError where the model's word and fields are of two families."""
+    """One training run. Raises UserError where the model's architecture and fields are of two families."""
 
     model: ModelConfig = field(default_factory=TerminatorConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -185,9 +172,9 @@ class RunConfig:
     machine: MachineConfig = field(default_factory=MachineConfig)
 
     def __post_init__(self) -> None:
-        word = self.model.architecture
-        if type(self.model) is not MODELS[word]:
-            raise UserError(f"model.architecture={word.value}: goes with another family's fields; choose by model=")
+        architecture = self.model.architecture
+        if type(self.model) is not network_config(architecture):
+            raise UserError(f"model.architecture={architecture}: goes with another family's fields; choose by model=")
 
 
 def to_plain(value: Any, *, key_only: bool = False) -> Any:
@@ -202,6 +189,8 @@ def to_plain(value: Any, *, key_only: bool = False) -> Any:
         return value.value
     if isinstance(value, (list, tuple)):
         return [to_plain(item, key_only=key_only) for item in value]
+    if isinstance(value, dict):
+        return {key: to_plain(item, key_only=key_only) for key, item in value.items()}
     return value
 
 
@@ -214,6 +203,10 @@ def schema(kind: type[Any]) -> DictConfig:
     _unlock(node)
     if issubclass(kind, RunConfig):
         node.model = schema(ModelConfig)
+    if issubclass(kind, ModelConfig):
+        for child in node.values():
+            if OmegaConf.get_type(child) is dict:  # a network's own arguments: it knows their names
+                OmegaConf.set_struct(child, False)
     return node
 
 
@@ -246,8 +239,7 @@ def from_plain(plain: dict[str, Any]) -> RunConfig:
     """
     if "format" not in plain.get("data", {"format": None}):
         raise UserError(f"data.name={plain['data'].get('name')}: planned by an older version: run its command again")
-    family = OmegaConf.merge(schema(ModelConfig), {"architecture": plain["model"]["architecture"]})
-    model = schema(MODELS[family.architecture])
+    model = schema(network_config(plain["model"]["architecture"]))
     config = OmegaConf.to_object(OmegaConf.merge(schema(RunConfig), {"model": model}, plain))
     assert isinstance(config, RunConfig)
     return config

@@ -23,7 +23,7 @@ from terminator.data.load import Data, load
 from terminator.errors import UserError
 from terminator.ledger import Ledger, Run, default_root
 from terminator.model.build import build
-from terminator.model.terminator import BlockOutput, Terminator
+from terminator.model.networks.terminator import BlockOutput, SFNEBlock, Terminator
 from terminator.training.checkpoint import DamagedCheckpoint, load_checkpoint
 from terminator.training.evaluation import evaluate
 from terminator.training.randomness import generator_for
@@ -51,7 +51,7 @@ class Recorder:
         return mean, (squares / count - mean.square()).clamp_min(0).sqrt()
 
     def _watch(self, number: int) -> Any:
-        def record(block: nn.Module, inputs: tuple[Any, ...], output: BlockOutput) -> None:
+        def record(block: SFNEBlock, inputs: tuple[Any, ...], output: BlockOutput) -> None:
             features = output.features.detach().double()
             self.sums[:, number] += torch.stack(
                 [torch.tensor(features.numel()).double(), features.sum().cpu(), features.square().sum().cpu()]
@@ -60,7 +60,7 @@ class Recorder:
                 return
             self.arrays[f"map.{number}"] = _array(output.features[0])
             if output.kernel is not None:
-                hyper = inputs[0] * output.kernel if block.has_global_context else output.kernel
+                hyper = inputs[0] * output.kernel if block.config.global_context else output.kernel
                 self.arrays[f"kernel.{number}"] = _array(output.kernel[0])
                 self.arrays[f"hyper_kernel.{number}"] = _array(hyper[0])
 
@@ -80,9 +80,7 @@ def export_features(run: Run) -> Path:
     generator = generator_for(config.seed, "weights")
     network = build(config.model, image_shape=config.data.input_shape, classes=config.data.classes, generator=generator)
     if not isinstance(network, Terminator):
-        raise UserError(
-            f"run {run.key}: model.architecture={config.model.architecture.value}: only a terminator has blocks"
-        )
+        raise UserError(f"run {run.key}: model.architecture={config.model.architecture}: only a terminator has blocks")
     network.load_state_dict(_best_weights(run, result.attempt))
     recorder = Recorder(list(network.blocks))
     evaluate(network, data.test, data, config.training, predict=network, between_batches=lambda: None)

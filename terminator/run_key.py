@@ -18,14 +18,12 @@ from terminator.config import RunConfig, to_plain
 from terminator.data.load import fingerprint
 from terminator.ledger import digest
 from terminator.ledger.provenance import substance
-from terminator.model.config import ModelConfig
+from terminator.model.build import network_modules
 
 PACKAGE = Path(__file__).resolve().parent
 # What computes. Configuration is in the key by its values; messages, progress, ledger and tracking change no number.
 COMPUTES = ("terminator.model", "terminator.data", "terminator.training")
 ENTRY = ("terminator.training.loop", "terminator.data.load")
-# It imports every network; `network_modules` names the one that it builds.
-CHOOSER = "terminator.model.build"
 
 
 def run_key(config: RunConfig) -> str:
@@ -48,12 +46,6 @@ def _roots(config: RunConfig) -> tuple[str, ...]:
     return (*network_modules(config.model), f"terminator.data.{config.data.format.value}", *ENTRY)
 
 
-def network_modules(model: ModelConfig) -> tuple[str, ...]:
-    """The modules that define the network."""
-    # TODO(lead): from terminator.model.build import network_modules
-    return (f"terminator.model.{model.architecture.value}",)
-
-
 @functools.cache
 def _hash(roots: tuple[str, ...]) -> str:
     sha = hashlib.sha256()
@@ -72,8 +64,8 @@ def _closure(roots: tuple[str, ...]) -> dict[str, Path]:
             continue
         found[name] = path
         parent = name.rpartition(".")[0]
-        imported = [] if name == CHOOSER else _read(path)[1]
-        waiting += [(each, _find(each)) for each in (parent, *_absolute(imported, name, path)) if _is_followed(each)]
+        imported = _absolute(_read(path)[1], name, path)
+        waiting += [(each, _find(each)) for each in (parent, *imported) if _is_followed(each)]
     return dict(sorted(found.items()))
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
 from terminator.cluster.profile import ClusterProfile
-from terminator.config import MODELS, RunConfig, schema
+from terminator.config import RunConfig, schema
 from terminator.data.config import DataConfig
 from terminator.errors import UserError
 from terminator.ledger import default_root
+from terminator.model.build import architectures, network_config
 
 
 class Match(Enum):
@@ -109,11 +112,12 @@ class Settings(RunConfig):
         return default_root(self.root)
 
 
-# What a group's YAML files are checked against: they name it in their defaults.
-GROUP_SCHEMAS: dict[str, type[Any]] = {
-    **{f"model/{architecture.value}_schema": kind for architecture, kind in MODELS.items()},
-    "data/data_schema": DataConfig,
-    "cluster/profile_schema": ClusterProfile,
+# What a group's YAML files are checked against: they name it in their defaults. Looked up when asked for, since most
+# networks' import torch.
+GROUP_SCHEMAS: dict[str, Callable[[], type[Any]]] = {
+    **{f"model/{architecture}_schema": partial(network_config, architecture) for architecture in architectures()},
+    "data/data_schema": lambda: DataConfig,
+    "cluster/profile_schema": lambda: ClusterProfile,
 }
 
 

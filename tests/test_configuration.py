@@ -47,7 +47,8 @@ def test_a_groups_schema_is_no_choice(group: str, name: str) -> None:
 
 @pytest.mark.parametrize(("group", "name"), CHOICES)
 def test_choice_composes_and_survives_a_record(group: str, name: str) -> None:
-    config = _settings(f"{group}={name}").run_config()
+    target = ["model.target=my_nets:Net"] if name == "custom" else []
+    config = _settings(f"{group}={name}", *target).run_config()
     assert from_plain(to_plain(config)) == config
 
 

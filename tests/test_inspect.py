@@ -18,7 +18,7 @@ from terminator.job import execute
 from terminator.ledger import Code, Ledger, Provenance, Run
 from terminator.model.build import build
 from terminator.model.config import TerminatorConfig
-from terminator.model.terminator import Terminator
+from terminator.model.networks.terminator import Terminator
 from terminator.training.checkpoint import load_checkpoint
 
 MODEL = TerminatorConfig(depth=2, channels=[12], local_kernels=[3], global_hidden=4, local_hidden=4, channel_hidden=4)

@@ -1,46 +1,26 @@
-"""From tests to a verdict: is the variant better, worse, as good, or is it too early to say?"""
+"""What a table says of its variants, from the looks that were made, or from one look at all there is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 
-from scipy import stats
-
+from terminator.analysis.statistics.looks import Decision, Look, LookPlan, take_look
+from terminator.analysis.statistics.looks import Verdict as Verdict
 from terminator.analysis.statistics.power import MOST_SEEDS, seeds_to_decide
 from terminator.analysis.statistics.tests import Interval, Pairs, hedges_g_z, pair, sign_flip_test, t_interval, t_test
+from terminator.text import counted
 
-
-def holm(p_values: Mapping[str, float | None]) -> dict[str, float | None]:
-    """Adjust the p-values of one family; None (not testable) stays None and does not count as a test.
-
-    Written out, and held to statsmodels' in the tests: that one collects garbage at every call, which takes its time.
-    """
-    tested = sorted((p, name) for name, p in p_values.items() if p is not None)
-    adjusted: dict[str, float | None] = dict.fromkeys(p_values)
-    largest = 0.0
-    for smaller, (p, name) in enumerate(tested):
-        largest = max(largest, min(1.0, p * (len(tested) - smaller)))
-        adjusted[name] = largest
-    return adjusted
-
-
-def equivalence_test(pairs: Pairs, margin: float) -> float | None:
-    """The p of "the true difference is at least `margin` in size"; None where there is no spread or no margin."""
-    if not pairs.testable or margin <= 0:
-        return None
-    above = stats.ttest_1samp(pairs.differences, -margin, alternative="greater").pvalue
-    below = stats.ttest_1samp(pairs.differences, margin, alternative="less").pvalue
-    return float(max(above, below))
+ALPHA = 0.05
 
 
 @dataclass(frozen=True)
 class Comparison:
     """One variant less its baseline, in the metric's own unit; None where there is no number (`judgement` says why).
 
-    `p_difference` (paired t) and `p_equivalence` are corrected over the variants by Holm; `p_raw` and `p_sign_flip` are
-    not. `effect_size`: Hedges' g_z.
+    All numbers are of the look at which the variant was decided, else of the last one. `interval` and the p-values
+    `p_difference` (paired t) and `p_equivalence` are those of `Decision`; `p_raw` and `p_sign_flip` are not corrected.
+    `effect_size`: Hedges' g_z. `complete`: both have a result for every seed of that look.
     """
 
     pairs: Pairs
@@ -51,6 +31,21 @@ class Comparison:
     p_equivalence: float | None
     effect_size: float | None
     judgement: Judgement
+    complete: bool = True
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict and, where one is due, a note.
+
+    `bound`: the difference is at most ± this, the farther end of its interval. `more_seeds`: how many more would decide
+    it, to one digit, if the spread were the one seen; it hardly ever is, so tables say `bound` instead.
+    """
+
+    verdict: Verdict
+    more_seeds: int | None = None
+    note: str = ""
+    bound: float | None = None
 
 
 def compare(
@@ -58,99 +53,161 @@ def compare(
     variants: Mapping[str, Mapping[int, float]],
     *,
     smallest_effect: float = 0.0,
+    resolution: float = 0.0,
     higher_is_better: bool = True,
+    looks: Sequence[Look] = (),
 ) -> dict[str, Comparison]:
-    """Compare variants, name → seed → metric, with the baseline, seed → metric."""
-    pairs = {name: pair(results, baseline) for name, results in variants.items()}
-    raw = {name: t_test(each) for name, each in pairs.items()}
-    difference = holm(raw)
-    equivalence = holm({name: equivalence_test(each, smallest_effect) for name, each in pairs.items()})
-    tested = sum(p is not None for p in raw.values())
-    return {
-        name: Comparison(
-            pairs=each,
-            interval=t_interval(each),
-            p_raw=raw[name],
-            p_difference=difference[name],
-            p_sign_flip=sign_flip_test(each),
-            p_equivalence=equivalence[name],
-            effect_size=hedges_g_z(each),
-            judgement=judge(
-                each,
-                p_difference=difference[name],
-                p_equivalence=equivalence[name],
-                smallest_effect=smallest_effect,
-                higher_is_better=higher_is_better,
-                comparisons=tested,
-            ),
+    """Compare variants, name → seed → metric, with the baseline, seed → metric, as the last of `looks` has them.
+
+    `looks` are those taken of these results, in their unit. Without any, one is taken at all seeds there are, with the
+    whole error level: right if it is the only one. The other arguments are those of `take_look`.
+    """
+    name = "baseline"
+    while name in variants:
+        name += "'"
+    if not looks:
+        seeds = sorted({seed for each in (baseline, *variants.values()) for seed in each})
+        values = {name: baseline, **variants}
+        plan = LookPlan.fixed(len(seeds), reserve=0.0)
+        first = take_look(
+            plan,
+            (),
+            seeds,
+            values,
+            name,
+            margin=smallest_effect,
+            resolution=resolution,
+            higher_is_better=higher_is_better,
         )
-        for name, each in pairs.items()
+        looks = [first]
+    return {
+        variant: _comparison(baseline, results, looks, looks[-1].decisions.get(variant, Decision()), smallest_effect)
+        for variant, results in variants.items()
     }
 
 
-ALPHA = 0.05
-
-
-class Verdict(Enum):
-    """What the data say of a variant beside its baseline."""
-
-    better = "better"
-    worse = "worse"
-    equivalent = "equivalent"
-    undecided = "undecided"
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """A verdict, about how many seeds are still needed where it is undecided and that can be said, and a note where one
-    is due.
-
-    `more_seeds` has one significant digit: the spread that it comes from is known no better.
-    """
-
-    verdict: Verdict
-    more_seeds: int | None = None
-    note: str = ""
-
-
-def judge(
-    pairs: Pairs,
-    *,
-    p_difference: float | None,
-    p_equivalence: float | None,
+def _comparison(
+    baseline: Mapping[int, float],
+    results: Mapping[int, float],
+    looks: Sequence[Look],
+    decision: Decision,
     smallest_effect: float,
-    higher_is_better: bool,
-    comparisons: int,
-) -> Judgement:
-    """Judge one variant. Both p-values are those after Holm; `comparisons` is the number of variants tested.
+) -> Comparison:
+    look = looks[decision.look - 1] if decision.look else looks[-1]
+    at = {seed: value for seed, value in results.items() if seed in look.seeds}
+    pairs = pair(at, {seed: value for seed, value in baseline.items() if seed in look.seeds})
+    tested = sum(each.p_difference is not None for each in looks[-1].decisions.values())
+    return Comparison(
+        pairs=pairs,
+        interval=decision.interval,
+        p_raw=t_test(pairs),
+        p_difference=decision.p_difference,
+        p_sign_flip=sign_flip_test(pairs),
+        p_equivalence=decision.p_equivalence,
+        effect_size=hedges_g_z(pairs),
+        judgement=_judgement(pairs, decision, smallest_effect, tested),
+        complete=pairs.seeds == look.seeds,
+    )
 
-    A difference that is surely there and surely smaller than `smallest_effect` is `equivalent`: it does not matter.
-    The seeds still needed are counted at the strictest of Holm's levels, so they are rather too many than too few.
-    """
-    if pairs.n == 0:
-        return Judgement(Verdict.undecided, note="no seed that both have")
-    if pairs.n == 1:
-        return Judgement(Verdict.undecided, note="one seed has no spread")
-    if pairs.constant:
-        return Judgement(Verdict.undecided, note=_no_spread(pairs))
-    shown = p_difference is not None and p_difference < ALPHA
-    if p_equivalence is not None and p_equivalence < ALPHA:
+
+def _judgement(pairs: Pairs, decision: Decision, smallest_effect: float, tested: int) -> Judgement:
+    if decision.verdict is Verdict.equivalent:
+        if pairs.constant:
+            return Judgement(Verdict.equivalent, note=_no_test(pairs))
+        shown = decision.p_difference is not None and decision.p_difference < ALPHA
         return Judgement(Verdict.equivalent, note="a real difference, too small to matter" if shown else "")
-    if shown:
-        return Judgement(Verdict.better if (pairs.mean > 0) == higher_is_better else Verdict.worse)
+    if decision.verdict is not Verdict.undecided:
+        return Judgement(decision.verdict)
+    interval = decision.interval
+    if interval is None or pairs.constant:
+        return Judgement(Verdict.undecided, note=_no_test(pairs), bound=interval.bound if interval else None)
     needed = seeds_to_decide(
-        pairs.mean, pairs.spread, smallest_effect, fewest=pairs.n + 1, alpha=ALPHA / max(1, comparisons)
+        pairs.mean, pairs.spread, smallest_effect, fewest=pairs.n + 1, alpha=ALPHA / max(1, tested)
     )
     if needed is None:
-        return Judgement(Verdict.undecided, note=f"over {MOST_SEEDS:,} seeds needed")
-    return Judgement(Verdict.undecided, more_seeds=_roughly(needed - pairs.n))
+        return Judgement(Verdict.undecided, note=f"over {MOST_SEEDS:,} seeds needed", bound=interval.bound)
+    return Judgement(Verdict.undecided, more_seeds=_roughly(needed - pairs.n), bound=interval.bound)
 
 
 def _roughly(count: int) -> int:
     return round(count, 1 - len(str(count)))
 
 
-def _no_spread(pairs: Pairs) -> str:
+def _no_test(pairs: Pairs) -> str:
+    """Why there is no test."""
+    if pairs.n == 0:
+        return "no seed that both have"
+    if pairs.n == 1:
+        return "one seed has no spread"
+    if not pairs.constant:
+        return "two seeds decide nothing: a verdict takes three"
     if pairs.mean == 0:
         return f"identical in all {pairs.n} seeds: does this change reach the model?"
     return f"the same difference in all {pairs.n} seeds: no spread to judge by"
+
+
+def best_and_tied(
+    values: Mapping[str, Mapping[int, float]],
+    compared: Mapping[str, Comparison],
+    *,
+    higher_is_better: bool = True,
+) -> tuple[str | None, set[str]]:
+    """The best of a table's rows, and those that are not told apart from it; None where there are no two to compare.
+
+    The baseline is the one of `values` that is not in `compared`. Rows may stand at different seeds, so the best is the
+    one with the best difference from the baseline, paired by seed, among those with a result for every seed of their
+    look. Not told apart from the baseline are those whose verdict does not call them better or worse; two variants,
+    where the 95 % t interval of their difference, paired by seed, holds zero. Never tied: what is called worse.
+    """
+    sign = 1 if higher_is_better else -1
+    baseline = next(name for name in values if name not in compared)
+    differences = {name: sign * each.pairs.mean for name, each in compared.items() if each.complete and each.pairs.n}
+    differences = ({baseline: 0.0} if values[baseline] else {}) | differences
+    if len(differences) < 2:
+        return None, set()
+    best = max(differences, key=lambda name: differences[name])
+    verdicts = {name: each.judgement.verdict for name, each in compared.items()}
+    tied = set()
+    for name in values:
+        if name == best or not values[name] or verdicts.get(name) is Verdict.worse:
+            continue
+        if baseline in (name, best):
+            other = best if name == baseline else name
+            is_tied = compared[other].pairs.n > 0 and verdicts[other] in (Verdict.undecided, Verdict.equivalent)
+        else:
+            is_tied = _holds_zero(pair(values[name], values[best]))
+        if is_tied:
+            tied.add(name)
+    return best, tied
+
+
+def _holds_zero(pairs: Pairs) -> bool:
+    interval = t_interval(pairs)
+    return interval.contains(0.0) if interval is not None else pairs.constant and pairs.n > 1 and pairs.mean == 0
+
+
+def headline(
+    verdicts: Mapping[str, Verdict], taken_away: Collection[str], smallest_effect: str, seeds: int, noun: str = "part"
+) -> str:
+    """A table in a sentence: `4 of 10 parts help, 5 make no difference of 1 point, 1 undecided after 8 seeds`.
+
+    A variant that takes a part away (its name is in `taken_away`) says that the part helps where it is worse; any other
+    says so of what it adds or changes where it is better. `smallest_effect`: with its unit; `seeds`: of the last look.
+    """
+    helping = [Verdict.worse if name in taken_away else Verdict.better for name in verdicts]
+    claims = {
+        "help": sum(verdict is good for verdict, good in zip(verdicts.values(), helping, strict=True)),
+        "hurt": sum(
+            verdict in (Verdict.better, Verdict.worse) and verdict is not good
+            for verdict, good in zip(verdicts.values(), helping, strict=True)
+        ),
+    }
+    no_effect = sum(verdict is Verdict.equivalent for verdict in verdicts.values())
+    undecided = sum(verdict is Verdict.undecided for verdict in verdicts.values())
+    said = [f"{number} {claim}{'s' if number == 1 else ''}" for claim, number in claims.items() if number]
+    if no_effect:
+        said.append(f"{no_effect} make{'s' if no_effect == 1 else ''} no difference of {smallest_effect}")
+    if undecided:
+        said.append(f"{undecided} undecided after {counted(seeds, 'seed')}")
+    first, _, rest = said[0].partition(" ")
+    return ", ".join([f"{first} of {counted(len(verdicts), noun)} {rest}", *said[1:]])

@@ -20,7 +20,7 @@ class SchemaSource(ConfigSource):
     def load_config(self, config_path: str) -> ConfigResult:
         if not self.is_config(config_path):
             raise ConfigLoadError(f"{config_path}: no such schema")
-        node = schema(GROUP_SCHEMAS[config_path.removesuffix(".yaml")])
+        node = schema(GROUP_SCHEMAS[config_path.removesuffix(".yaml")]())
         return ConfigResult(provider=self.provider, path=self.full_path(), config=node, header={"package": None})
 
     def is_group(self, config_path: str) -> bool:

@@ -1,4 +1,4 @@
-"""Which processes are the cluster's: found in /proc, so that nothing else is ever ended."""
+"""Find the cluster's own processes in /proc, so that no other process is ever ended."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-# Every daemon carries this variable, and every slurmstepd inherits it.
-MARK = "TERMINATOR_DEV_CLUSTER"
+# An environment variable of every daemon, inherited by every slurmstepd.
+MARKER = "TERMINATOR_DEV_CLUSTER"
 
 
-def started(pid: int) -> str | None:
-    """A process's start time, which tells it from a later one of the same number; None where it has ended."""
+def start_time(pid: int) -> str | None:
+    """A process's start time, which distinguishes it from later processes with the same id; None if it has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -21,7 +21,7 @@ def started(pid: int) -> str | None:
 
 
 def kill_jobs(folder: Path) -> int:
-    """Kill what carries the cluster's mark (slurmstepd) and everything below it; return how many were found."""
+    """Kill the marked processes (slurmstepd) and their descendants. Returns the number found."""
     table = dict(processes())
     found = {pid for pid in table if marked(pid, folder)}
     below = set(found)
@@ -36,7 +36,7 @@ def kill_jobs(folder: Path) -> int:
 
 
 def processes() -> Iterator[tuple[int, int]]:
-    """(pid, its parent) of every living process."""
+    """Yield (pid, parent pid) of every living process."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
@@ -48,12 +48,12 @@ def processes() -> Iterator[tuple[int, int]]:
 
 
 def marked(pid: int, folder: Path) -> bool:
-    """Whether the process is one of the cluster's daemons, a slurmstepd of theirs, or a task of one of its jobs."""
+    """Whether the process is a daemon of this cluster, a slurmstepd, or a task of one of its jobs."""
     try:
         variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
         return False
     task = any(variable.startswith(b"SLURM_JOB_ID=") for variable in variables)
-    return f"{MARK}={folder}".encode() in variables or (
+    return f"{MARKER}={folder}".encode() in variables or (
         task and f"SLURM_CONF={folder}/slurm.conf".encode() in variables
     )

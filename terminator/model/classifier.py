@@ -1,16 +1,52 @@
-"""The frame of the comparison models: features → pixel mean → linear head, as in Terminator (spec §7)."""
+"""Every network's output, and the frame of the comparison networks: features → pixel mean → linear head, as in
+Terminator (docs/architecture.md §7)."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from terminator.model.kernels import SlowNetwork
-from terminator.model.terminator import Output
+from terminator.model.config import ModelConfig, require
+
+
+class Output(NamedTuple):
+    """logits (B, classes); kernels: K_g of each block that has one, (1, C_i, *pixels)."""
+
+    logits: Tensor
+    kernels: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class ComparisonConfig(ModelConfig):
+    """What the comparison networks have: `depth` layers or blocks, `channels` wide at width 1.
+
+    Raises UserError for a size below 1, and for a width that is not positive and finite.
+    """
+
+    depth: int = 1
+    channels: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("depth", "channels"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "must be at least 1")
+        require(0 < self.width < float("inf"), "width", self.width, "must be positive and finite")
+
+    def scaled(self, channels: int) -> int:
+        """`channels` at this width, at least one."""
+        return max(round(channels * self.width), 1)
+
+    def canonical(self, pixels: Sequence[int]) -> dict[str, Any]:
+        return super().canonical(pixels) | {"width": 1.0, "channels": self.scaled(self.channels)}
 
 
 class Classifier(nn.Module):
     """Images (B, C, *pixels) → Output without kernels. `features` ends in (B, channels, …)."""
+
+    unpenalised: tuple[type[nn.Module], ...] = ()  # kinds of modules that the penalty leaves out
 
     def __init__(self, features: nn.Module, channels: int, classes: int, *, generator: torch.Generator) -> None:
         super().__init__()
@@ -24,10 +60,10 @@ class Classifier(nn.Module):
         return Output(self.head(features.flatten(2).mean(2)), ())
 
     def penalty(self) -> Tensor:
-        """Terminator's rule (spec §8) carried over: the sum of the norms of the parameters outside the head and the
-        slow networks; scalar."""
-        slow = [module for module in self.features.modules() if isinstance(module, SlowNetwork)]
-        free = {id(parameter) for network in slow for parameter in network.parameters()}
+        """Terminator's rule (§8) carried over: the sum of the norms of the parameters outside the head and of what is
+        `unpenalised`; scalar."""
+        spared = [module for module in self.features.modules() if isinstance(module, self.unpenalised)]
+        free = {id(parameter) for module in spared for parameter in module.parameters()}
         return torch.stack([each.norm() for each in self.features.parameters() if id(each) not in free]).sum()
 
 

@@ -1,26 +1,20 @@
-"""What a network can be: one typed field per ablation axis (spec §11). Imports nothing but the standard library."""
+"""What a Terminator can be: one typed field per ablation axis (docs/architecture.md §11). Without torch, so that a plan
+and tab completion are quick; the other networks' configurations stand with them in terminator/model/networks."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
+from typing import Any
 
 from terminator.errors import UserError
 
-GROUPS = 12  # of G-IBS (spec §3)
-
-
-class Architecture(Enum):
-    """The network family; the word that selects it in a record."""
-
-    terminator = "terminator"
-    resnet = "resnet"
-    large_kernel_cnn = "large_kernel_cnn"
-    ckcnn = "ckcnn"
+GROUPS = 12  # of G-IBS (§3)
 
 
 class Gate(Enum):
-    """The gating unit behind F (spec §4)."""
+    """The gating unit behind F (§4)."""
 
     rgu = "rgu"
     glu = "glu"
@@ -28,7 +22,7 @@ class Gate(Enum):
 
 
 class SelfGate(Enum):
-    """The gate of the branch `si_glu` (spec §4). With `none` that branch is O itself."""
+    """The gate of the branch `si_glu` (§4). With `none` that branch is O itself."""
 
     si_glu = "si_glu"
     glu = "glu"
@@ -36,15 +30,21 @@ class SelfGate(Enum):
 
 
 class Wiring(Enum):
-    """A local branch's context → the features its kernel convolves (spec §6)."""
+    """A local branch's context → the features its kernel convolves (§6)."""
 
     z_to_hc = "z_to_hc"
     hc_to_z = "hc_to_z"
     m_to_z = "m_to_z"
     z_to_m = "z_to_m"
 
+    @property
+    def ends(self) -> tuple[str, str]:
+        """The names of the context and of the convolved features."""
+        context, convolved = self.value.split("_to_")
+        return context, convolved
 
-# What follows the bottleneck (spec §3); the two norms have an affine part. Made by a call because `is` is a keyword.
+
+# What follows the bottleneck (§3); the two norms have an affine part. Made by a call because `is` is a keyword.
 Standardisation = Enum(
     "Standardisation",
     {
@@ -59,7 +59,7 @@ Standardisation = Enum(
 
 
 class Product(Enum):
-    """The ⊗ of K̂ ⊗ Y (spec §2). `auto`: matmul on images, hadamard on sequences."""
+    """The ⊗ of K̂ ⊗ Y (§2). `auto`: matmul on images, hadamard on sequences."""
 
     auto = "auto"
     matmul = "matmul"
@@ -68,7 +68,7 @@ class Product(Enum):
 
 
 class SlowNetworkKind(Enum):
-    """What makes kernels out of coordinates (spec §1, §11)."""
+    """What makes kernels out of coordinates (§1, §11)."""
 
     sine_mfn = "sine_mfn"
     siren = "siren"
@@ -78,7 +78,7 @@ class SlowNetworkKind(Enum):
 
 @dataclass(frozen=True)
 class Branches:
-    """The rows of spec §6 that feed a block's bottleneck. With all of them off the bottleneck reads Z itself."""
+    """The rows of §6 that feed a block's bottleneck. With all of them off the bottleneck reads Z itself."""
 
     gated: bool = True
     si_glu: bool = True
@@ -92,15 +92,29 @@ class Branches:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What every network family has. `width` multiplies its channels."""
+    """Of any network. `architecture`: its file in terminator/model/networks; `width` multiplies its channels."""
 
-    architecture: Architecture = Architecture.terminator
+    architecture: str = "terminator"
     width: float = 1.0
+
+    def canonical(self, pixels: Sequence[int]) -> dict[str, Any]:
+        """The settings by name, equivalent ones resolved: on images of `pixels`, equal for equal networks."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    def outside_modules(self) -> list[str]:
+        """Modules outside the suite (dotted names) that the network is made of."""
+        return []
+
+
+def require(holds: bool, name: str, value: object, rule: str) -> None:
+    """Raise UserError where a setting breaks its rule."""
+    if not holds:
+        raise UserError(f"model.{name}={value}: {rule}")
 
 
 @dataclass(frozen=True)
 class TerminatorConfig(ModelConfig):
-    """A Terminator (spec §6–7). The defaults are the release's. Widened channels are rounded to the 12 groups of G-IBS.
+    """A Terminator (§6–7). The defaults are the release's. Widened channels are rounded to the 12 groups of G-IBS.
 
     Of a list with one entry a block, blocks past its end take the last entry (`previous_blocks`: read none).
     Raises UserError for a value outside its field's rule.
@@ -122,8 +136,8 @@ class TerminatorConfig(ModelConfig):
     local_context: bool = True  # local kernels see their context, else coordinates alone
     slow_network: SlowNetworkKind = SlowNetworkKind.sine_mfn
     omega_0: float = 2000.0
-    learn_renormalisation: bool = False  # α and β (spec §9.4)
-    learn_scalars: bool = True  # the scalar biases after blocks and local branches, else left at 0 (spec §9.4)
+    learn_renormalisation: bool = False  # α and β (§9.4)
+    learn_scalars: bool = True  # the scalar biases after blocks and local branches, else left at 0 (§9.4)
     residual: bool = False  # adds Z, its channels tiled, to a block's output
     global_layers: list[int] = field(default_factory=lambda: [3, 2])
     global_hidden: int = 64
@@ -138,49 +152,56 @@ class TerminatorConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         for name in ("depth", *_LAYERS, *_HIDDEN_SIZES):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "must be at least 1")
+            require(getattr(self, name) >= 1, name, getattr(self, name), "must be at least 1")
         for name in ("width", "omega_0"):
-            _require(0 < getattr(self, name) < float("inf"), name, getattr(self, name), "must be positive and finite")
+            require(0 < getattr(self, name) < float("inf"), name, getattr(self, name), "must be positive and finite")
         for name in ("channels", "local_wiring", "global_layers", "dropout"):
-            _require(len(getattr(self, name)) > 0, name, [], "must have at least one entry")
-        _require(
-            all(size > 0 and size % 2 == 1 for size in self.local_kernels),
-            "local_kernels",
-            self.local_kernels,
-            "sizes must be odd and positive",
-        )
-        _require(min(self.global_layers) >= 1, "global_layers", self.global_layers, "entries must be at least 1")
-        _require(
-            all(0 <= rate < 1 for rate in self.dropout), "dropout", self.dropout, "rates must be at least 0, below 1"
-        )
-        _require(
-            self.slow_network is not SlowNetworkKind.fourier_mlp
-            or all(getattr(self, name) % 2 == 0 for name in _HIDDEN_SIZES),
-            "slow_network",
-            self.slow_network.value,
-            f"hidden sizes ({', '.join(_HIDDEN_SIZES)}) must be even, one half for sines and one for cosines",
-        )
+            require(len(getattr(self, name)) > 0, name, [], "must have at least one entry")
+        odd = all(size > 0 and size % 2 == 1 for size in self.local_kernels)
+        require(odd, "local_kernels", self.local_kernels, "sizes must be odd and positive")
+        require(min(self.global_layers) >= 1, "global_layers", self.global_layers, "entries must be at least 1")
+        rates = all(0 <= rate < 1 for rate in self.dropout)
+        require(rates, "dropout", self.dropout, "rates must be at least 0, below 1")
+        paired = all(getattr(self, name) % 2 == 0 for name in _HIDDEN_SIZES)
+        rule = f"hidden sizes ({', '.join(_HIDDEN_SIZES)}) must be even, one half for sines and one for cosines"
+        fourier = self.slow_network is SlowNetworkKind.fourier_mlp
+        require(paired or not fourier, "slow_network", self.slow_network.value, rule)
         self._check_channels()
         self._check_previous_blocks()
 
     def _check_channels(self) -> None:
-        _require(min(self.channels) >= 1, "channels", self.channels, "entries must be at least 1")
-        if self.standardisation in (Standardisation.g_ibs, Standardisation.group_norm):
-            _require(
-                all(count % GROUPS == 0 for count in self.channels),
-                "channels",
-                self.channels,
-                f"entries must divide by {GROUPS} with standardisation={self.standardisation.value}",
-            )
+        require(min(self.channels) >= 1, "channels", self.channels, "entries must be at least 1")
+        grouped = self.standardisation in (Standardisation.g_ibs, Standardisation.group_norm)
+        rule = f"entries must divide by {GROUPS} with standardisation={self.standardisation.value}"
+        require(not grouped or all(n % GROUPS == 0 for n in self.channels), "channels", self.channels, rule)
 
     def _check_previous_blocks(self) -> None:
         for block, sources in enumerate(self.previous_blocks[: self.depth]):
-            _require(
-                all(0 <= source < block for source in sources),
-                "previous_blocks",
-                self.previous_blocks,
-                f"entry {block} can name earlier blocks only ({_choices(block)})",
-            )
+            choices = ", ".join(map(str, range(block))) or "none for the first block"
+            rule = f"entry {block} can name earlier blocks only ({choices})"
+            earlier = all(0 <= source < block for source in sources)
+            require(earlier, "previous_blocks", self.previous_blocks, rule)
+
+    def canonical(self, pixels: Sequence[int]) -> dict[str, Any]:
+        blocks, local = range(self.depth), self.local_branches()
+        previous = [self.block_previous(block) for block in blocks]
+        return super().canonical(pixels) | {
+            "width": 1.0,
+            "channels": self.block_channels(),
+            "dropout": [self.block_dropout(block) for block in blocks],
+            "global_layers": [self.block_global_layers(block) for block in blocks],
+            "previous_blocks": previous,
+            "local_kernels": [size for size, _ in local],
+            "local_wiring": [wiring for _, wiring in local],
+            "branches": replace(self.branches, previous=any(previous), local=bool(local)),
+            "product": self.product_on(pixels),
+        }
+
+    def product_on(self, pixels: Sequence[int]) -> Product:
+        """The ⊗ on images or sequences of this size; never `auto`."""
+        if self.product is not Product.auto:
+            return self.product
+        return Product.hadamard if len(pixels) == 1 else Product.matmul
 
     def block_channels(self) -> list[int]:
         """Each block's output channels, at this width."""
@@ -217,102 +238,3 @@ _HIDDEN_SIZES = (
     "interaction_channel_hidden",
     "interaction_spatial_hidden",
 )
-
-
-def _require(holds: bool, name: str, value: object, rule: str) -> None:
-    if not holds:
-        raise UserError(f"model.{name}={value}: {rule}")
-
-
-def _choices(block: int) -> str:
-    return "none for the first block" if block == 0 else ", ".join(str(source) for source in range(block))
-
-
-@dataclass(frozen=True)
-class ComparisonConfig(ModelConfig):
-    """What the families to compare with have: `depth` layers or blocks, `channels` wide at width 1.
-
-    Raises UserError for a size below 1, and for a width that is not positive and finite.
-    """
-
-    depth: int = 1
-    channels: int = 1
-
-    def __post_init__(self) -> None:
-        self._check_sizes("depth", "channels")
-        if not 0 < self.width < float("inf"):
-            raise UserError(f"model.width={self.width}: must be positive and finite")
-
-    def _check_sizes(self, *names: str) -> None:
-        for name in names:
-            if getattr(self, name) < 1:
-                raise UserError(f"model.{name}={getattr(self, name)}: must be at least 1")
-
-    def scaled(self, channels: int) -> int:
-        """`channels` at this width, at least one."""
-        return max(round(channels * self.width), 1)
-
-
-@dataclass(frozen=True)
-class ResNetConfig(ComparisonConfig):
-    """A residual network for small images (He et al. 2016, 1512.03385, §4.2): three stages of n blocks, 6n + 2 layers.
-
-    Stages have `channels`, twice and four times as many. Raises UserError for another depth.
-    """
-
-    architecture: Architecture = Architecture.resnet
-    depth: int = 20
-    channels: int = 16
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.depth < 8 or self.depth % 6 != 2:
-            raise UserError(f"model.depth={self.depth}: a ResNet's must be 6n + 2: 8, 14, 20, 32, 44, 56, 110, …")
-
-    def stage_blocks(self) -> int:
-        """Residual blocks of a stage; each has two layers."""
-        return (self.depth - 2) // 6
-
-    def stage_channels(self) -> list[int]:
-        """Each stage's channels."""
-        return [self.scaled(self.channels * 2**stage) for stage in range(3)]
-
-
-@dataclass(frozen=True)
-class LargeKernelConfig(ComparisonConfig):
-    """A ConvMixer without patches (Trockman and Kolter 2022, 2201.09792). Raises UserError for an even `kernel`."""
-
-    architecture: Architecture = Architecture.large_kernel_cnn
-    depth: int = 8
-    channels: int = 128
-    kernel: int = 9
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.kernel < 1 or self.kernel % 2 == 0:
-            raise UserError(f"model.kernel={self.kernel}: must be odd and positive")
-
-
-@dataclass(frozen=True)
-class ContinuousKernelConfig(ComparisonConfig):
-    """A small CCNN (Knigge et al. 2023, 2206.03398) whose kernels are as large as the input.
-
-    `kernel_hidden`, `kernel_layers`, `omega_0`: the network that makes them, a SIREN as in CKConv (2102.02611).
-    Raises UserError for a value outside its field's rule.
-    """
-
-    architecture: Architecture = Architecture.ckcnn
-    depth: int = 4
-    channels: int = 110
-    kernel_hidden: int = 32
-    kernel_layers: int = 2
-    omega_0: float = 10.0  # below the Nyquist rate of an 8×8 grid, 11 rad per unit
-    dropout: float = 0.1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._check_sizes("kernel_hidden", "kernel_layers")
-        if not 0 < self.omega_0 < float("inf"):
-            raise UserError(f"model.omega_0={self.omega_0}: must be positive and finite")
-        if not 0 <= self.dropout < 1:
-            raise UserError(f"model.dropout={self.dropout}: must be at least 0, below 1")

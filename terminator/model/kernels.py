@@ -1,10 +1,13 @@
-"""The fixed grid that slow networks see (spec §1)."""
+"""Slow networks: kernels from coordinates (docs/architecture.md §1).
+
+A kernel of coordinates alone, a local kernel, which sees a context too, then all kernels of a network's blocks at once.
+Networks of one shape are computed together; beside each fast form stands its plain reference, `*_ref`.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from functools import reduce
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,8 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from terminator.model.config import SlowNetworkKind
-from terminator.model.mixer import Init, Mixer, Mixers
+from terminator.model.config import SlowNetworkKind, TerminatorConfig
+from terminator.model.mixer import Init, Mixer, Mixers, mix_ref, stack
+from terminator.model.ops import pooling_bins
 
 
 def coordinate_grid(shape: Sequence[int]) -> Tensor:
@@ -23,10 +27,12 @@ def coordinate_grid(shape: Sequence[int]) -> Tensor:
 
 
 class SlowRecipe(NamedTuple):
-    """What all slow networks of a network share; `generator` draws their weights."""
+    """What a slow network is made of, besides its grid and its output; `generator` draws its weights."""
 
     kind: SlowNetworkKind
     omega_0: float
+    hidden: int
+    layers: int
     generator: torch.Generator
 
 
@@ -41,15 +47,15 @@ class SlowNetwork(nn.Module):
 
     coordinate_bits: Tensor
 
-    def __init__(self, grid: Sequence[int], out: int, *, hidden: int, layers: int, recipe: SlowRecipe) -> None:
+    def __init__(self, grid: Sequence[int], out: int, recipe: SlowRecipe) -> None:
         super().__init__()
-        axes, generator = len(grid), recipe.generator
+        axes, hidden, layers, generator = len(grid), recipe.hidden, recipe.layers, recipe.generator
         self.grid = tuple(grid)
         self.kind = recipe.kind
         self.hidden = hidden
         # as integers, since `.to(dtype)` and the like would round a floating buffer, and phases need float64
         self.register_buffer("coordinate_bits", coordinate_grid(grid).view(torch.int64), persistent=False)
-        self.filters = Mixers(_filters(recipe, axes, hidden, layers))
+        self.filters = Mixers(_filters(recipe, axes))
         self.linears = Mixers(
             Mixer(hidden, hidden, axes, init=Init.kaiming_uniform_linear, bias=1.0, generator=generator)
             for _ in range(layers)
@@ -69,23 +75,20 @@ class SlowNetwork(nn.Module):
 class FreeKernel(nn.Module):
     """The kernel itself as a parameter, (1, out, *grid): no slow network at all. Starts with the MFN's spread."""
 
-    def __init__(self, grid: Sequence[int], out: int, *, generator: torch.Generator) -> None:
+    def __init__(self, grid: Sequence[int], out: int, recipe: SlowRecipe) -> None:
         super().__init__()
+        self.grid = tuple(grid)
         self.kernel = nn.Parameter(torch.empty(1, out, *grid))
-        nn.init.normal_(self.kernel, std=math.sqrt(1 / math.prod(grid)), generator=generator)
+        nn.init.normal_(self.kernel, std=math.sqrt(1 / math.prod(grid)), generator=recipe.generator)
 
 
-def build_slow_network(
-    grid: Sequence[int], out: int, *, hidden: int, layers: int, recipe: SlowRecipe
-) -> SlowNetwork | FreeKernel:
+def build_slow_network(grid: Sequence[int], out: int, recipe: SlowRecipe) -> SlowNetwork | FreeKernel:
     """What makes a kernel of `out` channels on `grid`."""
-    if recipe.kind is SlowNetworkKind.free:
-        return FreeKernel(grid, out, generator=recipe.generator)
-    return SlowNetwork(grid, out, hidden=hidden, layers=layers, recipe=recipe)
+    return (FreeKernel if recipe.kind is SlowNetworkKind.free else SlowNetwork)(grid, out, recipe)
 
 
-def _filters(recipe: SlowRecipe, axes: int, hidden: int, layers: int) -> list[Mixer]:
-    kind, omega_0, generator = recipe
+def _filters(recipe: SlowRecipe, axes: int) -> list[Mixer]:
+    kind, omega_0, hidden, layers, generator = recipe
     if kind is SlowNetworkKind.sine_mfn:
         return [_sine_filter(i, axes, hidden, omega_0, generator) for i in range(layers + 1)]
     if kind is SlowNetworkKind.siren:
@@ -99,7 +102,7 @@ def _filters(recipe: SlowRecipe, axes: int, hidden: int, layers: int) -> list[Mi
 
 
 def _sine_filter(i: int, axes: int, hidden: int, omega_0: float, generator: torch.Generator) -> Mixer:
-    """F_i: the default linear init × 2π·ω0·γ, γ ~ Gamma(6/(i+1), 1) per (hidden, axis); bias 0 (spec §1)."""
+    """F_i: the default linear init × 2π·ω0·γ, γ ~ Gamma(6/(i+1), 1) per (hidden, axis); bias 0 (§1)."""
     mixer = Mixer(axes, hidden, axes, init=Init.default, generator=generator)
     with torch.no_grad():
         gamma = torch._standard_gamma(torch.full_like(mixer.weight, 6 / (i + 1)), generator=generator)
@@ -119,46 +122,36 @@ def generate_kernels(networks: Sequence[SlowNetwork | FreeKernel]) -> list[Tenso
             shape = (len(network.grid), network.hidden, len(network.linears))
             alike.setdefault(shape, []).append(network)
     for members in alike.values():
-        for network, kernel in zip(members, _generate(members), strict=True):
-            kernels[id(network)] = kernel
+        kernels |= zip(map(id, members), _generate(members), strict=True)
     return [kernels[id(network)] for network in networks]
 
 
-def _generate(networks: list[SlowNetwork]) -> list[Tensor]:
+def _generate(networks: list[SlowNetwork]) -> Iterator[Tensor]:
     kind, bias = networks[0].kind, position_biases(networks)
     h, waves = sine_features(networks)
     for i, wave in enumerate(waves):
         h = next_features(kind, stack([network.linears[i] for network in networks]).mix(h), wave, bias)
-    kernels = []
     for network, features in zip(networks, h.unbind(), strict=True):
         rows = F.linear(features[: network.points], network.output.matrix, network.output.bias)  # (points, out)
-        kernels.append(rows.view(*network.grid, -1).movedim(-1, 0).unsqueeze(0))
-    return kernels
+        yield rows.view(*network.grid, -1).movedim(-1, 0).unsqueeze(0)
 
 
-class StackedMixers(NamedTuple):
-    """n mixers of one shape: weight (n, in, out), bias (n, 1, out)."""
-
-    weight: Tensor
-    bias: Tensor
-
-    def mix(self, x: Tensor) -> Tensor:
-        """Each mixer on its own rows: (n, points, in) → (n, points, out)."""
-        return torch.baddbmm(self.bias, x, self.weight)
-
-
-def stack(mixers: Sequence[Mixer], groups: int | None = None) -> StackedMixers:
-    """Put mixers of one shape side by side; with `groups`, the outputs of each group in a row."""
-    groups = groups or len(mixers)
-    weight = torch.cat([mixer.weight for mixer in mixers]).view(groups, -1, mixers[0].weight.shape[1])
-    return StackedMixers(weight.transpose(1, 2), torch.cat([mixer.bias for mixer in mixers]).view(groups, 1, -1))
+def generate_kernel_ref(network: SlowNetwork | FreeKernel) -> Tensor:
+    """The formulas of `SlowNetwork`, one network. Returns its kernel, (1, out, *grid)."""
+    if isinstance(network, FreeKernel):
+        return network.kernel
+    waves = sine_features_ref(network)
+    h = waves[0]
+    for i in range(len(network.linears)):
+        h = next_features_ref(network, i, h, waves)
+    return F.linear(h, network.output.matrix, network.output.bias).t().reshape(1, -1, *network.grid)
 
 
 def sine_features(networks: Sequence[SlowNetwork]) -> tuple[Tensor, list[Tensor | None]]:
     """What depends on coordinates and filters alone: h_0, and for each layer sin(F_i c) where the kind has it.
 
     The phases are float64 products of the parameters, and their sines float64: at ω0 = 2000 the phases of float32 are
-    off by up to 1e-2, differently on every device (spec §9.1).
+    off by up to 1e-2, differently on every device (§9.1).
     """
     filters = [mixer for network in networks for mixer in network.filters]
     kind, dtype, each = networks[0].kind, filters[0].weight.dtype, len(filters) // len(networks)
@@ -170,6 +163,15 @@ def sine_features(networks: Sequence[SlowNetwork]) -> tuple[Tensor, list[Tensor 
     waves = torch.cat([phases.sin(), phases.cos()], dim=2) if kind is SlowNetworkKind.fourier_mlp else phases.sin()
     first, *rest = waves.to(dtype).chunk(each, dim=2)
     return first, list(rest) if rest else [None] * len(networks[0].linears)
+
+
+def sine_features_ref(network: SlowNetwork) -> list[Tensor]:
+    """`sine_features` of one network: h_0, then sin(F_i c) where the kind has it; (points, hidden) each."""
+    coordinates = coordinate_grid(network.grid).to(network.output.weight.device)
+    phases = [F.linear(coordinates, f.matrix.double(), f.bias.double()) for f in network.filters]
+    if network.kind is SlowNetworkKind.fourier_mlp:
+        return [torch.cat([phases[0].sin(), phases[0].cos()], dim=1).to(network.output.weight.dtype)]
+    return [phase.sin().to(network.output.weight.dtype) for phase in phases]
 
 
 def position_biases(networks: Sequence[SlowNetwork]) -> Tensor | None:
@@ -186,16 +188,12 @@ def next_features(kind: SlowNetworkKind, mixed: Tensor, wave: Tensor | None, bia
     return mixed.sin() if kind is SlowNetworkKind.siren else F.gelu(mixed)
 
 
-def pooling_bins(pixels: Sequence[int], grid: Sequence[int]) -> Tensor:
-    """Which pixels PyTorch's adaptive_avg_pool averages for each point of `grid`: (grid points, pixels) of 0 and 1."""
-    return reduce(torch.kron, [_axis(size, bins) for size, bins in zip(pixels, grid, strict=True)])
-
-
-def _axis(size: int, bins: int) -> Tensor:
-    matrix = torch.zeros(bins, size)
-    for i in range(bins):
-        matrix[i, i * size // bins : -(-(i + 1) * size // bins)] = 1
-    return matrix
+def next_features_ref(network: SlowNetwork, i: int, h: Tensor, waves: list[Tensor]) -> Tensor:
+    """h_{i+1} of h_i, (points, hidden)."""
+    mixed = F.linear(h, network.linears[i].matrix, network.linears[i].bias)
+    if network.kind is SlowNetworkKind.sine_mfn:
+        return waves[i + 1] * mixed + network.position_bias.view(-1, 1)
+    return mixed.sin() if network.kind is SlowNetworkKind.siren else F.gelu(mixed)
 
 
 ALPHA, BETA = 1.0, 0.1  # of the renormalisation
@@ -205,24 +203,16 @@ class LocalSlowNetwork(SlowNetwork):
     """A slow network whose layers are renormalised and multiplied by X_i g; `LocalKernels` makes the kernel.
 
     Renormalisation: h ← α ⊙ stopgrad(h) + β ⊙ h / ‖h‖₂, with the norm over the grid per hidden channel.
-    Context: g = GELU(Fc mean_batch R(adaptive_avg_pool(z))). Without one (`context_channels` None) X_i g is left out.
+    Context: g = GELU(Fc mean_batch R(adaptive_avg_pool(z))). Without one X_i g is left out. z has `out` channels.
     """
 
     def __init__(
-        self,
-        grid: Sequence[int],
-        out: int,
-        *,
-        hidden: int,
-        layers: int,
-        recipe: SlowRecipe,
-        context_channels: int | None,
-        learn_renormalisation: bool,
+        self, grid: Sequence[int], out: int, recipe: SlowRecipe, *, has_context: bool, learn_renormalisation: bool
     ) -> None:
-        super().__init__(grid, out, hidden=hidden, layers=layers, recipe=recipe)
-        axes, generator = len(grid), recipe.generator
-        if context_channels is not None:
-            self.context_reduce = Mixer(context_channels, hidden, axes, init=Init.default, generator=generator)
+        super().__init__(grid, out, recipe)
+        axes, hidden, layers, generator = len(grid), recipe.hidden, recipe.layers, recipe.generator
+        if has_context:
+            self.context_reduce = Mixer(out, hidden, axes, init=Init.default, generator=generator)
             self.context_fc = Mixer(hidden, hidden, axes, init=Init.default, generator=generator)
             self.context_linears = Mixers(
                 Mixer(hidden, hidden, axes, init=Init.kaiming_uniform_linear, bias=1.0, generator=generator)
@@ -230,7 +220,7 @@ class LocalSlowNetwork(SlowNetwork):
             )
         self.alpha: Tensor | None = None
         self.beta: Tensor | None = None
-        if learn_renormalisation:  # else constants, as in the release (spec §9.4)
+        if learn_renormalisation:  # else constants, as in the release (§9.4)
             self.alpha = nn.Parameter(torch.full((layers, hidden), ALPHA))
             self.beta = nn.Parameter(torch.full((layers, hidden), BETA))
 
@@ -238,48 +228,24 @@ class LocalSlowNetwork(SlowNetwork):
 class FreeLocalKernel(FreeKernel):
     """A free depth-wise kernel; a context multiplies it by X g."""
 
-    def __init__(
-        self,
-        grid: Sequence[int],
-        out: int,
-        *,
-        hidden: int,
-        context_channels: int | None,
-        generator: torch.Generator,
-    ) -> None:
-        super().__init__(grid, out, generator=generator)
-        axes = len(grid)
-        self.grid = tuple(grid)
-        if context_channels is not None:
-            self.context_reduce = Mixer(context_channels, hidden, axes, init=Init.default, generator=generator)
+    def __init__(self, grid: Sequence[int], out: int, recipe: SlowRecipe, *, has_context: bool) -> None:
+        super().__init__(grid, out, recipe)
+        axes, hidden, generator = len(grid), recipe.hidden, recipe.generator
+        if has_context:
+            self.context_reduce = Mixer(out, hidden, axes, init=Init.default, generator=generator)
             self.context_fc = Mixer(hidden, hidden, axes, init=Init.default, generator=generator)
-            self.context_linear = Mixer(
-                hidden, out, axes, init=Init.kaiming_uniform_linear, bias=1.0, generator=generator
-            )
+            init = Init.kaiming_uniform_linear
+            self.context_linear = Mixer(hidden, out, axes, init=init, bias=1.0, generator=generator)
 
 
 def build_local_slow_network(
-    grid: Sequence[int],
-    out: int,
-    *,
-    hidden: int,
-    layers: int,
-    recipe: SlowRecipe,
-    context_channels: int | None,
-    learn_renormalisation: bool,
+    grid: Sequence[int], channels: int, recipe: SlowRecipe, config: TerminatorConfig
 ) -> LocalSlowNetwork | FreeLocalKernel:
-    """What makes a depth-wise kernel of `out` channels on `grid`."""
+    """What makes a depth-wise kernel of `channels` on `grid`."""
+    context, learn = config.local_context, config.learn_renormalisation
     if recipe.kind is SlowNetworkKind.free:
-        return FreeLocalKernel(grid, out, hidden=hidden, context_channels=context_channels, generator=recipe.generator)
-    return LocalSlowNetwork(
-        grid,
-        out,
-        hidden=hidden,
-        layers=layers,
-        recipe=recipe,
-        context_channels=context_channels,
-        learn_renormalisation=learn_renormalisation,
-    )
+        return FreeLocalKernel(grid, channels, recipe, has_context=context)
+    return LocalSlowNetwork(grid, channels, recipe, has_context=context, learn_renormalisation=learn)
 
 
 class FirstLayer(NamedTuple):
@@ -290,78 +256,85 @@ class FirstLayer(NamedTuple):
     bias: Tensor | None
 
     def split(self, parts: int) -> list[FirstLayer]:
-        """Equal shares of the networks, in order."""
-        columns = [_split(tensor, parts) for tensor in (self.features, self.bias, *self.waves)]
+        """As many equal parts, the networks in order."""
+        columns = [
+            [None] * parts if tensor is None else tensor.chunk(parts)
+            for tensor in (self.features, self.bias, *self.waves)
+        ]
         return [FirstLayer(features, tuple(waves), bias) for features, bias, *waves in zip(*columns, strict=True)]
 
 
-def _split(tensor: Tensor | None, parts: int) -> Sequence[Tensor | None]:
-    return [None] * parts if tensor is None else tensor.chunk(parts)
-
-
 class LocalKernels(nn.Module):
-    """Generates the kernels of local branches on `grids`, whose contexts have `pixels`."""
+    """Generates the kernels of a block's local branches. `networks` make them: all slow networks, or all free kernels.
+    They belong to the branches, and are no submodules of this one. The contexts have `pixels`."""
 
     bins: Tensor
     bin_sizes: Tensor
     mask: Tensor
 
-    def __init__(self, grids: Sequence[Sequence[int]], pixels: Sequence[int]) -> None:
+    def __init__(self, networks: Sequence[LocalSlowNetwork | FreeLocalKernel], pixels: Sequence[int]) -> None:
         super().__init__()
-        bins = [pooling_bins(pixels, grid) for grid in grids]
+        self.networks = [network for network in networks if isinstance(network, LocalSlowNetwork)]
+        self.free = [network for network in networks if isinstance(network, FreeLocalKernel)]
+        bins = [pooling_bins(pixels, network.grid) for network in networks]
         self.register_buffer("bins", pad_sequence(bins, batch_first=True), persistent=False)  # (n, points, pixels)
         sizes = [matrix.sum(1, keepdim=True) for matrix in bins]
         self.register_buffer("bin_sizes", pad_sequence(sizes, batch_first=True, padding_value=1.0), persistent=False)
         used = [torch.ones(len(matrix), 1) for matrix in bins]
         self.register_buffer("mask", pad_sequence(used, batch_first=True), persistent=False)
 
-    def first_layer(self, networks: Sequence[LocalSlowNetwork]) -> FirstLayer:
-        """Of the networks of one block, or of several blocks in turn."""
-        h, (wave, *waves) = sine_features(networks)
-        bias = position_biases(networks)
-        mixed = stack([network.linears[0] for network in networks]).mix(h)
-        mask = self.mask.repeat(len(networks) // len(self.mask), 1, 1)
-        h = next_features(networks[0].kind, mixed, wave, bias) * mask
-        return FirstLayer(_renormalise(h, networks, 0), tuple(waves), bias)
-
-    def forward(self, networks: Sequence[LocalSlowNetwork], first: FirstLayer, contexts: Tensor | None) -> list[Tensor]:
-        """`contexts`: (n, pixels, C), means over the batch, None for networks without. → n × (out, 1, *grid)."""
-        gates = self._gates(networks, contexts) if contexts is not None else None
+    def forward(self, first: FirstLayer | None, contexts: Tensor | None) -> list[Tensor]:
+        """`first`: of `first_layers`. `contexts`: (n, pixels, C), means over the batch, None for networks without.
+        Returns each network's kernel, (out, 1, *grid)."""
+        if first is None:
+            return self._free_kernels(contexts)
+        gates = self._gates(contexts) if contexts is not None else None
         h = first.features if gates is None else first.features * gates[0]
         for i, wave in enumerate(first.waves, start=1):
-            mixed = stack([network.linears[i] for network in networks]).mix(h)
-            h = next_features(networks[0].kind, mixed, wave, first.bias) * self.mask
-            h = _renormalise(h, networks, i)
+            mixed = stack([network.linears[i] for network in self.networks]).mix(h)
+            h = next_features(self.networks[0].kind, mixed, wave, first.bias) * self.mask
+            h = _renormalise(h, self.networks, i)
             h = h if gates is None else h * gates[i]
-        rows = stack([network.output for network in networks]).mix(h).transpose(1, 2)  # (n, out, points)
+        rows = stack([network.output for network in self.networks]).mix(h).transpose(1, 2)  # (n, out, points)
         return [
             kernel[:, : network.points].reshape(-1, 1, *network.grid)
-            for network, kernel in zip(networks, rows.unbind(), strict=True)
+            for network, kernel in zip(self.networks, rows.unbind(), strict=True)
         ]
 
-    def free(self, networks: Sequence[FreeLocalKernel], contexts: Tensor | None) -> list[Tensor]:
-        """The same for free kernels, which have no layers."""
-        kernels = [network.kernel.transpose(0, 1) for network in networks]
+    def _free_kernels(self, contexts: Tensor | None) -> list[Tensor]:
+        kernels = [network.kernel.transpose(0, 1) for network in self.free]
         if contexts is None:
             return kernels
-        g = self._context(networks, contexts)
-        gates = stack([network.context_linear for network in networks]).mix(g).transpose(1, 2)  # (n, out, points)
+        g = self._context(self.free, contexts)
+        gates = stack([network.context_linear for network in self.free]).mix(g).transpose(1, 2)  # (n, out, points)
         return [
             kernel * gate[:, : kernel[0].numel()].reshape(kernel.shape)
             for kernel, gate in zip(kernels, gates.unbind(), strict=True)
         ]
 
-    def _gates(self, networks: Sequence[LocalSlowNetwork], contexts: Tensor) -> tuple[Tensor, ...]:
+    def _gates(self, contexts: Tensor) -> tuple[Tensor, ...]:
         """X_i g of each layer, (n, points, hidden)."""
-        linears = [mixer for network in networks for mixer in network.context_linears]
-        stacked = stack(linears, len(networks)).mix(self._context(networks, contexts))
-        return stacked.chunk(len(linears) // len(networks), dim=2)
+        linears = [mixer for network in self.networks for mixer in network.context_linears]
+        stacked = stack(linears, len(self.networks)).mix(self._context(self.networks, contexts))
+        return stacked.chunk(len(linears) // len(self.networks), dim=2)
 
     def _context(self, networks: Sequence[LocalSlowNetwork | FreeLocalKernel], contexts: Tensor) -> Tensor:
         """g, (n, points, hidden). Pooling and R are linear, so that they can follow the mean over the batch."""
         pooled = torch.bmm(self.bins, contexts) / self.bin_sizes
         reduced = stack([network.context_reduce for network in networks]).mix(pooled)
         return F.gelu(stack([network.context_fc for network in networks]).mix(reduced))
+
+
+def first_layers(blocks: Sequence[LocalKernels]) -> Sequence[FirstLayer | None]:
+    """Of the local slow networks of several blocks, which are alike in all; None for each that has free kernels."""
+    networks = [network for block in blocks for network in block.networks]
+    if not networks:
+        return [None] * len(blocks)
+    h, (wave, *waves) = sine_features(networks)
+    bias = position_biases(networks)
+    mixed = stack([network.linears[0] for network in networks]).mix(h)
+    h = next_features(networks[0].kind, mixed, wave, bias) * blocks[0].mask.repeat(len(blocks), 1, 1)
+    return FirstLayer(_renormalise(h, networks, 0), tuple(waves), bias).split(len(blocks))
 
 
 def _renormalise(h: Tensor, networks: Sequence[LocalSlowNetwork], i: int) -> Tensor:
@@ -372,3 +345,58 @@ def _renormalise(h: Tensor, networks: Sequence[LocalSlowNetwork], i: int) -> Ten
     if not alphas or not betas:
         return torch.add(ALPHA * h.detach(), unit, alpha=BETA)
     return torch.stack(alphas).unsqueeze(1) * h.detach() + torch.stack(betas).unsqueeze(1) * unit
+
+
+def local_kernel_ref(network: LocalSlowNetwork, context: Tensor) -> Tensor:
+    """The formulas of `LocalSlowNetwork` in their own order, α and β constant; `context`: (B, C, *pixels). Returns the
+    kernel, (out, 1, *grid)."""
+    pool = F.adaptive_avg_pool2d if context.dim() == 4 else F.adaptive_avg_pool1d
+    pooled = pool(context, network.grid)  # type: ignore[arg-type]
+    g = mix_ref(network.context_reduce, pooled).mean(0, keepdim=True)
+    g = F.gelu(mix_ref(network.context_fc, g))
+    waves = sine_features_ref(network)
+    h = waves[0]
+    for i in range(len(network.linears)):
+        h = next_features_ref(network, i, h, waves)
+        h = ALPHA * h.detach() + BETA * h / h.norm(dim=0, keepdim=True)
+        h = h * mix_ref(network.context_linears[i], g).flatten(2).squeeze(0).t()
+    return F.linear(h, network.output.matrix, network.output.bias).t().reshape(-1, 1, *network.grid)
+
+
+class HyperKernels(NamedTuple):
+    """What a block's slow networks make of coordinates alone: kernels by the networks' names in the block, each
+    (1, out, *grid), and the local ones' first layer."""
+
+    named: dict[str, Tensor]
+    local: FirstLayer | None
+
+
+class SlowNetworks:
+    """Of a block: those of coordinates alone, by their names in it, and what generates the local kernels."""
+
+    def __init__(self, block: nn.Module) -> None:
+        local = (LocalSlowNetwork, FreeLocalKernel)
+        self.named: dict[str, SlowNetwork | FreeKernel] = {
+            name: module
+            for name, module in block.named_modules()
+            if isinstance(module, (SlowNetwork, FreeKernel)) and not isinstance(module, local)
+        }
+        self.local = [module for module in block.modules() if isinstance(module, LocalKernels)]
+
+    def local_networks(self) -> list[LocalSlowNetwork | FreeLocalKernel]:
+        """The networks that make local kernels."""
+        return [network for kernels in self.local for network in (kernels.networks or kernels.free)]
+
+
+def generate_hyper_kernels(blocks: Sequence[SlowNetworks]) -> list[HyperKernels]:
+    """In float32 at least, whatever autocast would have: kernels are few, and everything is multiplied by them."""
+    networks = [network for block in blocks for network in (*block.named.values(), *block.local_networks())]
+    if not networks:
+        return [HyperKernels({}, None) for _ in blocks]
+    with torch.autocast(next(networks[0].parameters()).device.type, enabled=False):
+        generated = iter(generate_kernels([network for block in blocks for network in block.named.values()]))
+        local = iter(first_layers([kernels for block in blocks for kernels in block.local]))
+        return [
+            HyperKernels({name: next(generated) for name in block.named}, next(local) if block.local else None)
+            for block in blocks
+        ]

@@ -1,10 +1,11 @@
-"""The 1×1 convolution over channels."""
+"""The 1×1 convolution over channels, alone and several side by side."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ class Init(Enum):
 
 
 class Mixer(nn.Module):
-    """A 1×1 convolution over channels, with bias (spec, head). (B, C, *pixels) → (B, out, *pixels).
+    """A 1×1 convolution over channels, with bias. (B, C, *pixels) → (B, out, *pixels).
 
     Its weight has convolution shape, (out, C, 1, …, 1), one 1 an axis of the pixels. Quick on channels-last features.
     """
@@ -56,6 +57,12 @@ def mix(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return F.conv2d(x, weight, bias)
 
 
+def mix_ref(mixer: Mixer, x: Tensor) -> Tensor:
+    """`mixer(x)`, channels first."""
+    convolution = F.conv2d if x.dim() == 4 else F.conv1d
+    return convolution(x, mixer.weight, mixer.bias, padding="same")
+
+
 class Mixers(nn.ModuleList):
     """A list of mixers."""
 
@@ -64,3 +71,21 @@ class Mixers(nn.ModuleList):
 
     def __getitem__(self, index: int) -> Mixer:  # type: ignore[override]
         return super().__getitem__(index)  # type: ignore[return-value]
+
+
+class StackedMixers(NamedTuple):
+    """n mixers of one shape: weight (n, in, out), bias (n, 1, out)."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def mix(self, x: Tensor) -> Tensor:
+        """Each mixer on its own rows: (n, points, in) → (n, points, out)."""
+        return torch.baddbmm(self.bias, x, self.weight)
+
+
+def stack(mixers: Sequence[Mixer], groups: int | None = None) -> StackedMixers:
+    """Put mixers of one shape side by side; with `groups`, the outputs of each group in a row."""
+    groups = groups or len(mixers)
+    weight = torch.cat([mixer.weight for mixer in mixers]).view(groups, -1, mixers[0].weight.shape[1])
+    return StackedMixers(weight.transpose(1, 2), torch.cat([mixer.bias for mixer in mixers]).view(groups, 1, -1))

@@ -1,4 +1,4 @@
-"""Standardisation, not normalisation: no affine parameters, no running statistics (spec §3)."""
+"""Standardisation, not normalisation: no affine parameters, no running statistics (§3)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from terminator.model.config import GROUPS, Standardisation
+from terminator.model.ops import over_pixels, pixel_axes
 
 EPSILON = 1e-5
 
@@ -39,8 +40,8 @@ class BatchStandardise(nn.Module):
         if self.population.is_used:
             return _affine(x, self.population.mean, self.population.variance)
         if self.population.is_gathering:
-            self.population.observe(x, _without_channels(x))
-        if is_spread():
+            self.population.update(x, _without_channels(x))
+        if is_distributed():
             return _standardise(x, torch.ones(x.shape[1], dtype=torch.bool, device=x.device))
         return F.batch_norm(x, None, None, training=True, eps=EPSILON)
 
@@ -57,11 +58,11 @@ class GroupedStandardise(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.population.is_gathering:
-            self.population.observe(x, _without_channels(x))
+            self.population.update(x, _without_channels(x))
         if not self.population.is_used:
             return _standardise(x, self.batch_channels)
-        variance, mean = torch.var_mean(x, _pixels(x), correction=0, keepdim=True)
-        is_batch = _over_pixels(self.batch_channels, x)
+        variance, mean = torch.var_mean(x, pixel_axes(x), correction=0, keepdim=True)
+        is_batch = over_pixels(self.batch_channels, x)
         return _affine(
             x,
             torch.where(is_batch, self.population.mean.to(mean), mean),
@@ -79,7 +80,7 @@ class ContextMean(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.population.is_gathering:
-            self.population.observe(x, [0])
+            self.population.update(x, [0])
         used = self.population.is_used
         mean = self.population.mean.to(x) if used else _batch_mean(x)
         return mean.flatten(2).transpose(1, 2)
@@ -108,26 +109,38 @@ def build_standardisation(kind: Standardisation, channels: int) -> nn.Module:
 def _standardise(x: Tensor, batch_channels: Tensor | None) -> Tensor:
     """(x − mean) / sqrt(variance + ε) over the pixels, and over the batch too in the channels `batch_channels`."""
     if torch.compiler.is_compiling():  # the compiler fuses the plain form, and makes its own backward
-        return _plain_standardise(x, batch_channels)[0]
+        return _standardised(x, batch_channels)[0]
     y: Tensor = _Standardise.apply(x, batch_channels)  # type: ignore[no-untyped-call]
     return y
 
 
-def _plain_standardise(x: Tensor, batch_channels: Tensor | None) -> tuple[Tensor, Tensor]:
+def _standardised(x: Tensor, batch_channels: Tensor | None) -> tuple[Tensor, Tensor]:
     """The standardised x (B, C, *pixels), and 1 / sqrt(variance + ε), (B, C, 1, …); bfloat16 by way of float32."""
     precise = _precise(x)
-    centred = precise - _share(precise.mean(_pixels(x), keepdim=True), batch_channels)
-    variance = _share(centred.square().mean(_pixels(x), keepdim=True), batch_channels)
+    centred = precise - _share(precise.mean(pixel_axes(x), keepdim=True), batch_channels)
+    variance = _share(centred.square().mean(pixel_axes(x), keepdim=True), batch_channels)
     scale = torch.rsqrt(variance + EPSILON)
     return (centred * scale).to(x.dtype), scale
 
 
+def standardise_ref(x: Tensor, dims: list[int]) -> Tensor:
+    """BS or IS by their formula, over `dims` of x."""
+    variance, mean = torch.var_mean(x, dims, correction=0, keepdim=True)
+    return (x - mean) / torch.sqrt(variance + EPSILON)
+
+
+def g_ibs_ref(x: Tensor) -> Tensor:
+    """G-IBS group by group. (B, C, *pixels) → same."""
+    dims = [_without_channels(x), pixel_axes(x)]
+    return torch.cat([standardise_ref(group, dims[i % 2]) for i, group in enumerate(x.chunk(GROUPS, dim=1))], dim=1)
+
+
 class _Standardise(torch.autograd.Function):
-    """`_plain_standardise` with its backward by hand, in half the passes over memory."""
+    """`_standardised` with its backward by hand, in half the passes over memory."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, batch_channels: Tensor | None) -> Tensor:
-        y, scale = _plain_standardise(x, batch_channels)
+        y, scale = _standardised(x, batch_channels)
         ctx.save_for_backward(y, scale, batch_channels)
         return y
 
@@ -135,8 +148,8 @@ class _Standardise(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         saved, scale, batch_channels = ctx.saved_tensors
         y, gradient = _precise(saved), _precise(gradients[0])
-        mean = _share(gradient.mean(_pixels(y), keepdim=True), batch_channels)
-        along = _share((gradient * y).mean(_pixels(y), keepdim=True), batch_channels)
+        mean = _share(gradient.mean(pixel_axes(y), keepdim=True), batch_channels)
+        along = _share((gradient * y).mean(pixel_axes(y), keepdim=True), batch_channels)
         return torch.addcmul(gradient - mean, y, along, value=-1).mul_(scale).to(saved.dtype), None
 
 
@@ -149,7 +162,7 @@ def _share(statistic: Tensor, batch_channels: Tensor | None) -> Tensor:
     """Average a statistic (B, C, 1, …) of samples over the batch in the channels that say so."""
     if batch_channels is None:
         return statistic
-    return torch.where(_over_pixels(batch_channels, statistic), global_mean(statistic), statistic)
+    return torch.where(over_pixels(batch_channels, statistic), global_mean(statistic), statistic)
 
 
 def _affine(x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
@@ -157,17 +170,8 @@ def _affine(x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
     return torch.addcmul((-mean * scale).to(x.dtype), x, scale.to(x.dtype))
 
 
-def _over_pixels(channels: Tensor, x: Tensor) -> Tensor:
-    """(C) → (1, C, 1, …)."""
-    return channels.view(1, -1, *[1] * (x.dim() - 2))
-
-
-def _pixels(x: Tensor) -> list[int]:
-    return list(range(2, x.dim()))
-
-
 def _without_channels(x: Tensor) -> list[int]:
-    return [0, *_pixels(x)]
+    return [0, *pixel_axes(x)]
 
 
 class BatchNorm(nn.modules.batchnorm._BatchNorm):
@@ -178,7 +182,7 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         """Any number of axes will do."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if not (self.training and is_spread()):
+        if not (self.training and is_distributed()):
             return super().forward(x)
         channels = (1, -1, *[1] * (x.dim() - 2))
         mean = batch_mean(x.flatten(2).mean(2))  # (1, C)
@@ -201,7 +205,7 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         self.num_batches_tracked += 1
 
 
-def is_spread() -> bool:
+def is_distributed() -> bool:
     """Whether the batch lies in several processes."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
@@ -211,7 +215,7 @@ def global_mean(x: Tensor) -> Tensor:
 
     Not differentiable: for use inside backward formulas.
     """
-    if not is_spread():
+    if not is_distributed():
         return x.mean(0, keepdim=True)
     total = torch.cat([x.sum(0).flatten(), x.new_tensor([len(x)])])
     dist.all_reduce(total)
@@ -220,7 +224,7 @@ def global_mean(x: Tensor) -> Tensor:
 
 def batch_mean(x: Tensor) -> Tensor:
     """`global_mean`, differentiable: gradients flow to every process's rows."""
-    if not is_spread():
+    if not is_distributed():
         return x.mean(0, keepdim=True)
     mean: Tensor = _BatchMean.apply(x)  # type: ignore[no-untyped-call]
     return mean
@@ -251,9 +255,9 @@ class PopulationStatistics(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.is_gathering = False
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Go back to the batch's statistics."""
         self.count = 0
         self.mean = self.variance = torch.zeros(())
@@ -264,7 +268,7 @@ class PopulationStatistics(nn.Module):
         return self.count > 0 and not self.training and not self.is_gathering
 
     @torch.no_grad()
-    def observe(self, x: Tensor, dims: list[int]) -> None:
+    def update(self, x: Tensor, dims: list[int]) -> None:
         """Add a batch (B, …): its statistics over `dims`, weighted by B (Chan et al. 1979)."""
         variance, mean = torch.var_mean(x.double(), dims, correction=0, keepdim=True)
         share = len(x) / (self.count + len(x))
@@ -289,7 +293,7 @@ def gather_population_statistics(network: nn.Module, batches: Iterable[Tensor]) 
     was_training = network.training
     network.eval()
     for place in places:
-        place.forget()
+        place.reset()
         place.is_gathering = True
     try:
         for images in batches:
@@ -298,10 +302,3 @@ def gather_population_statistics(network: nn.Module, batches: Iterable[Tensor]) 
         for place in places:
             place.is_gathering = False
         network.train(was_training)
-
-
-def forget_population_statistics(network: nn.Module) -> None:
-    """Evaluate by the batch's statistics again."""
-    for module in network.modules():
-        if isinstance(module, PopulationStatistics):
-            module.forget()

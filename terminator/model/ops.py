@@ -1,10 +1,11 @@
-"""Joining features by their channels, which lie innermost in memory."""
+"""Operations on features (B, C, *pixels), channels innermost in memory, each fast form beside its plain reference."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import reduce
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -77,6 +78,16 @@ def multiply_samples(x: Tensor, weight: Tensor) -> Tensor:
     return (x.movedim(1, -1) * weight.movedim(1, -1)).movedim(-1, 1)
 
 
+def pixel_axes(x: Tensor) -> list[int]:
+    """The axes of (B, C, *pixels) behind the channels."""
+    return list(range(2, x.dim()))
+
+
+def over_pixels(channels: Tensor, x: Tensor) -> Tensor:
+    """One value a channel, shaped to broadcast over x (B, C, *pixels): (1, C, 1, …)."""
+    return channels.view(1, -1, *[1] * (x.dim() - 2))
+
+
 def pixel_mean(x: Tensor) -> Tensor:
     """Over the pixels; of channels-last features, and so are the gradients that it hands back. (B, C, *pixels) →
     (B, C)."""
@@ -92,38 +103,59 @@ def tile_channels(x: Tensor, channels: int) -> Tensor:
     return tiled.movedim(-1, 1)
 
 
+def tile_channels_ref(x: Tensor, channels: int) -> Tensor:
+    """`tile_channels`, channels first."""
+    return x.repeat(1, -(-channels // x.shape[1]), *[1] * (x.dim() - 2))[:, :channels]
+
+
 def twice_elementwise(kernel: Tensor, z: Tensor) -> Tensor:
     """The 2E operator of the interactions, (k ⊙ z) ⊙ z."""
     return kernel * z * z
 
 
-def matrix_products(kernel: Tensor, ys: Sequence[Tensor]) -> list[Tensor]:
-    """K̂ ⊗ Y as a matrix product per sample and channel; (B, C, N, N) → same, a sequence of L as √L × √L."""
-    if kernel.dim() == 3:
-        side = math.isqrt(kernel.shape[2])
-        squares = [x.contiguous().view(*x.shape[:2], side, side) for x in (kernel, *ys)]
-        return [product.flatten(2) for product in matrix_products(squares[0], squares[1:])]
-    kernel = channels_first(kernel)  # once for all: the library wants the matrix itself innermost
-    return [kernel @ channels_first(y) for y in ys]
+class HyperProduct(NamedTuple):
+    """The ⊗ of K̂ ⊗ Y: `multiply(prepare(K̂), Y)`, so that what K̂ alone needs is done once for several Y.
+    (B, C, *pixels), (B, C, *pixels) → same."""
+
+    prepare: Callable[[Tensor], Tensor]
+    multiply: Callable[[Tensor, Tensor], Tensor]
 
 
-def hadamard_products(kernel: Tensor, ys: Sequence[Tensor]) -> list[Tensor]:
-    """K̂ ⊗ Y elementwise; (B, C, *pixels) → same. For sequences our interpretation (spec §2 OPEN)."""
-    return [kernel * y for y in ys]
+def hyper_product(kind: Product, pixels: Sequence[int]) -> HyperProduct:
+    """The ⊗ of this kind, not `auto`. Raises UserError where a matrix product finds nothing square."""
+    if kind is Product.hadamard:
+        return HADAMARD
+    if kind is Product.fft:
+        return CIRCULAR
+    is_square = pixels[0] == pixels[-1] if len(pixels) == 2 else math.isqrt(pixels[0]) ** 2 == pixels[0]
+    if not is_square:
+        size = "×".join(str(side) for side in pixels)
+        raise UserError(f"model.product=matmul: needs square images or a square length, not {size} (or hadamard, fft)")
+    return MATMUL
 
 
-def circular_convolutions(kernel: Tensor, ys: Sequence[Tensor]) -> list[Tensor]:
-    """K̂ ⊗ Y as a depth-wise circular convolution by FFT; (B, C, *pixels) → same. Our interpretation (spec §2 OPEN).
+def _squares(x: Tensor) -> Tensor:
+    """As the library wants matrices, themselves innermost; a sequence of L as √L × √L."""
+    if x.dim() == 4:
+        return channels_first(x)
+    side = math.isqrt(x.shape[2])
+    return x.contiguous().view(*x.shape[:2], side, side)
 
-    Scaled by 1/√points, so that white features keep their variance whatever the size.
-    """
-    dims = list(range(2, kernel.dim()))
-    spectrum = torch.fft.rfftn(_full(kernel), dim=dims, norm="ortho")
-    convolved: list[Tensor] = []
-    for y in ys:
-        product = spectrum * torch.fft.rfftn(_full(y), dim=dims)
-        convolved.append(torch.fft.irfftn(product, s=kernel.shape[2:], dim=dims).to(y.dtype))
-    return convolved
+
+def _matrix_product(kernel: Tensor, y: Tensor) -> Tensor:
+    product = kernel @ _squares(y)
+    return product.flatten(2) if y.dim() == 3 else product
+
+
+def _spectrum(kernel: Tensor) -> Tensor:
+    spectrum: Tensor = torch.fft.rfftn(_full(kernel), dim=pixel_axes(kernel), norm="ortho")
+    return spectrum
+
+
+def _circular_convolution(spectrum: Tensor, y: Tensor) -> Tensor:
+    dims = pixel_axes(y)
+    convolved: Tensor = torch.fft.irfftn(spectrum * torch.fft.rfftn(_full(y), dim=dims), s=y.shape[2:], dim=dims)
+    return convolved.to(y.dtype)
 
 
 def _full(x: Tensor) -> Tensor:
@@ -131,20 +163,16 @@ def _full(x: Tensor) -> Tensor:
     return x.float() if x.dtype is torch.bfloat16 else x
 
 
-def choose_product(kind: Product, pixels: Sequence[int]) -> Callable[[Tensor, Sequence[Tensor]], list[Tensor]]:
-    """The ⊗ of this word on these pixels: K̂ and several Y → K̂ ⊗ Y each. Raises UserError where a matrix product finds
-    nothing square."""
-    if kind is Product.auto:
-        kind = Product.hadamard if len(pixels) == 1 else Product.matmul
-    if kind is Product.hadamard:
-        return hadamard_products
-    if kind is Product.fft:
-        return circular_convolutions
-    is_square = pixels[0] == pixels[-1] if len(pixels) == 2 else math.isqrt(pixels[0]) ** 2 == pixels[0]
-    if not is_square:
-        size = "×".join(str(side) for side in pixels)
-        raise UserError(f"model.product=matmul: needs square images or a square length, not {size} (or hadamard, fft)")
-    return matrix_products
+MATMUL = HyperProduct(_squares, _matrix_product)  # a matrix product per sample and channel
+# The other two are our interpretation for sequences (§2 OPEN). The convolution is depth-wise and circular, scaled by
+# 1/√points, so that white features keep their variance whatever the size.
+HADAMARD = HyperProduct(lambda kernel: kernel, torch.mul)
+CIRCULAR = HyperProduct(_spectrum, _circular_convolution)
+
+
+def hyper_product_ref(kernel: Tensor, y: Tensor) -> Tensor:
+    """⊗ of the release on images, elementwise on sequences."""
+    return kernel @ y if y.dim() == 4 else kernel * y
 
 
 STRIP = 3  # columns: the widest kernel whose gradient oneDNN has fast code for
@@ -163,6 +191,12 @@ def depthwise_convolution(kernel: Tensor, y: Tensor) -> Tensor:
         convolved: Tensor = _Depthwise.apply(kernel, y, padding)  # type: ignore[no-untyped-call]
         return convolved
     return F.conv2d(y, kernel, padding=padding, groups=kernel.shape[0])
+
+
+def depthwise_convolution_ref(kernel: Tensor, y: Tensor) -> Tensor:
+    """The same by PyTorch alone, channels first."""
+    convolution = F.conv2d if y.dim() == 4 else F.conv1d
+    return convolution(y, kernel, padding="same", groups=len(kernel))
 
 
 class _Depthwise(torch.autograd.Function):
@@ -208,3 +242,15 @@ def _kernel_gradient(gradient: Tensor, y: Tensor, kernel: Tensor) -> Tensor:
         [False, True, False],
     )[1]
     return result
+
+
+def pooling_bins(pixels: Sequence[int], grid: Sequence[int]) -> Tensor:
+    """Which pixels PyTorch's adaptive_avg_pool averages for each point of `grid`: (grid points, pixels) of 0 and 1."""
+    return reduce(torch.kron, [_axis(size, bins) for size, bins in zip(pixels, grid, strict=True)])
+
+
+def _axis(size: int, bins: int) -> Tensor:
+    matrix = torch.zeros(bins, size)
+    for i in range(bins):
+        matrix[i, i * size // bins : -(-(i + 1) * size // bins)] = 1
+    return matrix

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -15,8 +14,6 @@ from rich.text import Text
 
 from terminator.config import RunConfig, to_plain
 from terminator.ledger import Ledger, RunState, Sweep
-from terminator.model.config import ComparisonConfig, ModelConfig, ResNetConfig, TerminatorConfig
-from terminator.model.ops import choose_product
 from terminator.planning.ablation import to_words
 from terminator.planning.cost import miss, obstacle, spent
 from terminator.planning.plan import Plan, PlannedAblation, PlannedVariant
@@ -32,34 +29,10 @@ def same_runs(variants: Sequence[PlannedVariant]) -> list[list[str]]:
 
 
 def _meaning(config: RunConfig) -> str:
-    """The configuration, with what the model's words come to in their place."""
+    """The configuration, the model's equivalent settings resolved."""
     plain = to_plain(config, key_only=True)
-    plain["model"] = _resolved(config.model, config.data.input_shape[1:])
+    plain["model"] = to_plain(config.model.canonical(config.data.input_shape[1:]))
     return json.dumps(plain, sort_keys=True)
-
-
-def _resolved(model: ModelConfig, pixels: Sequence[int]) -> object:
-    if isinstance(model, ResNetConfig):
-        return to_plain(replace(model, width=1.0, channels=1)), model.stage_channels()
-    if isinstance(model, ComparisonConfig):
-        return to_plain(replace(model, width=1.0, channels=model.scaled(model.channels)))
-    if not isinstance(model, TerminatorConfig):
-        return to_plain(model)
-    blocks = range(model.depth)
-    previous = [model.block_previous(block) for block in blocks]
-    local = model.local_branches()
-    per_block = replace(
-        model,
-        width=1.0,
-        channels=model.block_channels(),
-        dropout=[model.block_dropout(block) for block in blocks],
-        global_layers=[model.block_global_layers(block) for block in blocks],
-        previous_blocks=previous,
-        local_kernels=[size for size, _ in local],
-        local_wiring=[wiring for _, wiring in local] or model.local_wiring[:1],
-        branches=replace(model.branches, previous=any(previous), local=bool(local)),
-    )
-    return {**to_plain(per_block), "product": choose_product(model.product, pixels).__name__}
 
 
 def notes(planned: PlannedAblation) -> list[str]:

@@ -43,10 +43,9 @@ def evaluate(
 
 
 def _fixed_kernels(network: nn.Module) -> AbstractContextManager[None]:
-    """Kernels that a network generates don't depend on images: once an evaluation is enough."""
-    # By the method, not by the class: a run's code is that of its own network and of no other (see run_key).
-    fixed: Callable[[], AbstractContextManager[None]] = getattr(network, "fixed_kernels", nullcontext)
-    return fixed()
+    """Hyper-kernels don't depend on images: they are generated once an evaluation."""
+    fixed: AbstractContextManager[None] = getattr(network, "fixed_kernels", nullcontext)()
+    return fixed
 
 
 def _batches(data: Data, largest: int, between_batches: Callable[[], None]) -> Iterator[Tensor]:

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 import torch
 from torch import Tensor, nn
 
-from terminator.config import Protocol, RunConfig, from_plain, to_plain
+from terminator.config import Protocol, RunConfig, from_plain
 from terminator.data.load import Data, Split, fingerprint, load
 from terminator.errors import Diverged, UserError
 from terminator.ledger import Attempt, Run, RunState, Spec
@@ -64,9 +64,8 @@ def _check_data(spec: Spec, config: RunConfig) -> None:
 def _summary(config: RunConfig, data: Data, network: nn.Module, device: torch.device) -> str:
     sizes = "/".join(f"{len(split):,}" for split in (data.train, data.validation, data.test))
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    architecture = to_plain(config.model)["architecture"]
     images = f"{config.data.name}: {sizes} images to train, validate, test"
-    return f"{architecture} of {parameters:,} parameters on {device}; {images}"
+    return f"{config.model.architecture} of {parameters:,} parameters on {device}; {images}"
 
 
 class Trainer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from benchmarks.cases import CASES, TINY, Form, objective, prepare, step_flops
-from tests.model.test_network import preset
+from tests.model.networks.test_terminator import preset
 
 
 def test_tiny_is_the_preset() -> None:

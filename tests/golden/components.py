@@ -7,54 +7,58 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from terminator.model.branches import HyperChannelInteraction, HyperInteraction, LocalBranch, RecursiveGatedUnit
+from terminator.model.branches import (
+    HyperChannelInteraction,
+    HyperInteraction,
+    LocalBranch,
+    RecursiveGatedUnit,
+    Site,
+)
 from terminator.model.build import build
-from terminator.model.config import SlowNetworkKind
+from terminator.model.config import SlowNetworkKind, TerminatorConfig
 from terminator.model.kernels import (
     FreeLocalKernel,
     LocalKernels,
     LocalSlowNetwork,
     SlowNetwork,
     SlowRecipe,
+    first_layers,
+    generate_hyper_kernels,
     generate_kernels,
 )
+from terminator.model.networks.terminator import SFNEBlock
 from terminator.model.normalisation import ContextMean, GroupedStandardise
-from terminator.model.terminator import SFNEBlock
 from terminator.training.slow_loss import channel_sum_loss, tile_loss
 from terminator.training.step import label_smoothed_cross_entropy
 from tests.golden.golden_file import GoldenFile
-from tests.golden.sizes import block_sizes, network_config, slow_sizes, under
+from tests.golden.sizes import SlowSizes, block_sizes, network_config, slow_sizes, under
 
 Outputs = dict[str, Tensor]
 Component = tuple[nn.Module, Callable[[Outputs], Outputs]]  # a module, and what it makes of a file's inputs
 
 GENERATOR = torch.Generator()
-RECIPE = SlowRecipe(SlowNetworkKind.sine_mfn, omega_0=2000.0, generator=GENERATOR)  # weights come from the files
+
+
+def recipe(sizes: SlowSizes) -> SlowRecipe:
+    """Weights come from the files."""
+    return SlowRecipe(SlowNetworkKind.sine_mfn, 2000.0, sizes.hidden, sizes.layers, GENERATOR)
 
 
 def slow_kernel(file: GoldenFile) -> Component:
     """slow_global and slow_channel."""
     sizes = slow_sizes(file.parameters)
-    slow = SlowNetwork(sizes.grid, sizes.out, hidden=sizes.hidden, layers=sizes.layers, recipe=RECIPE)
+    slow = SlowNetwork(sizes.grid, sizes.out, recipe(sizes))
     return slow, lambda inputs: {"kernel": generate_kernels([slow])[0]}
 
 
 def slow_local(file: GoldenFile) -> Component:
     sizes = slow_sizes(file.parameters)
-    slow = LocalSlowNetwork(
-        sizes.grid,
-        sizes.out,
-        hidden=sizes.hidden,
-        layers=sizes.layers,
-        recipe=RECIPE,
-        context_channels=file.inputs["x"].shape[1],
-        learn_renormalisation=False,
-    )
-    kernels = LocalKernels([sizes.grid], file.inputs["x"].shape[2:]).double()
+    slow = LocalSlowNetwork(sizes.grid, sizes.out, recipe(sizes), has_context=True, learn_renormalisation=False)
+    kernels = LocalKernels([slow], file.inputs["x"].shape[2:]).double()
 
     def run(inputs: Outputs) -> Outputs:
         context = ContextMean()(inputs["x"])
-        return {"kernel": kernels([slow], kernels.first_layer([slow]), context)[0]}
+        return {"kernel": kernels(*first_layers([kernels]), context)[0]}
 
     return slow, run
 
@@ -72,21 +76,14 @@ def gibs(file: GoldenFile) -> Component:
 
 def hyper_channel_interaction(file: GoldenFile) -> Component:
     sizes = slow_sizes(under(file.parameters, "slow."))
-    interaction = HyperChannelInteraction(sizes.grid[0], hidden=sizes.hidden, layers=sizes.layers, recipe=RECIPE)
+    interaction = HyperChannelInteraction(sizes.grid[0], recipe(sizes))
     return interaction, lambda inputs: {"y": interaction(inputs["x"], *generate_kernels([interaction.slow]))}
 
 
 def hyper_interaction(file: GoldenFile) -> Component:
     channel = slow_sizes(under(file.parameters, "channel_slow."))
     spatial = slow_sizes(under(file.parameters, "spatial_slow."))
-    interaction = HyperInteraction(
-        channel.grid[0],
-        spatial.grid,
-        channel_hidden=channel.hidden,
-        spatial_hidden=spatial.hidden,
-        layers=spatial.layers,
-        recipe=RECIPE,
-    )
+    interaction = HyperInteraction(channel.grid[0], spatial.grid, recipe(channel), recipe(spatial))
 
     def run(inputs: Outputs) -> Outputs:
         kernels = generate_kernels([interaction.channel_slow, interaction.spatial_slow])
@@ -97,8 +94,8 @@ def hyper_interaction(file: GoldenFile) -> Component:
 
 def local_conv(file: GoldenFile) -> Component:
     channels, _, *grid = file.inputs["kernel"].shape
-    unused = FreeLocalKernel(grid, channels, hidden=1, context_channels=None, generator=GENERATOR)
-    branch = LocalBranch(channels, len(grid), unused, learn_scalar=True, generator=GENERATOR)
+    unused = FreeLocalKernel(grid, channels, recipe(SlowSizes((), 1, 1, 1)), has_context=False)
+    branch = LocalBranch(Site(TerminatorConfig(), channels, grid, 1, 0, GENERATOR), unused)
     part = nn.ModuleDict({"mixer": branch.mixer})  # the file's kernel stands in for the slow network's
     return part, lambda inputs: {"y": branch.convolve(inputs["x"], inputs["kernel"])}
 
@@ -106,19 +103,11 @@ def local_conv(file: GoldenFile) -> Component:
 def sfne_block(file: GoldenFile) -> Component:
     _, channels, *pixels = file.inputs["x"].shape
     sizes = block_sizes(file.parameters, channels)
-    block = SFNEBlock(
-        sizes.config,
-        channels=channels,
-        out=sizes.out,
-        pixels=pixels,
-        previous=sizes.previous,
-        global_layers=sizes.global_layers,
-        dropout=0.0,
-        generator=GENERATOR,
-    )
+    site = Site(sizes.config, channels, pixels, sizes.global_layers, sizes.previous, GENERATOR)
+    block = SFNEBlock(site, out=sizes.out, dropout=0.0)
 
     def run(inputs: Outputs) -> Outputs:
-        y, kernel = block(inputs["x"])
+        y, kernel = block(inputs["x"], [], *generate_hyper_kernels([block.slow_networks]))
         return {"y": y, "global_kernel": kernel}
 
     return block, run

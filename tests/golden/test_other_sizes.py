@@ -9,9 +9,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from terminator.model.branches import Site
 from terminator.model.build import build
 from terminator.model.config import TerminatorConfig
-from terminator.model.terminator import SFNEBlock
+from terminator.model.kernels import generate_hyper_kernels
+from terminator.model.networks.terminator import SFNEBlock
 from terminator.training.slow_loss import channel_sum_loss
 from tests.golden.__main__ import main
 from tests.golden.checks import check_file
@@ -58,18 +60,9 @@ def test_a_network_of_other_sizes_passes(tmp_path: Path) -> None:
 
 def test_a_block_of_other_sizes_passes(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    block = SFNEBlock(
-        OTHER,
-        channels=5,
-        out=24,
-        pixels=(7, 7),
-        previous=0,
-        global_layers=2,
-        dropout=0.0,
-        generator=torch.default_generator,
-    ).double()
+    block = SFNEBlock(Site(OTHER, 5, (7, 7), 2, 0, torch.default_generator), out=24, dropout=0.0).double()
     x = torch.randn(2, 5, 7, 7, dtype=torch.float64, requires_grad=True)
-    y, kernel = block(x)
+    y, kernel = block(x, [], *generate_hyper_kernels([block.slow_networks]))
     path = tmp_path / "sfne_block.safetensors"
     save(path, block, {"x": x}, {"y": y, "global_kernel": kernel})
     assert all(deviation.is_within for deviation in check_file(path))

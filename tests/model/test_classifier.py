@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from terminator.errors import UserError
 from terminator.model.build import build
-from terminator.model.classifier import Classifier
-from terminator.model.config import ContinuousKernelConfig, LargeKernelConfig, ModelConfig, ResNetConfig
-from terminator.model.terminator import Output
+from terminator.model.classifier import Classifier, ComparisonConfig, Output
+from terminator.model.config import ModelConfig
+from terminator.model.networks.ckcnn import ContinuousKernelConfig
+from terminator.model.networks.large_kernel_cnn import LargeKernelConfig
+from terminator.model.networks.resnet import ResNetConfig
 
 SMALL = [
     ResNetConfig(depth=8, channels=4),
@@ -25,7 +29,7 @@ def _network(config: ModelConfig, shape: tuple[int, ...], seed: int = 0) -> nn.M
     return build(config, image_shape=shape, classes=5, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("config", SMALL, ids=lambda config: config.architecture.value)
+@pytest.mark.parametrize("config", SMALL, ids=lambda config: config.architecture)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_images_and_sequences_become_logits_and_every_parameter_learns(
     config: ModelConfig, shape: tuple[int, ...]
@@ -42,7 +46,7 @@ def test_images_and_sequences_become_logits_and_every_parameter_learns(
     assert [name for name, weight in weights.items() if not weight.grad.any()] == []
 
 
-@pytest.mark.parametrize("config", SMALL, ids=lambda config: config.architecture.value)
+@pytest.mark.parametrize("config", SMALL, ids=lambda config: config.architecture)
 def test_the_generator_alone_decides_the_weights(config: ModelConfig) -> None:
     torch.manual_seed(1)
     first = _network(config, (3, 8, 8)).state_dict()
@@ -52,7 +56,7 @@ def test_the_generator_alone_decides_the_weights(config: ModelConfig) -> None:
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
-@pytest.mark.parametrize("config", SMALL, ids=lambda config: config.architecture.value)
+@pytest.mark.parametrize("config", SMALL, ids=lambda config: config.architecture)
 def test_predictions_of_a_trained_network_ignore_the_batch(config: ModelConfig) -> None:
     network = _network(config, (3, 8, 8)).double()
     images = torch.randn(6, 3, 8, 8, dtype=torch.float64)
@@ -78,3 +82,22 @@ def test_the_penalty_leaves_out_the_networks_that_make_kernels() -> None:
         if not name.startswith("head") and ".kernel." not in name
     )
     assert network.penalty().item() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "message"),
+    [
+        (ResNetConfig, {"depth": 18}, r"model\.depth=18: a ResNet's must be 6n \+ 2"),
+        (ResNetConfig, {"depth": 2}, r"model\.depth=2: a ResNet's must be 6n \+ 2"),
+        (ResNetConfig, {"channels": 0}, r"model\.channels=0: must be at least 1"),
+        (LargeKernelConfig, {"kernel": 4}, r"model\.kernel=4: must be odd and positive"),
+        (LargeKernelConfig, {"width": 0.0}, r"model\.width=0\.0: must be positive and finite"),
+        (ContinuousKernelConfig, {"depth": 0}, r"model\.depth=0: must be at least 1"),
+        (ContinuousKernelConfig, {"kernel_hidden": 0}, r"model\.kernel_hidden=0: must be at least 1"),
+        (ContinuousKernelConfig, {"omega_0": -1.0}, r"model\.omega_0=-1\.0: must be positive and finite"),
+        (ContinuousKernelConfig, {"dropout": 1.0}, r"model\.dropout=1\.0: must be at least 0, below 1"),
+    ],
+)
+def test_bad_sizes_are_refused(kind: type[ComparisonConfig], fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        kind(**fields)

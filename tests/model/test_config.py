@@ -11,7 +11,7 @@ from terminator.model.config import Branches, SlowNetworkKind, Standardisation, 
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"local_kernels": [3, 4]}, "model.local_kernels=[3, 4]: sizes must be odd and positive"),
         ({"local_kernels": [-3]}, "model.local_kernels=[-3]: sizes must be odd and positive"),
@@ -30,10 +30,10 @@ from terminator.model.config import Branches, SlowNetworkKind, Standardisation, 
     ],
     ids=str,
 )
-def test_a_refusal_names_key_value_and_rule(change: dict[str, Any], said: str) -> None:
+def test_a_refusal_names_key_value_and_rule(change: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError) as refused:
         TerminatorConfig(**change)
-    assert str(refused.value) == said
+    assert str(refused.value) == message
 
 
 def test_fourier_features_come_in_pairs() -> None:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from terminator.config import SlowLoss
 from terminator.model.build import build
-from terminator.model.config import ModelConfig, ResNetConfig, TerminatorConfig
+from terminator.model.config import ModelConfig, TerminatorConfig
+from terminator.model.networks.resnet import ResNetConfig
 from terminator.training.slow_loss import slow_loss
 
 STEPS = 10

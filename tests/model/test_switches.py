@@ -20,7 +20,7 @@ from terminator.model.config import (
     TerminatorConfig,
     Wiring,
 )
-from terminator.model.terminator import Terminator
+from terminator.model.networks.terminator import Terminator
 from terminator.training.slow_loss import channel_sum_loss
 from tests.model.sizes import parameter_count
 

@@ -12,12 +12,13 @@ from statsmodels.stats.weightstats import ttost_paired
 
 from terminator.analysis.statistics.tests import (
     bca_interval,
+    equivalence_test,
     hedges_g_z,
+    holm,
     sign_flip_test,
     small_sample_correction,
     smallest_p,
 )
-from terminator.analysis.statistics.verdict import equivalence_test, holm
 from tests.analysis.statistics.published import DRUG_1, DRUG_2, MAIZE, maize, of, sleep
 
 

@@ -4,13 +4,31 @@ arXiv 2201.09792, with patches of one pixel. On sequences the same with 1D convo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from terminator.model.classifier import Classifier, convolution
-from terminator.model.config import LargeKernelConfig
+from terminator.model.classifier import Classifier, ComparisonConfig, convolution
+from terminator.model.config import require
 from terminator.model.normalisation import BatchNorm
+
+
+@dataclass(frozen=True)
+class LargeKernelConfig(ComparisonConfig):
+    """`depth` blocks with kernels of `kernel` pixels a side. Raises UserError for an even `kernel`."""
+
+    architecture: str = "large_kernel_cnn"
+    depth: int = 8
+    channels: int = 128
+    kernel: int = 9
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.kernel >= 1 and self.kernel % 2 == 1, "kernel", self.kernel, "must be odd and positive")
+
+
+Config = LargeKernelConfig
 
 
 class ConvMixerBlock(nn.Module):
@@ -28,7 +46,7 @@ class ConvMixerBlock(nn.Module):
         return y
 
 
-def build_large_kernel_cnn(
+def build(
     config: LargeKernelConfig, *, image_shape: Sequence[int], classes: int, generator: torch.Generator
 ) -> Classifier:
     """A pointwise stem, `depth` blocks, head; resolution stays."""

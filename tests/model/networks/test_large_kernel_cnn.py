@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from terminator.model.build import build
-from terminator.model.config import LargeKernelConfig
-from terminator.model.large_kernel_cnn import ConvMixerBlock
+from terminator.model.networks.large_kernel_cnn import ConvMixerBlock, LargeKernelConfig
 
 
 @pytest.mark.parametrize(("h", "d", "k", "c_in", "n"), [(256, 8, 5, 3, 10), (24, 3, 9, 1, 7)])

@@ -5,15 +5,42 @@ arXiv 2102.02611. Kernels are as large as the input and centred (CKConv's are ca
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from terminator.model.classifier import Classifier, convolution
-from terminator.model.config import ContinuousKernelConfig, SlowNetworkKind
-from terminator.model.kernels import SlowRecipe, build_slow_network, generate_kernels
+from terminator.model.classifier import Classifier, ComparisonConfig, convolution
+from terminator.model.config import SlowNetworkKind, require
+from terminator.model.kernels import SlowNetwork, SlowRecipe, generate_kernels
 from terminator.model.normalisation import BatchNorm
+
+
+@dataclass(frozen=True)
+class ContinuousKernelConfig(ComparisonConfig):
+    """`kernel_hidden`, `kernel_layers`, `omega_0`: the SIREN that makes the kernels.
+
+    Raises UserError for a value outside its field's rule.
+    """
+
+    architecture: str = "ckcnn"
+    depth: int = 4
+    channels: int = 110
+    kernel_hidden: int = 32
+    kernel_layers: int = 2
+    omega_0: float = 10.0  # below the Nyquist rate of an 8×8 grid, 11 rad per unit
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("kernel_hidden", "kernel_layers"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "must be at least 1")
+        require(0 < self.omega_0 < float("inf"), "omega_0", self.omega_0, "must be positive and finite")
+        require(0 <= self.dropout < 1, "dropout", self.dropout, "must be at least 0, below 1")
+
+
+Config = ContinuousKernelConfig
 
 
 def centred_convolution(kernel: Tensor, x: Tensor) -> Tensor:
@@ -39,10 +66,9 @@ class ContinuousKernelConvolution(nn.Module):
         self, channels: int, out: int, pixels: Sequence[int], config: ContinuousKernelConfig, generator: torch.Generator
     ) -> None:
         super().__init__()
-        recipe = SlowRecipe(SlowNetworkKind.siren, config.omega_0, generator)
-        self.kernel = build_slow_network(
-            pixels, channels, hidden=config.kernel_hidden, layers=config.kernel_layers, recipe=recipe
-        )
+        size = config.kernel_hidden, config.kernel_layers
+        recipe = SlowRecipe(SlowNetworkKind.siren, config.omega_0, *size, generator=generator)
+        self.kernel = SlowNetwork(pixels, channels, recipe)
         self.bias = nn.Parameter(torch.zeros(channels, *[1] * len(pixels)))
         self.pointwise = convolution(channels, out, 1, len(pixels), generator=generator)
 
@@ -69,9 +95,15 @@ class ContinuousKernelBlock(nn.Module):
         return x + F.gelu(self.pointwise(y))
 
 
-def build_continuous_kernel_cnn(
+class ContinuousKernelCNN(Classifier):
+    """A classifier whose penalty leaves out the networks that make its kernels."""
+
+    unpenalised = (SlowNetwork,)
+
+
+def build(
     config: ContinuousKernelConfig, *, image_shape: Sequence[int], classes: int, generator: torch.Generator
-) -> Classifier:
+) -> ContinuousKernelCNN:
     """A stem (convolution, BN, GELU), `depth` blocks, BN, head; resolution stays."""
     image_channels, *pixels = image_shape
     channels = config.scaled(config.channels)
@@ -82,4 +114,4 @@ def build_continuous_kernel_cnn(
     ]
     blocks = [ContinuousKernelBlock(channels, pixels, config, generator) for _ in range(config.depth)]
     features = nn.Sequential(*stem, *blocks, BatchNorm(channels))
-    return Classifier(features, channels, classes, generator=generator)
+    return ContinuousKernelCNN(features, channels, classes, generator=generator)

@@ -7,8 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from terminator.model.build import build
-from terminator.model.ckcnn import ContinuousKernelConvolution, centred_convolution
-from terminator.model.config import ContinuousKernelConfig
+from terminator.model.networks.ckcnn import ContinuousKernelConfig, ContinuousKernelConvolution, centred_convolution
 
 
 @pytest.mark.parametrize("shape", [(9,), (5, 7)], ids=str)

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from terminator.model.build import build
-from terminator.model.config import ResNetConfig
-from terminator.model.resnet import ResidualBlock, shortcut
+from terminator.model.networks.resnet import ResidualBlock, ResNetConfig, shortcut
 
 
 @pytest.mark.parametrize(("depth", "millions"), [(20, 0.27), (32, 0.46), (44, 0.66), (56, 0.85), (110, 1.7)])
@@ -35,3 +34,10 @@ def test_a_block_whose_second_norm_is_silent_is_the_rectified_shortcut() -> None
     torch.nn.init.zeros_(block.norm_2.weight)
     x = torch.randn(3, 2, 6, 6)
     assert torch.equal(block(x), shortcut(x, 4, 2).relu())
+
+
+def test_stages() -> None:
+    assert ResNetConfig(depth=56).stage_blocks() == 9
+    assert ResNetConfig().stage_channels() == [16, 32, 64]
+    assert ResNetConfig(width=1.7).stage_channels() == [27, 54, 109]
+    assert ResNetConfig(width=0.01).stage_channels() == [1, 1, 1]

@@ -1,7 +1,8 @@
-"""Whole networks: sizes of the presets, reload, layout, fixed kernels."""
+"""Terminators: the presets' sizes, the fast form against the plain one, the penalty, reload, layout, fixed kernels."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,15 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from torch import Tensor
 
 from terminator.model.build import build, forward_flops
+from terminator.model.classifier import Output
 from terminator.model.config import Branches, TerminatorConfig, Wiring
-from terminator.model.terminator import Terminator
+from terminator.model.networks.terminator import SLOW_FACTOR, Terminator
+from terminator.training.slow_loss import channel_sum_loss
 
-PRESETS = Path(__file__).parents[2] / "conf" / "model"
+PRESETS = Path(__file__).parents[3] / "conf" / "model"
 SMALL = TerminatorConfig(
     depth=3,
     channels=[12],
@@ -24,6 +28,10 @@ SMALL = TerminatorConfig(
     interaction_spatial_hidden=4,
     dropout=[0.0],
 )
+SEVERAL = TerminatorConfig(
+    depth=3, channels=[12, 24], global_hidden=8, local_hidden=6, interaction_spatial_hidden=8, dropout=[0.0]
+)
+INSIDE = ("slow.", "slow_", "global_slow", "channel_slow", "spatial_slow", "rgu_slow", "rgu_fast")
 
 
 def preset(name: str) -> TerminatorConfig:
@@ -119,12 +127,56 @@ def test_without_branches_the_bottleneck_reads_the_input() -> None:
 
 def test_a_residual_adds_the_tiled_input() -> None:
     images = torch.randn(4, 3, 6, 6, generator=torch.Generator().manual_seed(1))
-    plain = network(replace(SMALL, depth=1), (3, 6, 6)).blocks[0]
-    residual = network(replace(SMALL, depth=1, residual=True), (3, 6, 6)).blocks[0]
-    torch.testing.assert_close(residual(images).features, plain(images).features + images.repeat(1, 4, 1, 1))
+    plain, residual = (network(replace(SMALL, depth=1, residual=added), (3, 6, 6)) for added in (False, True))
+    features = [built.blocks[0](images, [], *built.generate_hyper_kernels()).features for built in (plain, residual)]
+    torch.testing.assert_close(features[1], features[0] + images.repeat(1, 4, 1, 1))
 
 
 def test_kernels_that_see_nothing_more_are_warned_of() -> None:
     config = TerminatorConfig(depth=1, channels=[12], local_kernels=[3, 13])
     with pytest.warns(UserWarning, match=r"model.local_kernels=\[3, 13\]: on 6×6 pixels sizes beyond 11 see nothing"):
         network(config, (1, 6, 6))
+
+
+def compiled(uncompiled: Terminator) -> Callable[[Tensor], Output]:
+    """As the compiler traces it; what it then makes of the trace is PyTorch's affair."""
+    forward: Callable[[Tensor], Output] = torch.compile(uncompiled, backend="aot_eager")
+    return forward
+
+
+@pytest.mark.parametrize("image_shape", [(3, 10, 10), (2, 25)], ids=["image", "sequence"])
+@pytest.mark.parametrize("form", ["eager", "compiled"])
+def test_values_and_gradients_agree(form: str, image_shape: tuple[int, ...]) -> None:
+    trained = network(SEVERAL, image_shape, classes=5).double()
+    images = torch.randn(3, *image_shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    plain, fast = trained.forward_ref(images), (compiled(trained) if form == "compiled" else trained)(images)
+    torch.testing.assert_close(fast.logits, plain.logits, rtol=1e-10, atol=1e-10)
+    losses = [output.logits.square().sum() + channel_sum_loss(output.kernels) for output in (plain, fast)]
+    expected, actual = (torch.autograd.grad(loss, list(trained.parameters())) for loss in losses)
+    largest = max(gradient.abs().max() for gradient in expected)
+    for ours, theirs in zip(actual, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-10 * float(largest))
+
+
+def test_the_penalty_is_the_sum_of_the_norms() -> None:
+    config = TerminatorConfig(depth=2, channels=[12], local_kernels=[3], global_hidden=4, interaction_spatial_hidden=4)
+    built = network(config, (3, 6, 6), classes=2)
+    expected = torch.zeros(())
+    for name, parameter in built.blocks.named_parameters():
+        if not any(part in name for part in INSIDE):
+            expected = expected + parameter.norm()
+        elif name.endswith("weight") and parameter.dim() == 4:
+            expected = expected + SLOW_FACTOR * parameter.norm()
+    expected.backward()  # type: ignore[no-untyped-call]
+    gradients = [parameter.grad for parameter in built.parameters()]
+    built.zero_grad()
+
+    penalty = built.penalty()
+    penalty.backward()  # type: ignore[no-untyped-call]
+
+    torch.testing.assert_close(penalty, expected)
+    for parameter, gradient in zip(built.parameters(), gradients, strict=True):
+        if gradient is None:
+            assert parameter.grad is None
+        else:  # a norm has no gradient at 0, where biases start; ours is 0
+            torch.testing.assert_close(parameter.grad, gradient.nan_to_num())

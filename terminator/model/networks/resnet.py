@@ -4,14 +4,47 @@ CVPR 2016, arXiv 1512.03385, §4.2. On sequences the same with 1D convolutions: 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from terminator.model.classifier import Classifier, convolution
-from terminator.model.config import ResNetConfig
+from terminator.model.classifier import Classifier, ComparisonConfig, convolution
+from terminator.model.config import require
 from terminator.model.normalisation import BatchNorm
+
+
+@dataclass(frozen=True)
+class ResNetConfig(ComparisonConfig):
+    """Three stages of n residual blocks, 6n + 2 layers. Stages have `channels`, twice and four times as many.
+
+    Raises UserError for another depth.
+    """
+
+    architecture: str = "resnet"
+    depth: int = 20
+    channels: int = 16
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        rule = "a ResNet's must be 6n + 2: 8, 14, 20, 32, 44, 56, 110, …"
+        require(self.depth >= 8 and self.depth % 6 == 2, "depth", self.depth, rule)
+
+    def stage_blocks(self) -> int:
+        """Residual blocks of a stage; each has two layers."""
+        return (self.depth - 2) // 6
+
+    def stage_channels(self) -> list[int]:
+        """Each stage's channels."""
+        return [self.scaled(self.channels * 2**stage) for stage in range(3)]
+
+    def canonical(self, pixels: Sequence[int]) -> dict[str, Any]:
+        return super().canonical(pixels) | {"channels": self.stage_channels()}
+
+
+Config = ResNetConfig
 
 
 class ResidualBlock(nn.Module):
@@ -32,14 +65,12 @@ class ResidualBlock(nn.Module):
 
 
 def shortcut(x: Tensor, channels: int, stride: int) -> Tensor:
-    """Option A, without parameters: every `stride`-th pixel, new channels zero. → (B, channels, *pixels / stride)."""
+    """Option A, without parameters: every `stride`-th pixel, new channels zero. (B, C, *pixels) → (B, channels, …)."""
     kept = x[:, :, ::stride] if x.dim() == 3 else x[:, :, ::stride, ::stride]
     return F.pad(kept, [0, 0] * (x.dim() - 2) + [0, channels - x.shape[1]])
 
 
-def build_resnet(
-    config: ResNetConfig, *, image_shape: Sequence[int], classes: int, generator: torch.Generator
-) -> Classifier:
+def build(config: ResNetConfig, *, image_shape: Sequence[int], classes: int, generator: torch.Generator) -> Classifier:
     """Convolution, three stages of residual blocks, head. The second and the third stage halve the pixels."""
     channels, axes = image_shape[0], len(image_shape) - 1
     first, *_ = outs = config.stage_channels()

@@ -1,0 +1,318 @@
+"""Planned looks at growing numbers of seeds, which share one error level between them.
+
+Testing again at the full level whenever there are more seeds calls something different far too often. Here look l tests
+at α_l, and all α_l ever spent sum to `LookPlan.level` at most: by the union bound, the chance of any false claim at any
+look is no larger, however the looks depend on each other (Jennison and Turnbull 2000, Group Sequential Methods).
+A table's variants share α_l by Holm; the tests of a difference and those of no difference are a family each.
+
+A look is recorded (`Look`), because what later looks may spend depends on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from math import ceil, isclose
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from terminator.analysis.statistics.tests import (
+    FloatArray,
+    Interval,
+    Moments,
+    equivalence_p_values,
+    holm_steps,
+    moments,
+    t_p_values,
+)
+from terminator.errors import UserError
+
+FEWEST_SEEDS = 3  # at two, only a difference a hundred times its spread could be shown
+GROWTH = 1.6  # from look to look, beyond the plan
+DUST = 1e-9  # of the level: what is left of it by rounding is not spent
+
+
+@dataclass(frozen=True)
+class LookPlan:
+    """The numbers of seeds to look at, and each look's share of what they spend: `level` less the part in `reserve`.
+
+    The reserve is for looks beyond the plan, half of what is left of it at each, so that there is always a next one.
+    Raises UserError.
+    """
+
+    seeds: tuple[int, ...] = (3, 5, 8, 12, 20)
+    shares: tuple[float, ...] = (0.10, 0.25, 0.25, 0.20, 0.20)
+    level: float = 0.05
+    reserve: float = 0.10
+
+    def __post_init__(self) -> None:
+        seeds, shares = f"looks.seeds={list(self.seeds)}", f"looks.shares={list(self.shares)}"
+        if not self.seeds or self.seeds[0] < FEWEST_SEEDS:
+            raise UserError(f"{seeds}: the first look takes {FEWEST_SEEDS} seeds or more")
+        if any(later <= sooner for sooner, later in zip(self.seeds, self.seeds[1:], strict=False)):
+            raise UserError(f"{seeds}: each look must have more seeds than the one before it")
+        if len(self.shares) != len(self.seeds):
+            raise UserError(f"{shares}: must be as many as the looks, {len(self.seeds)}")
+        if not all(share > 0 for share in self.shares):
+            raise UserError(f"{shares}: each must be above 0")
+        if not isclose(sum(self.shares), 1.0, abs_tol=1e-6):
+            raise UserError(f"{shares}: must sum to 1, here {sum(self.shares):g}")
+        if not 0 < self.level < 1:
+            raise UserError(f"looks.level={self.level}: must lie between 0 and 1")
+        if not 0 <= self.reserve < 1:
+            raise UserError(f"looks.reserve={self.reserve}: must be 0 or more, and below 1")
+
+    @classmethod
+    def fixed(cls, seeds: int, reserve: float = 0.10) -> LookPlan:
+        """The plan of one look that a fixed list of seeds is. Fewer than three seeds can be run, but decide nothing."""
+        return cls(seeds=(max(FEWEST_SEEDS, seeds),), shares=(1.0,), reserve=reserve)
+
+
+class Verdict(Enum):
+    """What the data say of a variant beside its baseline."""
+
+    better = "better"
+    worse = "worse"
+    equivalent = "equivalent"
+    undecided = "undecided"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a look says of one variant, or said at the look at which it was decided; None where there is no number.
+
+    `seeds`: those of its pairs. `difference`: their mean, variant less baseline. `interval`: of the true mean, by
+    Student's t at level 1 − α of the look, a repeated confidence interval: those of all looks together hold it with
+    95 %, so that the one at which a row stops does. The p-values are corrected over variants (Holm) and looks (times
+    level / α): below the level, 0.05, they decide.
+    """
+
+    verdict: Verdict = Verdict.undecided
+    look: int = 0
+    seeds: tuple[int, ...] = ()
+    difference: float | None = None
+    interval: Interval | None = None
+    p_difference: float | None = None
+    p_equivalence: float | None = None
+
+    @property
+    def n(self) -> int:
+        """The number of pairs."""
+        return len(self.seeds)
+
+    @property
+    def p(self) -> float | None:
+        """The p that decides: of no difference where the verdict is that, else of a difference."""
+        return self.p_equivalence if self.verdict is Verdict.equivalent else self.p_difference
+
+
+@dataclass(frozen=True)
+class Look:
+    """A look that was made, the `number`-th from 1 on, at these `seeds`, spending `alpha` of the level.
+
+    `planned`: it was one of its plan's, so it did not spend of the reserve. `decisions`: all variants of the table.
+    """
+
+    number: int
+    seeds: tuple[int, ...]
+    alpha: float
+    planned: bool
+    decisions: Mapping[str, Decision] = field(default_factory=dict)
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """The variants that get more seeds."""
+        return tuple(name for name, each in self.decisions.items() if each.verdict is Verdict.undecided)
+
+    def to_json(self) -> dict[str, Any]:
+        """What json.dumps takes and `from_json` gives back, to the bit."""
+        return asdict(self) | {
+            "decisions": {name: asdict(each) | {"verdict": each.verdict.value} for name, each in self.decisions.items()}
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Look:
+        """Read `to_json`."""
+        decisions = {
+            name: Decision(
+                **{
+                    **each,
+                    "verdict": Verdict(each["verdict"]),
+                    "seeds": tuple(each["seeds"]),
+                    "interval": each["interval"] and Interval(**each["interval"]),
+                }
+            )
+            for name, each in record["decisions"].items()
+        }
+        return cls(**{**record, "seeds": tuple(record["seeds"]), "decisions": decisions})
+
+
+def next_alpha(plan: LookPlan, made: Sequence[Look], seeds: int | None = None) -> float:
+    """What a look at so many `seeds` may spend after the looks `made`; by default, the one that `next_look` names.
+
+    A look of the plan spends its share of what the plan's looks have left; the shares of looks that were passed over go
+    to those to come. Any other spends half of what is left of the reserve, and of all that is left once the plan is
+    through. So whatever the plans of earlier looks were, the sum stays below the level.
+    """
+    if seeds is None:
+        seeds = _next_seeds(plan, made)[0]
+    left = plan.level - sum(look.alpha for look in made)
+    reserve = max(0.0, plan.level * plan.reserve - sum(look.alpha for look in made if not look.planned))
+    for_plan = max(0.0, left - reserve)
+    ahead = {n: share for n, share in zip(plan.seeds, plan.shares, strict=True) if n > _last(made)}
+    if for_plan <= DUST * plan.level or not any(n >= seeds for n in ahead):
+        return max(0.0, left) / 2
+    if seeds in ahead:
+        return for_plan * ahead[seeds] / sum(share for n, share in ahead.items() if n >= seeds)
+    return min(reserve, left) / 2
+
+
+class NextLook(NamedTuple):
+    """The look to come: `variants` (and the baseline) need results for `seeds` seeds in all."""
+
+    number: int
+    seeds: int
+    alpha: float
+    planned: bool
+    variants: tuple[str, ...]
+
+
+def next_look(plan: LookPlan, made: Sequence[Look], variants: Sequence[str]) -> NextLook | None:
+    """The next look of a table with these `variants` (the baseline apart); None where all are decided.
+
+    `planned` is False where the plan is through: then it is a proposal, a way on that someone has to ask for.
+    """
+    decisions = made[-1].decisions if made else {}
+    undecided = tuple(name for name in variants if decisions.get(name, Decision()).verdict is Verdict.undecided)
+    if not undecided:
+        return None
+    seeds, planned = _next_seeds(plan, made)
+    return NextLook(len(made) + 1, seeds, next_alpha(plan, made, seeds), planned, undecided)
+
+
+def take_look(
+    plan: LookPlan,
+    made: Sequence[Look],
+    seeds: Sequence[int],
+    values: Mapping[str, Mapping[int, float]],
+    baseline: str,
+    *,
+    margin: float = 0.0,
+    resolution: float = 0.0,
+    higher_is_better: bool = True,
+) -> Look:
+    """Look at `values`, variant → seed → metric, at `seeds`; runs of theirs without a (finite) result are left out.
+
+    `margin`: the smallest effect that matters. `resolution`: the metric's step, for an accuracy what one test image is
+    worth; 0 where it has none. Both in the unit of `values`.
+
+    Decided variants keep their decision. Where one of the looks `made` was at these seeds and these results, it is
+    returned: to see it again spends nothing. With fewer than three seeds nothing is tested, and nothing spent. All
+    variants in `values` count in Holm's families, even those that cannot be tested: whether they can may hang on chance
+    (no spread in few seeds), and a smaller family then would be one chosen by the data.
+    """
+    seeds = tuple(sorted(set(seeds)))
+    names = [name for name in values if name != baseline]
+    table = {name: np.array([values[name].get(seed, np.nan) for seed in seeds]) for name in [baseline, *names]}
+    ours = np.stack([table[name] for name in names]) if names else np.empty((0, len(seeds)))
+    sample = moments(ours, table[baseline], resolution)
+    paired = np.isfinite(ours) & np.isfinite(table[baseline])
+    pairs = [tuple(seed for seed, there in zip(seeds, row, strict=True) if there) for row in paired]
+    for look in made:
+        if look.seeds == seeds and _same(look, names, pairs, sample.mean):
+            return look
+    number = len(made) + 1
+    kept = made[-1].decisions if made else {}
+    before = np.array([_CODES.index(kept.get(name, Decision()).verdict) for name in names], dtype=np.int8)
+    alpha = next_alpha(plan, made, len(seeds)) if len(seeds) >= FEWEST_SEEDS and not before.all() else 0.0
+    judged = judge(sample, before, alpha=alpha, margin=margin, higher_is_better=higher_is_better)
+    decisions = {}
+    for index, name in enumerate(names):
+        if before[index]:
+            decisions[name] = kept[name]
+            continue
+        low, high = float(judged.low[index]), float(judged.high[index])
+        decisions[name] = Decision(
+            verdict=_CODES[judged.codes[index]],
+            look=number,
+            seeds=pairs[index],
+            difference=float(sample.mean[index]) if pairs[index] else None,
+            interval=Interval(low, high, 1 - alpha) if np.isfinite(high - low) else None,
+            p_difference=_over_looks(judged.p_difference[index], plan.level, alpha),
+            p_equivalence=_over_looks(judged.p_equivalence[index], plan.level, alpha),
+        )
+    planned = len(seeds) in plan.seeds and len(seeds) > _last(made)
+    return Look(number, seeds, alpha, planned, decisions)
+
+
+UNDECIDED, EQUIVALENT, BETTER, WORSE = range(4)
+_CODES = (Verdict.undecided, Verdict.equivalent, Verdict.better, Verdict.worse)
+
+
+class Judged(NamedTuple):
+    """What a look says, (…, variants): a code of a verdict, p-values corrected over the variants alone, intervals.
+
+    NaN for a variant that cannot be tested, or was decided before.
+    """
+
+    codes: NDArray[np.int8]
+    p_difference: FloatArray
+    p_equivalence: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+
+def judge(
+    sample: Moments, before: NDArray[np.int8], *, alpha: float, margin: float, higher_is_better: bool = True
+) -> Judged:
+    """Judge tables of paired differences at one look; `before`: the codes of the verdicts so far, (…, variants).
+
+    Those decided before are out, but count in both of Holm's families: in the one they were rejected in as rejected
+    (true ones among the rest then are no more than the tests that Holm allows for), in the other as not rejected.
+    A difference that is surely there and surely smaller than `margin` is equivalent: it does not matter.
+    """
+    tested = (before == UNDECIDED) & sample.testable & (alpha > 0)
+    error, degrees = np.where(tested, sample.error, np.nan), np.maximum(1, sample.n - 1).astype(np.float64)
+    as_different = ((before == BETTER) | (before == WORSE)).sum(axis=-1)
+    as_equivalent = (before == EQUIVALENT).sum(axis=-1)
+    p_difference = holm_steps(t_p_values(sample.mean, error, degrees), as_different)
+    p_equivalence = np.full(p_difference.shape, np.nan)
+    if margin > 0:
+        p_equivalence = holm_steps(equivalence_p_values(sample.mean, error, degrees, margin), as_equivalent)
+    towards = np.where((sample.mean > 0) == higher_is_better, BETTER, WORSE)
+    codes = np.where(p_equivalence < alpha, EQUIVALENT, np.where(p_difference < alpha, towards, before))
+    half = special.stdtrit(degrees, 1 - alpha / 2) * error
+    return Judged(codes.astype(np.int8), p_difference, p_equivalence, sample.mean - half, sample.mean + half)
+
+
+def _over_looks(p: float, level: float, alpha: float) -> float | None:
+    return None if np.isnan(p) else min(1.0, float(p) * (level / alpha))
+
+
+def _same(look: Look, names: Sequence[str], pairs: Sequence[tuple[int, ...]], means: FloatArray) -> bool:
+    """Whether the variants that this look judged have the results they had."""
+    for name, seeds, mean in zip(names, pairs, means.tolist(), strict=True):
+        then = look.decisions.get(name)
+        if then is None:
+            return False
+        if then.look != look.number:  # it was decided before
+            continue
+        if then.seeds != seeds or (then.difference is not None and not isclose(then.difference, mean, rel_tol=1e-6)):
+            return False
+    return True
+
+
+def _last(made: Sequence[Look]) -> int:
+    """The largest number of seeds at which something was tested."""
+    return max((len(look.seeds) for look in made if look.alpha > 0), default=0)
+
+
+def _next_seeds(plan: LookPlan, made: Sequence[Look]) -> tuple[int, bool]:
+    """The next look's number of seeds, and whether the plan has it."""
+    last = _last(made)
+    planned = next((n for n in plan.seeds if n > last), None)
+    return (planned, True) if planned is not None else (ceil(GROWTH * last), False)

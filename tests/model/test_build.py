@@ -1,0 +1,50 @@
+"""Networks are found by the names of their files; a configuration comes without torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from terminator.errors import UserError
+from terminator.model.build import architectures, network_config, network_modules
+from terminator.model.config import Product, TerminatorConfig
+from terminator.model.networks.large_kernel_cnn import LargeKernelConfig
+from terminator.model.networks.resnet import ResNetConfig
+
+
+def test_every_network_has_its_configuration() -> None:
+    assert architectures() == ["ckcnn", "custom", "large_kernel_cnn", "resnet", "terminator"]
+    for architecture in architectures():
+        assert network_config(architecture).architecture == architecture
+    assert network_modules(ResNetConfig()) == ["terminator.model.networks.resnet"]
+
+
+def test_an_unknown_network_is_refused_with_the_choices() -> None:
+    message = (
+        "model.architecture=resnext: no such network; choose from ckcnn, custom, large_kernel_cnn, resnet, terminator"
+    )
+    with pytest.raises(UserError) as refused:
+        network_config("resnext")
+    assert str(refused.value) == message
+
+
+def test_the_terminators_configuration_needs_no_torch() -> None:
+    code = (
+        "import sys; import terminator.settings as s; s.network_config('terminator'); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_canonical_settings_are_equal_for_equal_networks() -> None:
+    def same(a: object, b: object) -> bool:
+        return a.canonical((8, 8)) == b.canonical((8, 8))  # type: ignore[attr-defined, no-any-return]
+
+    assert same(TerminatorConfig(), TerminatorConfig(product=Product.matmul))
+    assert TerminatorConfig().canonical((64,))["product"] is Product.hadamard
+    assert same(TerminatorConfig(depth=2, channels=[12]), TerminatorConfig(depth=2, channels=[12, 12, 24]))
+    assert not same(TerminatorConfig(), TerminatorConfig(width=0.5))
+    assert same(ResNetConfig(channels=8, width=2.0), ResNetConfig(channels=16))
+    assert not same(ResNetConfig(channels=8, width=1.7), ResNetConfig(channels=14))  # 14, 27, 54 against 14, 28, 56
+    assert same(LargeKernelConfig(channels=64, width=2.0), LargeKernelConfig(channels=128))

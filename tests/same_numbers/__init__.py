@@ -1,0 +1,1 @@
+"""Whether training still gives the recorded numbers, to the bit."""
