@@ -17,6 +17,7 @@ from terminator.config import (
     Protocol,
     RunConfig,
     SlowLoss,
+    TrainingConfig,
 )
 from terminator.data.config import DataConfig
 from terminator.data.load import load
@@ -175,7 +176,9 @@ def test_evaluation_by_hand() -> None:
     only = data.test.take((data.test.labels < 2).nonzero().flatten())
     zeros = (only.labels == 0).sum().item()
     looks: list[None] = []
-    score = evaluate(zero_always, only, data, 50, lambda: looks.append(None))
+    training = TrainingConfig(evaluation_batch_size=50)
+    network = torch.nn.Identity()
+    score = evaluate(network, only, data, training, predict=zero_always, between_batches=lambda: looks.append(None))
     ones = len(only) - zeros
     assert score.accuracy == zeros / len(only)
     assert score.loss == pytest.approx(-(zeros * math.log(2 / 3) + ones * math.log(1 / 3)) / len(only))
