@@ -25,7 +25,7 @@ from terminator.ledger import Ledger, Run, default_root
 from terminator.model.build import build
 from terminator.model.networks.terminator import BlockOutput, SFNEBlock, Terminator
 from terminator.training.checkpoint import DamagedCheckpoint, load_checkpoint
-from terminator.training.evaluation import judge
+from terminator.training.evaluation import evaluate
 from terminator.training.randomness import generator_for
 
 
@@ -83,7 +83,7 @@ def export_features(run: Run) -> Path:
         raise UserError(f"run {run.key}: model.architecture={config.model.architecture}: only a terminator has blocks")
     network.load_state_dict(_best_weights(run, result.attempt))
     recorder = Recorder(list(network.blocks))
-    judge(network, data.test, data, config.training, predict=network, between_batches=lambda: None)
+    evaluate(network, data.test, data, config.training, predict=network, between_batches=lambda: None)
     recorder.stop()
     mean, std = recorder.moments()
     described = {"key": run.key, "dataset": config.data.name, "slow_loss": config.objective.slow_loss.value}

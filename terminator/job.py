@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from terminator.errors import UserError
+from terminator.errors import Diverged, UserError
 from terminator.ledger import (
     EXIT_CODES,
     EXIT_DIVERGED,
@@ -25,13 +25,12 @@ from terminator.ledger import (
     Superseded,
 )
 from terminator.stop import Stopped, StopRequest
-from terminator.training.failure import Diverged, is_out_of_memory
 
 
 def execute(run: Run, job: Job | None = None, *, watched: bool = False) -> int:
     """Make one attempt at `run` in this process, record in the ledger how it ended, and return its exit code.
 
-    What it says goes to the attempt's log.txt; `watched`: progress and failure go to standard error as well.
+    Its output goes to the attempt's log.txt; `watched`: progress and failure go to standard error as well.
     SIGTERM and SIGUSR2 preempt it and SIGINT interrupts it at the next step; a second SIGINT stops it at once.
     Processes with `torchrun`'s variables (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT) make one attempt together.
     """
@@ -71,17 +70,17 @@ def _try(attempt: Attempt, stop: StopRequest, watcher: TextIO | None) -> int:
 
 def _train(attempt: Attempt, stop: StopRequest, watcher: TextIO | None) -> dict[str, Any]:
     # PyTorch takes seconds to import: here, as the attempt has begun and signals are heeded.
-    from terminator.training.experiment import run_experiment
+    from terminator.training.loop import train
 
-    return run_experiment(attempt.run, attempt, stop, watcher)
+    return train(attempt.run, attempt, stop, watcher)
 
 
 def _assist(run: Run, stop: StopRequest) -> int:
-    """Train beside the process of rank 0, which makes the attempt and speaks for all."""
-    from terminator.training.experiment import run_experiment
+    """Train beside the process of rank 0, which makes the attempt."""
+    from terminator.training.loop import train
 
     try:
-        run_experiment(run, None, stop, None)
+        train(run, None, stop, None)
         return EXIT_CODES[RunState.done]
     except Stopped as stopped:
         return EXIT_CODES[stopped.state]
@@ -93,7 +92,9 @@ def _assist(run: Run, stop: StopRequest) -> int:
 def _reason(error: Exception) -> Reason:
     if isinstance(error, Diverged):
         return Reason.diverged
-    return Reason.out_of_memory if is_out_of_memory(error) else Reason.exception
+    out_of_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"  # a GPU's
+    out_of_memory |= isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # behind a tensor
+    return Reason.out_of_memory if out_of_memory else Reason.exception
 
 
 def _one_line(error: Exception) -> str:
@@ -109,7 +110,7 @@ def _say(text: str, watcher: TextIO | None) -> None:
 
 @contextlib.contextmanager
 def _output_to(path: Path) -> Iterator[TextIO]:
-    """Send standard output and error to `path`, also that of libraries below Python; → the standard error of before."""
+    """Send standard output and error, also of libraries below Python, to `path`. Yields the former standard error."""
     sys.stdout.flush()
     sys.stderr.flush()
     before = sys.stdout, sys.stderr
@@ -134,14 +135,14 @@ def main() -> None:
     parser.add_argument(
         "--attempt-job", type=json.loads, metavar="JSON", help="the scheduler's job: scheduler, id, node"
     )
-    words = parser.parse_args()
-    run = Run(words.run_folder)
+    arguments = parser.parse_args()
+    run = Run(arguments.run_folder)
     try:
         run.spec()
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    job = Job(**words.attempt_job) if words.attempt_job else None
+    job = Job(**arguments.attempt_job) if arguments.attempt_job else None
     sys.exit(execute(run, job, watched=True))
 
 

@@ -64,17 +64,14 @@ def _closure(roots: tuple[str, ...]) -> dict[str, Path]:
             continue
         found[name] = path
         parent = name.rpartition(".")[0]
-        imported = _read(path)[1]
-        waiting += [(each, _find(each)) for each in (parent, *_absolute(imported, name, path)) if _is_followed(each)]
+        imported = _absolute(_read(path)[1], name, path)
+        waiting += [(each, _find(each)) for each in (parent, *imported) if _is_followed(each)]
     return dict(sorted(found.items()))
 
 
 @functools.cache
 def _read(path: Path) -> tuple[str, list[ast.Import | ast.ImportFrom]]:
-    """The file's code without comments and docstrings, and its imports, also those inside functions.
-
-    Those for type checkers alone are left out.
-    """
+    """The file's code without comments and docstrings, and what it imports at run time, also inside functions."""
     tree = ast.parse(path.read_text("utf-8"), filename=str(path))
     imports: list[ast.Import | ast.ImportFrom] = []
     waiting: list[ast.AST] = [tree]
@@ -82,7 +79,9 @@ def _read(path: Path) -> tuple[str, list[ast.Import | ast.ImportFrom]]:
         node = waiting.pop()
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             imports.append(node)
-        elif not (isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")):
+        elif isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            waiting += node.orelse
+        else:
             waiting += ast.iter_child_nodes(node)
     return substance(tree), imports
 

@@ -17,7 +17,8 @@ from terminator import run_key as module
 from terminator.config import Device, MachineConfig, OptimizerConfig, RunConfig
 from terminator.data.config import DataConfig, DataFormat, PixelOrder
 from terminator.ledger import digest
-from terminator.model.config import ModelConfig, ResNetConfig
+from terminator.model.networks.custom import CustomConfig
+from terminator.model.networks.resnet import ResNetConfig
 from terminator.run_key import code_hash, run_key, source_files
 from terminator.text import done_already
 
@@ -91,9 +92,8 @@ SAME, OTHER = True, False
     ("change", "same"),
     [
         pytest.param(lambda place: None, SAME, id="nothing"),
-        pytest.param(edit("terminator/model/convmixer.py"), SAME, id="a new network"),
-        pytest.param(edit("terminator/model/resnet.py"), SAME, id="another network", marks=pytest.mark.skipif(
-            not (module.PACKAGE / "model" / "resnet.py").exists(), reason="networks have moved")),
+        pytest.param(edit("terminator/model/networks/convmixer.py"), SAME, id="a new network"),
+        pytest.param(edit("terminator/model/networks/resnet.py"), SAME, id="another network"),
         pytest.param(edit("terminator/progress.py"), SAME, id="the progress bar"),
         pytest.param(edit("terminator/analysis/figures/style.py"), SAME, id="a figure"),
         pytest.param(edit("terminator/analysis/tables/table.py"), SAME, id="a table"),
@@ -106,6 +106,7 @@ SAME, OTHER = True, False
         pytest.param(edit("terminator/training/optimizer.py"), OTHER, id="the optimizer"),
         pytest.param(edit("terminator/training/loop.py"), OTHER, id="the loop"),
         pytest.param(edit("terminator/model/branches.py"), OTHER, id="a branch of the block"),
+        pytest.param(edit("terminator/model/networks/terminator.py"), OTHER, id="the network"),
         pytest.param(edit("terminator/model/kernels.py"), OTHER, id="the kernels"),
         pytest.param(edit("terminator/model/build.py"), OTHER, id="how networks are built"),
         pytest.param(edit("terminator/data/digits.py"), OTHER, id="its data format"),
@@ -123,7 +124,6 @@ def test_a_terminator_on_digits(place: Place, change: Callable[[Place], None], s
     assert (place.key() == before) is same
 
 
-@pytest.mark.skipif(not (module.PACKAGE / "model" / "networks").exists(), reason="networks import each other")
 @pytest.mark.parametrize(
     ("path", "same"), [("branches.py", SAME), ("networks/terminator.py", SAME), ("networks/resnet.py", OTHER)]
 )
@@ -146,18 +146,14 @@ def test_a_resnet_does_not_depend_on_the_terminators_files(place: Place, path: s
         ("terminator/training/optimizer.py", OTHER),
     ],
 )
-def test_a_network_of_the_users_own(place: Place, monkeypatch: pytest.MonkeyPatch, path: str, same: bool) -> None:
-    monkeypatch.setattr(module, "network_modules", _own_network)
+def test_a_network_of_the_users_own(place: Place, path: str, same: bool) -> None:
+    place.change(model=CustomConfig(target="nets.mine:build"))
     before = place.key()
     files = source_files(place.config)
     assert files["nets.mine"] == place.home / "nets" / "mine.py"
     assert not any(name.startswith("torch") for name in files)
     place.append(path, "\nedited = 1\n")
     assert (place.key() == before) is same
-
-
-def _own_network(model: ModelConfig) -> list[str]:
-    return ["nets.mine"]
 
 
 def images(folder: Path, *, first: int = 0, label: int = 0) -> DataConfig:

@@ -1,6 +1,5 @@
 """The ledger: files under one root that are the truth about every run and sweep. Standard library only."""
 
-from terminator.ledger.attempt import Attempt, Superseded
 from terminator.ledger.ledger import Ablation, Cell, Ledger, Sweep, Variant, default_root, sweep_id
 from terminator.ledger.provenance import Provenance, alive_here, digest, package_hash, provenance
 from terminator.ledger.records import (
@@ -20,12 +19,13 @@ from terminator.ledger.records import (
     Spec,
     Status,
 )
-from terminator.ledger.run import Run
+from terminator.ledger.run import METRICS, Attempt, Run, Superseded
 
 __all__ = [
     "EXIT_CODES",
     "EXIT_DIVERGED",
     "EXIT_SUPERSEDED",
+    "METRICS",
     "Ablation",
     "Alive",
     "Attempt",

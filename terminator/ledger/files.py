@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written under another name, then renamed or linked into place."""
+"""Files that are whole or not there: written under another name, then renamed or linked into place. And rows."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from terminator.errors import UserError
+from terminator.text import counted
 
 SCHEMA = 1
 log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ def read(path: Path, parse: Callable[[dict[str, Any]], Record]) -> Record | None
 
 
 def set_aside(path: Path, why: str) -> Path:
-    """Rename a damaged file to `<name>.corrupt-<n>`, say so in one warning, and return the new path."""
+    """Rename a damaged file to `<name>.corrupt-<n>`, warn, and return the new path."""
     number = 1
     while (aside := path.with_name(f"{path.name}.corrupt-{number}")).exists():
         number += 1
@@ -78,6 +79,51 @@ def set_aside(path: Path, why: str) -> Path:
         return path
     log.warning("%s is damaged (%s): set aside as %s", path, why, aside.name)
     return aside
+
+
+def row_line(row: dict[str, Any]) -> str:
+    """A row of metrics.jsonl as it stands in the file."""
+    return json.dumps(row, separators=(",", ":")) + "\n"
+
+
+def append_row(path: Path, row: dict[str, Any]) -> None:
+    """Add a row; it has reached the disk when this returns."""
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(row_line(row))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of metrics.jsonl in order; none where there is no file.
+
+    A last line without its end is still being written, and left out. A file with damaged lines is set aside, and the
+    intact rows take its place.
+    """
+    try:
+        text = path.read_text("utf-8", errors="replace")
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    lines = text.split("\n")[:-1]
+    try:
+        rows = json.loads(f"[{','.join(lines)}]")
+        if len(rows) == len(lines) and all(isinstance(row, dict) and "epoch" in row for row in rows):
+            return list(rows)
+    except ValueError:
+        pass
+    rows = [row for each in lines if (row := _row(each)) is not None]
+    aside = set_aside(path, f"{len(lines) - len(rows)} of {counted(len(lines), 'line')}")
+    if aside != path:
+        write(path, "".join(row_line(row) for row in rows))
+    return rows
+
+
+def _row(text: str) -> dict[str, Any] | None:
+    try:
+        row = json.loads(text)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and "epoch" in row else None
 
 
 def _temporary(path: Path, text: str) -> Path:

@@ -1,18 +1,19 @@
-"""One run's folder: what was planned, tried and found."""
+"""One run's folder: what was planned, the attempts at it, and the result."""
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import secrets
 import shutil
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from terminator.errors import UserError
-from terminator.ledger import files, metrics
-from terminator.ledger.attempt import Attempt, Superseded, new_attempt_record
+from terminator.ledger import files
 from terminator.ledger.provenance import alive_here, this_process
 from terminator.ledger.records import (
     Alive,
@@ -27,6 +28,13 @@ from terminator.ledger.records import (
     Spec,
     Status,
 )
+
+METRICS = "metrics.jsonl"  # of an attempt: a row an epoch
+SECONDS_BETWEEN_PROGRESS = 1.0
+
+
+class Superseded(RuntimeError):  # noqa: N818 — the word of the exit code and the log
+    """A newer attempt has taken over, or the run is over: this one must end and write nothing more."""
 
 
 class Run:
@@ -103,7 +111,7 @@ class Run:
         """The rows of the attempt that finished, else of the newest one."""
         result = self.result()
         number = result.attempt if result is not None else max(self.attempt_numbers(), default=0)
-        return metrics.read(self.attempt_folder(number) / metrics.NAME)
+        return files.read_rows(self.attempt_folder(number) / METRICS)
 
     def log_path(self) -> Path | None:
         """The newest attempt's log, if it has one."""
@@ -121,8 +129,7 @@ class Run:
         try:
             while True:
                 number = max(self.attempt_numbers(), default=0) + 1
-                record = new_attempt_record(number, job, this_process())
-                files.write(draft / "attempt.json", files.dumps(record))
+                files.write(draft / "attempt.json", files.dumps(_beginning(number, job)))
                 try:
                     # A folder never takes the place of one that holds a file: of many processes, one gets the number,
                     # and the attempt is never seen without its record.
@@ -134,20 +141,20 @@ class Run:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
-    def close(self, number: int, outcome: RunState, reason: Reason | None, message: str, traceback: str = "") -> bool:
+    def close(self, number: int, state: RunState, reason: Reason | None, message: str, traceback: str = "") -> bool:
         """Record how attempt `number` ended; for a dead one, by whoever found it.
 
         False if that was known already, or if this login may only read.
         """
-        ending = files.dumps(_ending(outcome, reason, message, traceback))
+        ending = files.dumps(_ending(state, reason, message, traceback))
         try:
             return files.write_once(self.attempt_folder(number) / "end.json", ending)
         except PermissionError:
             return False
 
-    def explain(self, number: int, outcome: RunState, reason: Reason, message: str) -> None:
-        """Replace what a stopped attempt said of its end: its job knows whether that was a time limit, say."""
-        files.write(self.attempt_folder(number) / "end.json", files.dumps(_ending(outcome, reason, message)))
+    def explain(self, number: int, state: RunState, reason: Reason, message: str) -> None:
+        """Replace how a stopped attempt recorded its end: its job knows whether that was a time limit, say."""
+        files.write(self.attempt_folder(number) / "end.json", files.dumps(_ending(state, reason, message)))
 
     def _attempt(self, number: int) -> AttemptRecord:
         folder = self.attempt_folder(number)
@@ -197,12 +204,120 @@ class Run:
         )
 
 
-def _ending(outcome: RunState, reason: Reason | None, message: str, traceback: str = "") -> dict[str, Any]:
+def _beginning(number: int, job: Job | None) -> dict[str, Any]:
+    """attempt.json of an attempt that begins now, as JSON."""
+    host, pid, started = this_process()
+    return {
+        "number": number,
+        "host": host,
+        "pid": pid,
+        "process_started": started,
+        "started": time.time(),
+        "job": None if job is None else asdict(job),
+        "resumed_from": None,
+    }
+
+
+def _ending(state: RunState, reason: Reason | None, message: str, traceback: str = "") -> dict[str, Any]:
     """end.json of an attempt that is over now, as JSON."""
     return {
-        "outcome": outcome.value,
+        "outcome": state.value,
         "reason": None if reason is None else reason.value,
         "message": message,
         "traceback": traceback,
         "ended": time.time(),
     }
+
+
+class Attempt:
+    """A numbered folder that only this process writes to; the highest number is the one that counts."""
+
+    def __init__(self, run: Run, number: int) -> None:
+        self.run = run
+        self.number = number
+        self.folder = run.attempt_folder(number)
+        self._progress: Progress | None = None
+        self._progress_written = 0.0
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """Where this attempt keeps its checkpoint."""
+        return self.folder / "checkpoint.pt"
+
+    def check(self) -> None:
+        """Raise Superseded if a newer attempt exists, or the run's folder is gone."""
+        newest = max(self.run.attempt_numbers(), default=0)
+        if newest > self.number:
+            raise Superseded(f"run {self.run.key}: attempt {self.number} is superseded by attempt {newest}")
+        if newest < self.number:
+            raise Superseded(f"run {self.run.key}: the folder of attempt {self.number} has been deleted")
+
+    def log_epoch(self, row: dict[str, Any]) -> None:
+        """Append an epoch's row, which holds `epoch` (from 1), `step`, `time` and numbers. Raises Superseded."""
+        self.check()
+        files.append_row(self.folder / METRICS, row)
+
+    def progress(self, *, epoch: int, epochs: int, step: int, steps_per_epoch: int) -> None:
+        """Record how far the attempt is: `step` steps into `epoch`, which counts from 1. Raises Superseded.
+
+        Written once a second and at the end, so it may be called at every step.
+        """
+        self._progress = Progress(epoch, epochs, step, steps_per_epoch, time.time())
+        if not 0 <= self._progress.updated - self._progress_written < SECONDS_BETWEEN_PROGRESS:
+            self.check()
+            self._write_progress()
+
+    def resume_candidates(self) -> list[Path]:
+        """The checkpoints of the attempts before, newest attempt first."""
+        older = (number for number in reversed(self.run.attempt_numbers()) if number < self.number)
+        checkpoints = (self.run.attempt_folder(number) / "checkpoint.pt" for number in older)
+        return [path for path in checkpoints if path.exists()]
+
+    def set_aside(self, path: Path, why: str = "cannot be read") -> Path:
+        """Rename a damaged file (a checkpoint, say) to `<name>.corrupt-<n>`, with a warning. Returns the new path."""
+        return files.set_aside(path, why)
+
+    def adopt(self, checkpoint: Path, epoch: int, step: int = 0) -> None:
+        """Go on from `checkpoint`: copy its attempt's rows of the first `epoch` epochs, record where it came from.
+
+        `step`: steps done of epoch `epoch + 1`. Raises Superseded.
+        """
+        self.check()
+        rows = [row for row in files.read_rows(checkpoint.parent / METRICS) if row["epoch"] <= epoch]
+        files.write(self.folder / METRICS, "".join(map(files.row_line, rows)))
+        origin = ResumedFrom(int(checkpoint.parent.name), epoch, step)
+        record = json.loads((self.folder / "attempt.json").read_text("utf-8"))
+        files.write(self.folder / "attempt.json", files.dumps({**record, "resumed_from": origin._asdict()}))
+
+    def finish(self, result: dict[str, Any]) -> None:
+        """Record the run's final metrics; the run is done. Raises Superseded, also if the run has a result already."""
+        self.check()
+        plain = {
+            "schema": files.SCHEMA,
+            "key": self.run.key,
+            "attempt": self.number,
+            "finished": time.time(),
+            "metrics": result,
+        }
+        if not files.write_once(self.run.folder / "result.json", files.dumps(plain)):
+            raise Superseded(f"run {self.run.key}: has a result already, so that of attempt {self.number} is dropped")
+        self._end(RunState.done)
+
+    def fail(self, reason: Reason, message: str, traceback: str = "") -> None:
+        """Record that the attempt failed, and why. Raises Superseded."""
+        self.check()
+        self._end(RunState.failed, reason, message, traceback)
+
+    def stop(self, state: RunState, message: str = "") -> None:
+        """Record that the attempt ended early and can be resumed: preempted or interrupted. Raises Superseded."""
+        self.check()
+        self._end(state, Reason(state.value), message)
+
+    def _end(self, state: RunState, reason: Reason | None = None, message: str = "", traceback: str = "") -> None:
+        self._write_progress()
+        self.run.close(self.number, state, reason, message, traceback)
+
+    def _write_progress(self) -> None:
+        if self._progress is not None and self._progress.updated > self._progress_written:
+            files.write(self.folder / "progress.json", files.dumps(asdict(self._progress)))
+            self._progress_written = self._progress.updated

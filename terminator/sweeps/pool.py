@@ -37,7 +37,7 @@ class Pool:
         self._on_change = on_change
         self._context = multiprocessing.get_context("forkserver")
         # A job imports PyTorch only once its signals are heeded, so the server is told of it by name.
-        self._context.set_forkserver_preload(["terminator.job", "terminator.training.experiment"])
+        self._context.set_forkserver_preload(["terminator.job", "terminator.training.loop"])
 
     def run(self) -> None:
         """Returns when every run has ended, or, after an interruption, when those under way have stopped."""

@@ -1,4 +1,4 @@
-"""How good a network is on a split, standardised as the configuration says (spec §9.2)."""
+"""How good a network is on a split, standardised as the configuration says (§9.2)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from terminator.model.normalisation import gather_population_statistics
 
 
 class Score(NamedTuple):
-    """Mean cross-entropy, without label smoothing, and the share of images put into their class."""
+    """Mean cross-entropy, without label smoothing, and the fraction of images classified correctly."""
 
     loss: float
     accuracy: float
 
 
-def judge(
+def evaluate(
     network: nn.Module,
     split: Split,
     data: Data,
@@ -39,7 +39,7 @@ def judge(
     with torch.no_grad(), autocast(split.labels.device, config.precision), _fixed_kernels(network):
         if config.evaluation is Evaluation.population:
             gather_population_statistics(network, _batches(data, config.batch_size, between_batches))
-        return evaluate(predict, split, data, config.evaluation_batch_size, between_batches)
+        return _score(predict, split, data, config.evaluation_batch_size, between_batches)
 
 
 def _fixed_kernels(network: nn.Module) -> AbstractContextManager[None]:
@@ -54,14 +54,13 @@ def _batches(data: Data, largest: int, between_batches: Callable[[], None]) -> I
         between_batches()
 
 
-def evaluate(
+def _score(
     predict: Callable[[Tensor], tuple[Tensor, object]],
     split: Split,
     data: Data,
     largest_batch: int,
     between_batches: Callable[[], None],
 ) -> Score:
-    """Judge `predict`, which answers (logits, …), on every image of `split` once."""
     loss = torch.zeros((), dtype=torch.float64, device=split.images.device)
     correct = torch.zeros((), dtype=torch.int64, device=split.images.device)
     for batch in even_batches(split, largest_batch):

@@ -1,4 +1,4 @@
-"""The training loop (spec §8): steps, epochs, the choice of the best epoch, and exact resume."""
+"""The training loop (§8): a run from its frozen configuration to its result, with exact resume."""
 
 from __future__ import annotations
 
@@ -6,27 +6,66 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 from torch import Tensor, nn
 
-from terminator.config import Protocol, RunConfig
-from terminator.data.load import Data, Split
-from terminator.errors import UserError
-from terminator.ledger import Attempt, RunState
-from terminator.model.build import forward_flops
+from terminator.config import Protocol, RunConfig, from_plain
+from terminator.data.load import Data, Split, fingerprint, load
+from terminator.errors import Diverged, UserError
+from terminator.ledger import Attempt, Run, RunState, Spec
+from terminator.model.build import build, forward_flops
 from terminator.progress import Progress
 from terminator.stop import Stopped, StopRequest
 from terminator.training.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
-from terminator.training.device import peak_memory_bytes
-from terminator.training.distributed import Processes
-from terminator.training.evaluation import Score, judge
-from terminator.training.failure import Diverged
-from terminator.training.randomness import epoch_order
+from terminator.training.device import peak_memory_bytes, prepare_device
+from terminator.training.distributed import Distributed
+from terminator.training.evaluation import Score, evaluate
+from terminator.training.randomness import epoch_order, generator_for
 from terminator.training.step import MEASURES, TrainingStep
 
 STEPS_BETWEEN_CHECKS = 16  # reading a loss makes a GPU wait, so divergence is looked for now and then
+
+
+def train(run: Run, attempt: Attempt | None, stop: StopRequest, watcher: TextIO | None) -> dict[str, Any]:
+    """Train and test `run`, as `attempt` in rank 0 and as None in other ranks. Returns the result's metrics.
+
+    Raises what `Trainer.run` does, and UserError, also where the data is not what the run was planned with.
+    """
+    spec = run.spec()
+    config = from_plain(spec.config)
+    _check_data(spec, config)
+    distributed = Distributed.from_environment()
+    device = prepare_device(config.machine)
+    distributed.connect(device)
+    data = load(config.data, hold_out=config.training.protocol is Protocol.holdout).to(device)
+    shape, classes = config.data.input_shape, config.data.classes
+    generator = generator_for(config.seed, "weights")
+    network = build(config.model, image_shape=shape, classes=classes, generator=generator).to(device)
+    try:
+        with Progress(watcher) as progress:
+            progress.say(_summary(config, data, network, device))
+            trainer = Trainer(
+                config, network, data, attempt=attempt, stop=stop, progress=progress, distributed=distributed
+            )
+            return trainer.run()
+    finally:
+        distributed.disconnect()
+
+
+def _check_data(spec: Spec, config: RunConfig) -> None:
+    if spec.data_fingerprint is None or spec.data_fingerprint == fingerprint(config.data):
+        return
+    key, value = ("name", config.data.name) if config.data.folder is None else ("folder", config.data.folder)
+    raise UserError(f"data.{key}={value}: holds other images than when the run was planned: run its command again")
+
+
+def _summary(config: RunConfig, data: Data, network: nn.Module, device: torch.device) -> str:
+    sizes = "/".join(f"{len(split):,}" for split in (data.train, data.validation, data.test))
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    images = f"{config.data.name}: {sizes} images to train, validate, test"
+    return f"{config.model.architecture} of {parameters:,} parameters on {device}; {images}"
 
 
 class Trainer:
@@ -46,7 +85,7 @@ class Trainer:
         attempt: Attempt | None,
         stop: StopRequest,
         progress: Progress,
-        processes: Processes,
+        distributed: Distributed,
     ) -> None:
         training = config.training
         self.config = config
@@ -55,20 +94,20 @@ class Trainer:
         self.attempt = attempt
         self.stop = stop
         self.progress = progress
-        self.processes = processes
+        self.distributed = distributed
         self.device = data.train.labels.device
-        self.steps_per_epoch = len(data.train) // training.batch_size  # the last partial batch is dropped (spec §8)
+        self.steps_per_epoch = len(data.train) // training.batch_size  # the last partial batch is dropped (§8)
         if self.steps_per_epoch == 0:
             count = len(data.train)
             raise UserError(f"training.batch_size={training.batch_size}: must be at most the {count} training images")
-        if training.batch_size % processes.count:
-            rule = f"must divide by the {processes.count} processes that share it"
+        if training.batch_size % distributed.world_size:
+            rule = f"must divide by the {distributed.world_size} processes"
             raise UserError(f"training.batch_size={training.batch_size}: {rule}")
-        self.step = TrainingStep(config, network, data, steps_per_epoch=self.steps_per_epoch, processes=processes)
+        self.step = TrainingStep(config, network, data, steps_per_epoch=self.steps_per_epoch, distributed=distributed)
         self.state = State.at_start(self.steps_per_epoch, len(MEASURES), self.device)
 
     def run(self) -> dict[str, Any]:
-        """Train to the end, from the newest intact checkpoint on; → the result's metrics.
+        """Train to the end, from the newest intact checkpoint on. Returns the result's metrics.
 
         Raises Stopped, with a checkpoint written, when asked to stop; Diverged; and Superseded when a newer attempt
         has taken over.
@@ -83,7 +122,7 @@ class Trainer:
         return self._result()
 
     def _resume(self) -> None:
-        path = self.processes.from_first(self._newest_intact_checkpoint())
+        path = self.distributed.broadcast(self._newest_intact_checkpoint())
         if path is None:
             return
         checkpoint = load_checkpoint(path)
@@ -127,12 +166,12 @@ class Trainer:
     def _asked_to_stop(self) -> RunState | None:
         """The state to stop in, if any of the processes was asked to: then they all do, after the same step."""
         states = (None, RunState.preempted, RunState.interrupted)
-        return states[self.processes.agree(states.index(self.stop.asked()), self.device)]
+        return states[self.distributed.maximum(states.index(self.stop.asked()), self.device)]
 
     def _settle(self, since: int) -> int:
-        """Average over the processes what was measured since step `since`, look for divergence; → steps settled."""
+        """Average the measures since step `since` over the processes, check for divergence. Returns steps settled."""
         rows = self.state.measures[since : self.state.step]
-        rows.copy_(self.processes.sum(rows) / self.processes.count)
+        rows.copy_(self.distributed.sum(rows) / self.distributed.world_size)
         losses = rows[:, MEASURES.index("loss")]
         wrong = (~losses.isfinite()).nonzero()
         if len(wrong):
@@ -157,7 +196,7 @@ class Trainer:
         self._save()
 
     def _evaluate(self, split: Split) -> Score:
-        score = judge(
+        score = evaluate(
             self.network,
             split,
             self.data,
@@ -184,7 +223,7 @@ class Trainer:
         }
 
     def _result(self) -> dict[str, Any]:
-        """Judge the best epoch's weights on the test split, which is read here and nowhere else under `holdout`."""
+        """Evaluate the best epoch's weights on the test split, which is read here and nowhere else under `holdout`."""
         state, config = self.state, self.config
         assert state.best is not None
         self.network.load_state_dict(state.best.weights)

@@ -1,9 +1,8 @@
-"""Update rules: Kar3 and Kar2 (spec §8), and PyTorch's AdamW and SGD."""
+"""Update rules: Kar3 and Kar2 (§8), and PyTorch's AdamW and SGD."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +11,7 @@ from terminator.config import OptimizerConfig, OptimizerName
 
 
 def kar_step(parameter: Tensor, gradient: Tensor, averages: list[Tensor], lr: float, betas: tuple[float, ...]) -> None:
-    """One Kar update of one tensor, in place: p ← p − lr·(sign g + Σ sign m_j); m_j ← β_j m_j + (1−β_j) g (spec §8)."""
+    """One Kar update of one tensor, in place: p ← p − lr·(sign g + Σ sign m_j); m_j ← β_j m_j + (1−β_j) g (§8)."""
     direction = gradient.sign()
     for average in averages:
         direction = direction + average.sign()
@@ -34,15 +33,10 @@ def kar_step_foreach(
 
 
 class Kar(torch.optim.Optimizer):
-    """The Kar rule with one moving average for each of `betas`; they start at 0 and are not corrected for it (spec §8).
+    """Kar2 and Kar3 (§8): one moving average for each of `betas`; they start at 0, without bias correction."""
 
-    `foreach=False` takes the plain form, tensor by tensor.
-    """
-
-    def __init__(
-        self, parameters: Iterable[Tensor], *, lr: float, betas: tuple[float, ...], foreach: bool = True
-    ) -> None:
-        super().__init__(parameters, {"lr": lr, "betas": tuple(betas), "foreach": foreach})
+    def __init__(self, parameters: Iterable[Tensor], *, lr: float, betas: Sequence[float]) -> None:
+        super().__init__(parameters, {"lr": lr, "betas": tuple(betas)})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -52,57 +46,26 @@ class Kar(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            self._step_group(group)
+            self._step_group(group["params"], group["lr"], group["betas"])
         return loss
 
-    def _step_group(self, group: dict[str, Any]) -> None:
-        lr, betas = group["lr"], group["betas"]
-        parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+    def _step_group(self, parameters: list[Tensor], lr: float, betas: tuple[float, ...]) -> None:
+        parameters = [parameter for parameter in parameters if parameter.grad is not None]
         if not parameters:
             return
-        gradients = [parameter.grad for parameter in parameters]
-        averages = [self._averages(parameter, len(betas)) for parameter in parameters]
-        if group["foreach"]:
-            kar_step_foreach(
-                parameters, gradients, [list(moments) for moments in zip(*averages, strict=True)], lr, betas
-            )
-        else:
-            for parameter, gradient, own in zip(parameters, gradients, averages, strict=True):
-                kar_step(parameter, gradient, own, lr, betas)
-
-    def _averages(self, parameter: Tensor, count: int) -> list[Tensor]:
-        state = self.state[parameter]
-        if not state:
-            state["averages"] = [torch.zeros_like(parameter) for _ in range(count)]
-        averages: list[Tensor] = state["averages"]
-        return averages
-
-
-class Kar3(Kar):
-    """Kar with three signs: the gradient's and those of two moving averages (spec §8)."""
-
-    def __init__(
-        self, parameters: Iterable[Tensor], *, lr: float, betas: tuple[float, float] = (0.5, 0.95), foreach: bool = True
-    ) -> None:
-        super().__init__(parameters, lr=lr, betas=betas, foreach=foreach)
-
-
-class Kar2(Kar):
-    """Kar with two signs: the gradient's and that of one moving average (spec §8)."""
-
-    def __init__(
-        self, parameters: Iterable[Tensor], *, lr: float, betas: tuple[float] = (0.95,), foreach: bool = True
-    ) -> None:
-        super().__init__(parameters, lr=lr, betas=betas, foreach=foreach)
+        for parameter in parameters:
+            if not self.state[parameter]:
+                self.state[parameter]["averages"] = [torch.zeros_like(parameter) for _ in betas]
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        averages = zip(*(self.state[parameter]["averages"] for parameter in parameters), strict=True)
+        kar_step_foreach(parameters, gradients, list(map(list, averages)), lr, betas)
 
 
 def build_optimizer(config: OptimizerConfig, network: nn.Module) -> torch.optim.Optimizer:
     """The update rule of `config` for all parameters of `network`."""
     parameters = list(network.parameters())
-    if config.name is OptimizerName.kar3:
-        return Kar3(parameters, lr=config.lr, betas=(config.betas[0], config.betas[1]))
-    if config.name is OptimizerName.kar2:
-        return Kar2(parameters, lr=config.lr, betas=(config.betas[0],))
+    if config.name in (OptimizerName.kar3, OptimizerName.kar2):
+        return Kar(parameters, lr=config.lr, betas=config.betas)
     if config.name is OptimizerName.adamw:
         betas = (config.betas[0], config.betas[1])
         return torch.optim.AdamW(parameters, lr=config.lr, betas=betas, weight_decay=config.weight_decay, foreach=True)

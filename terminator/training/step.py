@@ -1,4 +1,4 @@
-"""One update of the parameters (spec §8)."""
+"""One update of the parameters (§8)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from terminator.config import RunConfig
 from terminator.data.load import Data, Split, augment
-from terminator.training.distributed import Processes
+from terminator.training.distributed import Distributed
 from terminator.training.evaluation import at_least_float32, autocast
 from terminator.training.optimizer import build_optimizer
 from terminator.training.randomness import generator_for, stream_seed
@@ -24,34 +24,34 @@ class TrainingStep:
     """Augment, predict, differentiate, update. What a step does is a pure function of the seed and of its number."""
 
     def __init__(
-        self, config: RunConfig, network: nn.Module, data: Data, *, steps_per_epoch: int, processes: Processes
+        self, config: RunConfig, network: nn.Module, data: Data, *, steps_per_epoch: int, distributed: Distributed
     ) -> None:
         self.config = config
         self.network = network
         self.predict = torch.compile(network) if config.training.compile else network
         self.data = data
         self.steps_per_epoch = steps_per_epoch
-        self.processes = processes
+        self.distributed = distributed
         self.optimizer = build_optimizer(config.optimizer, network)
 
     def __call__(self, batch: Split, number: int) -> Tensor:
-        """Step `number` of the run, from 0, on a batch that all processes share; → what MEASURES names.
+        """Step `number` of the run, from 0, on a batch of all processes.
 
-        (len(MEASURES)) float64, means over this process's images.
+        Returns what MEASURES names, (len(MEASURES)) float64: means over this process's images.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(number)
-        # All of the batch is augmented before it is shared out: the crops then don't depend on the number of processes.
-        share = self.processes.share(Split(self._augment(batch.images, number), batch.labels))
-        torch.manual_seed(stream_seed(self.config.seed, "dropout", number, self.processes.rank))
+        # All of the batch is augmented before it is sharded: the crops then don't depend on the number of processes.
+        shard = self.distributed.shard(Split(self._augment(batch.images, number), batch.labels))
+        torch.manual_seed(stream_seed(self.config.seed, "dropout", number, self.distributed.rank))
         self.optimizer.zero_grad()
-        with autocast(share.labels.device, self.config.training.precision):
-            logits, kernels = self.predict(self.data.standardise(share.images))
-        objective = self._objective(at_least_float32(logits), kernels, share.labels)
+        with autocast(shard.labels.device, self.config.training.precision):
+            logits, kernels = self.predict(self.data.standardise(shard.images))
+        objective = self._objective(at_least_float32(logits), kernels, shard.labels)
         objective.loss.backward()  # type: ignore[no-untyped-call]
-        self.processes.average_gradients(self.network.parameters())
+        self.distributed.average_gradients(self.network.parameters())
         self.optimizer.step()
-        accuracy = (logits.argmax(1) == share.labels).double().mean()
+        accuracy = (logits.argmax(1) == shard.labels).double().mean()
         return torch.stack([*objective, accuracy]).detach().double()
 
     def learning_rate(self, number: int) -> float:
@@ -101,7 +101,7 @@ def label_smoothed_cross_entropy(logits: Tensor, targets: Tensor, epsilon: float
 def total_objective(
     cross_entropy: Tensor, slow_loss: Tensor, penalty: Tensor, *, slow_loss_weight: float, l2: float
 ) -> Objective:
-    """Weigh and add the three addends (spec §8); scalars. `penalty` is the sum of norms, without its factor l2."""
+    """Weigh and add the three addends (§8); scalars. `penalty` is the sum of norms, without its factor l2."""
     weighted_slow_loss, weighted_penalty = slow_loss_weight * slow_loss, l2 * penalty
     loss = cross_entropy + weighted_slow_loss + weighted_penalty
     return Objective(loss, cross_entropy, weighted_slow_loss, weighted_penalty)
@@ -110,7 +110,7 @@ def total_objective(
 def learning_rate_factor(step: int, *, warmup_steps: int, total_steps: int) -> float:
     """The factor of the peak learning rate that step `step` (from 0) of `total_steps` is taken with.
 
-    Warm-up rises from 1/warmup_steps, the "≈ 0" of spec §8, to 1 at the last of its steps; the cosine then falls and
+    Warm-up rises from 1/warmup_steps, the "≈ 0" of §8, to 1 at the last of its steps; the cosine then falls and
     would reach 0 at step `total_steps`, the first one not taken. A run shorter than its warm-up never falls.
     """
     if step < warmup_steps:

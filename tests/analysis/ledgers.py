@@ -13,6 +13,7 @@ import yaml
 
 from terminator.config import RunConfig, to_plain
 from terminator.ledger import (
+    METRICS,
     Ablation,
     Code,
     Job,
@@ -23,7 +24,7 @@ from terminator.ledger import (
     Sweep,
     Variant,
     digest,
-    metrics,
+    files,
     sweep_id,
 )
 
@@ -104,7 +105,7 @@ class Invented:
         shares = [1 - 0.7 * float(np.exp(-4 * epoch / self.epochs)) for epoch in range(1, epochs + 1)]
         lines = [epoch_row(1 + i, share, accuracy, random.normal(0, 0.002)) for i, share in enumerate(shares)]
         # All at once: a write to the disk for every epoch of every run would take most of the tests' time.
-        (attempt.folder / metrics.NAME).write_text("".join(map(metrics.line, lines)), "utf-8")
+        (attempt.folder / METRICS).write_text("".join(map(files.row_line, lines)), "utf-8")
         attempt.progress(epoch=epochs, epochs=self.epochs, step=20, steps_per_epoch=20)
         if why is not None:
             attempt.fail(*why)

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from terminator.training.optimizer import Kar2, Kar3
+from terminator.training.optimizer import Kar
 from terminator.training.slow_loss import channel_sum_loss, tile_loss
 from terminator.training.step import label_smoothed_cross_entropy
 from tests.golden.comparison import Deviation, largest_deviation
@@ -15,7 +15,7 @@ from tests.golden.components import COMPONENTS, Component, release_network
 from tests.golden.golden_file import GoldenFile, read_golden_file
 
 OUTPUTS, GRADIENTS, TRAJECTORY = 1e-9, 1e-8, 1e-7  # largest relative deviations
-OPTIMIZERS = {"kar2": Kar2, "kar3": Kar3}
+OPTIMIZERS = ("kar2", "kar3")
 SLOW_LOSSES = {"channel_sum": channel_sum_loss, "tile": tile_loss}
 
 
@@ -25,7 +25,7 @@ def check_file(path: Path) -> list[Deviation]:
     if path.stem in COMPONENTS:
         return check_component(file, COMPONENTS[path.stem](file))
     if path.stem in OPTIMIZERS:
-        return [check_updates(file, OPTIMIZERS[path.stem])]
+        return [check_updates(file)]
     if path.stem == "trajectory":
         return [check_trajectory(file)]
     names = ", ".join(sorted({*COMPONENTS, *OPTIMIZERS, "trajectory"}))
@@ -47,11 +47,11 @@ def check_component(file: GoldenFile, component: Component) -> list[Deviation]:
     ]
 
 
-def check_updates(file: GoldenFile, optimizer: type[Kar2] | type[Kar3]) -> Deviation:
+def check_updates(file: GoldenFile) -> Deviation:
     """The update rule from param.0 on, over all the file's gradients."""
     parameters, gradients = _in_order(file.parameters), _in_order(file.gradients)
     moving = torch.nn.Parameter(parameters[0].clone())
-    rule = _optimizer(file, optimizer, [moving])
+    rule = _optimizer(file, [moving])
     updated = {}
     for step, gradient in enumerate(gradients, start=1):
         moving.grad = gradient
@@ -65,7 +65,7 @@ def check_trajectory(file: GoldenFile) -> Deviation:
     """The losses before each training step of a network."""
     network = release_network(file, tuple(file.inputs["images"].shape[2:]))
     file.load_into(network)
-    rule = _optimizer(file, OPTIMIZERS[file.metadata["optimizer"]], list(network.parameters()))
+    rule = _optimizer(file, list(network.parameters()))
     epsilon, weight = float(file.metadata["label_smoothing"]), float(file.metadata["slow_loss_weight"])
     losses, slow_losses = [], []
     for images, targets in zip(file.inputs["images"], file.inputs["targets"], strict=True):
@@ -85,8 +85,6 @@ def _in_order(numbered: dict[str, Tensor]) -> list[Tensor]:
     return [numbered[str(step)] for step in range(len(numbered))]
 
 
-def _optimizer(
-    file: GoldenFile, rule: type[Kar2] | type[Kar3], parameters: list[torch.nn.Parameter]
-) -> torch.optim.Optimizer:
-    betas = tuple(float(beta) for beta in file.metadata["betas"].split(","))
-    return rule(parameters, lr=float(file.metadata["lr"]), betas=betas)  # type: ignore[arg-type]
+def _optimizer(file: GoldenFile, parameters: list[torch.nn.Parameter]) -> Kar:
+    betas = [float(beta) for beta in file.metadata["betas"].split(",")]
+    return Kar(parameters, lr=float(file.metadata["lr"]), betas=betas)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from terminator.errors import UserError
-from terminator.ledger import Ablation, Code, Ledger, Sweep, Variant, default_root, metrics, sweep_id
+from terminator.ledger import METRICS, Ablation, Code, Ledger, Sweep, Variant, default_root, files, sweep_id
 from tests.ledger import examples
 from tests.ledger.conftest import PROVENANCE
 
@@ -119,11 +119,11 @@ def test_the_default_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 
 def test_a_thousand_runs_are_read_in_well_under_three_seconds(ledger: Ledger) -> None:
     row = {"step": 20, "time": 1.0, "lr": 1e-3, "train_loss": 0.5, "validation_loss": 0.5, "validation_accuracy": 0.9}
-    rows = "".join(metrics.line({"epoch": epoch, **row}) for epoch in range(1, 101))
+    rows = "".join(files.row_line({"epoch": epoch, **row}) for epoch in range(1, 101))
     for seed in range(100):  # a tenth of it, in a tenth of the time
         run = ledger.freeze(f"{seed}", {"seed": seed}, PROVENANCE)
         attempt = run.begin()
-        (attempt.folder / metrics.NAME).write_text(rows)
+        (attempt.folder / METRICS).write_text(rows)
         attempt.finish({"test_accuracy": 1.0})
     began = time.process_time()
     assert sum(len(run.metrics()) for run in ledger.runs() if run.state().attempts == 1) == 10_000

@@ -14,7 +14,7 @@ from terminator.config import Device, MachineConfig, OptimizerConfig, RunConfig,
 from terminator.ledger import Attempt, Code, Ledger, Provenance, Run, RunState, digest
 from terminator.model.config import TerminatorConfig
 from terminator.stop import StopRequest
-from terminator.training.experiment import run_experiment
+from terminator.training.loop import train
 
 TIMINGS = {"train_seconds", "images_per_second", "peak_memory_bytes", "time", "epoch_seconds"}
 STEPS_PER_EPOCH = 1257 // 300
@@ -74,9 +74,9 @@ class StopAtCheck(StopRequest):
 
 
 def finish(run: Run) -> dict[str, Any]:
-    """Train to the end in a new attempt; → the result's metrics."""
+    """Train to the end in a new attempt. Returns the result's metrics."""
     attempt = run.begin()
-    attempt.finish(run_experiment(run, attempt, StopRequest(), None))
+    attempt.finish(train(run, attempt, StopRequest(), None))
     result = run.result()
     assert result is not None
     return result.metrics

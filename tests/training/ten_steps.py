@@ -12,28 +12,28 @@ from terminator.config import RunConfig, from_plain
 from terminator.data.load import load
 from terminator.model.build import build
 from terminator.training.device import prepare_device
-from terminator.training.distributed import Processes
+from terminator.training.distributed import Distributed
 from terminator.training.randomness import epoch_order, generator_for
 from terminator.training.step import TrainingStep
 
 
-def ten_steps(config: RunConfig, processes: Processes, dtype: torch.dtype) -> list[float]:
-    """Train as the loop does, but for its book-keeping; → the loss of each step over the whole batch."""
+def ten_steps(config: RunConfig, distributed: Distributed, dtype: torch.dtype) -> list[float]:
+    """Train as the loop does, but for its book-keeping. Returns the loss of each step over the batch."""
     data = load(config.data)
     data = replace(data, mean=data.mean.to(dtype), std=data.std.to(dtype))
     shape, generator = config.data.input_shape, generator_for(config.seed, "weights")
     network = build(config.model, image_shape=shape, classes=10, generator=generator).train()
     if dtype is torch.float64:
         network.double()
-    step = TrainingStep(config, network, data, steps_per_epoch=10, processes=processes)
+    step = TrainingStep(config, network, data, steps_per_epoch=10, distributed=distributed)
     order = epoch_order(len(data.train), seed=config.seed, epoch=0).split(config.training.batch_size)
-    measures = [processes.sum(step(data.train.take(order[number]), number)) / processes.count for number in range(10)]
-    return [measure[0].item() for measure in measures]
+    sums = [distributed.sum(step(data.train.take(order[number]), number)) for number in range(10)]
+    return [measures[0].item() / distributed.world_size for measures in sums]
 
 
 if __name__ == "__main__":
     config = from_plain(json.loads(sys.argv[1]))
-    processes = Processes.from_environment()
-    processes.connect(prepare_device(config.machine))
-    print(json.dumps([ten_steps(config, processes, dtype) for dtype in (torch.float32, torch.float64)]))
-    processes.disconnect()
+    distributed = Distributed.from_environment()
+    distributed.connect(prepare_device(config.machine))
+    print(json.dumps([ten_steps(config, distributed, dtype) for dtype in (torch.float32, torch.float64)]))
+    distributed.disconnect()

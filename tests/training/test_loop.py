@@ -17,16 +17,15 @@ from terminator.config import (
     Protocol,
     RunConfig,
     SlowLoss,
+    TrainingConfig,
 )
 from terminator.data.config import DataConfig
 from terminator.data.load import load
-from terminator.errors import UserError
+from terminator.errors import Diverged, UserError
 from terminator.model.build import build
 from terminator.stop import StopRequest
 from terminator.training.evaluation import Score, evaluate, even_batches
-from terminator.training.experiment import run_experiment
-from terminator.training.failure import Diverged
-from terminator.training.loop import State
+from terminator.training.loop import State, train
 from tests.training.conftest import Freeze, final_weights, finish, numbers, with_training
 
 
@@ -70,7 +69,7 @@ def test_rows_and_result(small: RunConfig, freeze: Freeze) -> None:
 def test_the_result_is_the_best_epochs(small: RunConfig, freeze: Freeze) -> None:
     run = freeze(small)
     attempt = run.begin()
-    metrics = run_experiment(run, attempt, StopRequest(), None)
+    metrics = train(run, attempt, StopRequest(), None)
     best = torch.load(attempt.checkpoint_path, weights_only=True)["state"]["best"]
     data = load(DataConfig())
     network = build(small.model, image_shape=(1, 8, 8), classes=10).eval()
@@ -114,13 +113,13 @@ def test_best_epoch_by_accuracy_then_loss_then_age(scores: list[tuple[float, flo
 def test_divergence_names_its_step(small: RunConfig, freeze: Freeze) -> None:
     run = freeze(replace(small, optimizer=OptimizerConfig(name=OptimizerName.sgd, betas=[0.9], lr=1e30)))
     with pytest.raises(Diverged, match=r"^the loss is (nan|inf) at step 2 \(epoch 1\)$"):
-        run_experiment(run, run.begin(), StopRequest(), None)
+        train(run, run.begin(), StopRequest(), None)
 
 
 def test_a_batch_larger_than_the_split(small: RunConfig, freeze: Freeze) -> None:
     run = freeze(with_training(small, batch_size=1258))
     with pytest.raises(UserError, match=r"^training.batch_size=1258: must be at most the 1257 training images$"):
-        run_experiment(run, run.begin(), StopRequest(), None)
+        train(run, run.begin(), StopRequest(), None)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +176,9 @@ def test_evaluation_by_hand() -> None:
     only = data.test.take((data.test.labels < 2).nonzero().flatten())
     zeros = (only.labels == 0).sum().item()
     looks: list[None] = []
-    score = evaluate(zero_always, only, data, 50, lambda: looks.append(None))
+    training = TrainingConfig(evaluation_batch_size=50)
+    network = torch.nn.Identity()
+    score = evaluate(network, only, data, training, predict=zero_always, between_batches=lambda: looks.append(None))
     ones = len(only) - zeros
     assert score.accuracy == zeros / len(only)
     assert score.loss == pytest.approx(-(zeros * math.log(2 / 3) + ones * math.log(1 / 3)) / len(only))

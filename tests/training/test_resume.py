@@ -12,7 +12,7 @@ from terminator.config import RunConfig
 from terminator.data.config import DataConfig
 from terminator.ledger import Run
 from terminator.stop import Stopped
-from terminator.training.experiment import run_experiment
+from terminator.training.loop import train
 from tests.training.conftest import STEPS_PER_EPOCH, Freeze, StopAtCheck, final_weights, finish, numbers
 
 EVALUATION_BATCHES = 2
@@ -23,7 +23,7 @@ def stop_at(run: Run, check: int) -> Path:
     """One attempt that is asked to stop; → its checkpoint."""
     attempt = run.begin()
     with pytest.raises(Stopped):
-        run_experiment(run, attempt, StopAtCheck(1 + check), None)  # it looks once before the first step
+        train(run, attempt, StopAtCheck(1 + check), None)  # it looks once before the first step
     return attempt.checkpoint_path
 
 

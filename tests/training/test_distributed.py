@@ -19,17 +19,17 @@ from terminator.config import OptimizerConfig, OptimizerName, RunConfig, to_plai
 from terminator.data.config import DataConfig
 from terminator.data.load import Split
 from terminator.ledger import RunState
-from terminator.training.distributed import Processes
+from terminator.training.distributed import Distributed
 from tests.training.conftest import Freeze, finish, with_training
 from tests.training.ten_steps import ten_steps
 
 
 def test_every_image_goes_to_exactly_one_process() -> None:
     batch = Split(torch.arange(12, dtype=torch.uint8).reshape(6, 2, 1), torch.arange(6))
-    shares = [Processes(rank, 3).share(batch) for rank in range(3)]
-    assert [share.labels.tolist() for share in shares] == [[0, 3], [1, 4], [2, 5]]
-    assert torch.equal(shares[1].images, batch.images[[1, 4]])
-    assert Processes().share(batch) is batch
+    shards = [Distributed(rank, 3).shard(batch) for rank in range(3)]
+    assert [share.labels.tolist() for share in shards] == [[0, 3], [1, 4], [2, 5]]
+    assert torch.equal(shards[1].images, batch.images[[1, 4]])
+    assert Distributed().shard(batch) is batch
 
 
 def start(count: int, log: Path, *words: str) -> list[subprocess.Popen[bytes]]:
@@ -66,7 +66,7 @@ def test_ten_steps_of_two_processes_are_those_of_one(smooth: RunConfig, tmp_path
     first, second = (json.loads((tmp_path / f"log.{rank}").read_text()) for rank in range(2))
     assert first == second
     for losses, dtype, tolerance in zip(first, (torch.float32, torch.float64), (1e-6, 1e-10), strict=True):
-        assert losses == pytest.approx(ten_steps(config, Processes(), dtype), rel=tolerance)
+        assert losses == pytest.approx(ten_steps(config, Distributed(), dtype), rel=tolerance)
 
 
 def test_two_processes_make_one_attempt_and_stop_together(smooth: RunConfig, freeze: Freeze, tmp_path: Path) -> None:

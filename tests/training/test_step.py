@@ -1,0 +1,95 @@
+"""The objective, its slow loss and the schedule, by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from terminator.config import ObjectiveConfig, SlowLoss, TrainingConfig
+from terminator.errors import UserError
+from terminator.training.slow_loss import slow_loss
+from terminator.training.step import label_smoothed_cross_entropy, learning_rate_factor, total_objective
+
+
+def test_label_smoothing_by_hand() -> None:
+    # softmax = (3/4, 1/4); ε = 0.2 on 2 classes: q = (0.9, 0.1) for class 0, (0.1, 0.9) for class 1.
+    logits = torch.tensor([[math.log(3.0), 0.0], [math.log(3.0), 0.0]], dtype=torch.float64)
+    first = -0.9 * math.log(3 / 4) - 0.1 * math.log(1 / 4)
+    second = -0.1 * math.log(3 / 4) - 0.9 * math.log(1 / 4)
+    loss = label_smoothed_cross_entropy(logits, torch.tensor([0, 1]), epsilon=0.2)
+    assert loss.item() == pytest.approx((first + second) / 2, rel=1e-12)
+
+
+def test_addends_are_weighted() -> None:
+    objective = total_objective(
+        torch.tensor(2.0), torch.tensor(3.0), torch.tensor(100.0), slow_loss_weight=0.5, l2=0.01
+    )
+    assert [addend.item() for addend in objective] == pytest.approx([4.5, 2.0, 1.5, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"label_smoothing": 1.0}, r"^objective.label_smoothing=1.0: must be in \[0, 1\)$"),
+        ({"penalty": -1e-5}, r"^objective.penalty=-1e-05: must be 0 or a positive number$"),
+        ({"slow_loss_weight": float("inf")}, r"^objective.slow_loss_weight=inf: "),
+    ],
+)
+def test_bad_values(fields: dict[str, float], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        ObjectiveConfig(**fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["epochs", "batch_size", "evaluation_batch_size"])
+def test_bad_training_values(name: str) -> None:
+    with pytest.raises(UserError, match=f"^training.{name}=0: must be at least 1$"):
+        TrainingConfig(**{name: 0})  # type: ignore[arg-type]
+
+
+def test_warm_up_is_not_negative() -> None:
+    with pytest.raises(UserError, match=r"^training.warmup_epochs=-1.0: must not be negative$"):
+        TrainingConfig(warmup_epochs=-1.0)
+
+
+def test_warm_up_then_cosine() -> None:
+    factors = [learning_rate_factor(step, warmup_steps=4, total_steps=8) for step in range(8)]
+    half = 2**-0.5
+    assert factors == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0, (1 + half) / 2, 0.5, (1 - half) / 2])
+
+
+def test_without_warm_up_it_starts_at_the_peak_and_would_end_at_zero() -> None:
+    assert learning_rate_factor(0, warmup_steps=0, total_steps=10) == 1.0
+    assert learning_rate_factor(10, warmup_steps=0, total_steps=10) == pytest.approx(0.0, abs=1e-15)
+
+
+def test_a_run_shorter_than_its_warm_up_only_rises() -> None:
+    assert [learning_rate_factor(step, warmup_steps=4, total_steps=2) for step in range(2)] == [0.25, 0.5]
+
+
+# two points each; channel sums (1, 2), (3, 3) and (0, 1)
+KERNELS = [
+    torch.tensor([[[1.0, 2.0]]]),
+    torch.tensor([[[1.0, 1.0], [2.0, 2.0]]]),
+    torch.tensor([[[0.0, 0.0], [0.0, 0.0], [0.0, 1.0]]]),
+]
+
+
+def test_channel_sum() -> None:
+    # pairs: (4 + 1)/2, (1 + 1)/2, (9 + 4)/2
+    assert slow_loss(KERNELS, SlowLoss.channel_sum).item() == 10.0
+
+
+def test_tile_repeats_channels_and_cuts() -> None:
+    first = ((1 - 1) ** 2 + (2 - 1) ** 2 + (1 - 2) ** 2 + (2 - 2) ** 2) / 4
+    second = (1 + 4 + 1 + 4 + 1 + 1) / 6
+    third = (1 + 1 + 4 + 4 + 1 + 0) / 6  # tiled to the channels 1, 2, 1
+    torch.testing.assert_close(slow_loss(KERNELS, SlowLoss.tile), torch.tensor(first + second + third))
+
+
+def test_nothing_to_compare_is_no_loss() -> None:
+    assert slow_loss(KERNELS, SlowLoss.off).item() == 0
+    for form in SlowLoss:
+        assert slow_loss([], form).item() == 0
+        assert slow_loss(KERNELS[:1], form).item() == 0
