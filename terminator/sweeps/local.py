@@ -101,14 +101,13 @@ class Local(Scheduler):
 
 
 class HydraLauncher(Local):
-    """Hands the runs to one of Hydra's launchers, each as its overrides; what comes after is as with processes."""
+    """Hands the runs to one of Hydra's launchers, each as its overrides, and waits for it."""
 
     def __init__(self, ledger: Ledger, sweeps: Sequence[Sweep], launch: Launch) -> None:
         super().__init__(ledger, sweeps)
         self._launch = launch
 
-    def start(self, runs: Sequence[Run]) -> bool:
-        """Returns when the launcher does."""
+    def _carry_out(self, runs: Sequence[Run]) -> None:
         wanted = {run.key for run in runs}
         jobs: dict[str, list[str]] = {}
         for sweep in self._sweeps:
@@ -116,9 +115,7 @@ class HydraLauncher(Local):
                 if cell.key in wanted:
                     overrides = [*sweep.base, *to_overrides(cell.variant.overrides), f"seed={cell.seed}"]
                     jobs.setdefault(cell.key, overrides)
-        if jobs:
-            self._launch(list(jobs.values()))
-        return True
+        self._launch(list(jobs.values()))
 
 
 class Driver(NamedTuple):

@@ -150,7 +150,7 @@ def test_the_retry_command_starts_what_failed_and_nothing_else(
 
 
 def test_a_hydra_launcher_is_given_the_runs_as_overrides(ledger: Ledger) -> None:
-    planned = sweep(ledger, "branches", "gating")
+    planned = sweep(ledger, "branches", "gating", tracked=False)
     runs = list(map(ledger.run, planned.keys()))
     jobs: list[list[str]] = []
     scheduler = scheduler_for(Settings(), ledger, [planned], jobs.extend)
