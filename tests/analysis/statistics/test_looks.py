@@ -27,17 +27,17 @@ PLAN = LookPlan()
 Values = Mapping[str, Mapping[int, float]]
 
 
-def looks_at(plans: Sequence[LookPlan], seeds: Sequence[int]) -> list[Look]:
-    """Looks at these numbers of seeds, each under the plan typed for it; nothing is decided."""
+def looks_at(plan: LookPlan, seeds: Sequence[int]) -> list[Look]:
+    """Looks at these numbers of seeds; nothing is decided."""
     made: list[Look] = []
-    for plan, n in zip(plans, seeds, strict=False):
+    for n in seeds:
         made.append(Look(len(made) + 1, tuple(range(n)), next_alpha(plan, made, n), n in plan.seeds))
     return made
 
 
-def spent(plans: Sequence[LookPlan], seeds: Sequence[int]) -> list[float]:
+def spent(plan: LookPlan, seeds: Sequence[int]) -> list[float]:
     """Their levels, in per cent."""
-    return [100 * look.alpha for look in looks_at(plans, seeds)]
+    return [100 * look.alpha for look in looks_at(plan, seeds)]
 
 
 @pytest.mark.parametrize(
@@ -60,43 +60,34 @@ def test_a_plan_is_checked(wrong: dict[str, Any], message: str) -> None:
         LookPlan(**wrong)
 
 
-def test_the_plan_s_looks_share_the_level_less_the_reserve() -> None:
-    # 4.5 % in shares of .10 .25 .25 .20 .20, then half of what is left of the reserve of 0.5 %, again and again.
-    expected = [0.45, 1.125, 1.125, 0.9, 0.9, 0.25, 0.125]
-    assert spent([PLAN] * 7, [*PLAN.seeds, 21, 40]) == pytest.approx(expected)
-
-
-def test_a_fixed_list_of_seeds_is_a_plan_of_one_look() -> None:
-    assert spent([LookPlan.fixed(5)], [5]) == pytest.approx([4.5])
-    # Typed anew with more, and then with a plan: the reserve.
-    assert spent([LookPlan.fixed(5), LookPlan.fixed(6), PLAN], [5, 6, 8]) == pytest.approx([4.5, 0.25, 0.125])
-
-
-def test_what_is_typed_later_spends_what_is_left() -> None:
-    # Looks that are passed over leave their shares to those to come: 20 after 3 has all of 4.05 %.
-    assert spent([PLAN, PLAN], [3, 20]) == pytest.approx([0.45, 4.05])
-    assert spent([PLAN, LookPlan.fixed(10)], [3, 10]) == pytest.approx([0.45, 4.05])
-    # 12 after 3, of .20 and .20 that are left at 12 or later; a look that no plan has takes of the reserve alone.
-    assert spent([PLAN] * 3, [3, 12, 20]) == pytest.approx([0.45, 4.05 / 2, 4.05 / 2])
-    assert spent([PLAN] * 4, [3, 4, 5, 6]) == pytest.approx([0.45, 0.25, 1.125, 0.125])
-    # A longer plan, typed once the first one is through, has only the reserve left.
-    longer = LookPlan(seeds=(3, 5, 40, 80), shares=(0.25, 0.25, 0.25, 0.25))
-    assert spent([PLAN] * 5 + [longer] * 2, [*PLAN.seeds, 40, 80])[5:] == pytest.approx([0.25, 0.125])
+@pytest.mark.parametrize(
+    ("plan", "seeds", "expected"),
+    [
+        # 4.5 % in shares of .10 .25 .25 .20 .20, then half of what is left of the reserve of 0.5 %, again and again.
+        (PLAN, [*PLAN.seeds, 21, 40], [0.45, 1.125, 1.125, 0.9, 0.9, 0.25, 0.125]),
+        # A fixed list of seeds is a plan of one look; typed anew with more, it spends the reserve.
+        (LookPlan.fixed(5), [5, 6, 8], [4.5, 0.25, 0.125]),
+        # Shares of looks that are passed over are lost; those between the plan's are of the reserve.
+        (PLAN, [3, 12, 20], [0.45, 0.9, 0.9]),
+        (PLAN, [3, 4, 5, 6], [0.45, 0.25, 1.125, 0.125]),
+    ],
+)
+def test_what_looks_spend(plan: LookPlan, seeds: list[int], expected: list[float]) -> None:
+    assert spent(plan, seeds) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("reserve", [0.0, 0.1, 0.5])
-def test_nobody_spends_more_than_the_level(reserve: float) -> None:
-    plans = [
-        PLAN,
-        LookPlan.fixed(4, reserve),
-        LookPlan((5, 30), (0.1, 0.9), reserve=reserve),
-        replace(PLAN, reserve=0.0),
-    ]
-    for step in (1, 2, 7):
-        seeds = list(range(3, 60, step))
-        levels = spent([plans[n % 4] for n in seeds], seeds)
+@pytest.mark.parametrize("seeds", [range(3, 40), range(3, 60, 7), [8, 5, 3, 30, 12, 20]])
+def test_nobody_spends_more_than_the_level(reserve: float, seeds: Sequence[int]) -> None:
+    for plan in (LookPlan(reserve=reserve), LookPlan.fixed(10, reserve)):
+        levels = spent(plan, seeds)
         assert sum(levels) <= 5 + 1e-9
-        assert min(levels) >= 0
+        assert min(levels) > 0 or reserve == 0
+
+
+def test_another_plan_later_spends_no_more_than_is_left() -> None:
+    made = looks_at(LookPlan.fixed(5), [5])
+    assert next_alpha(LookPlan((5, 8), (0.5, 0.5)), made, 8) == pytest.approx(0.005)
 
 
 def shifted(by: float, wiggle: float, seeds: int) -> dict[int, float]:
@@ -204,8 +195,9 @@ def test_fewer_than_three_seeds_test_and_spend_nothing() -> None:
 
 
 def test_the_end_of_a_plan_and_of_a_table() -> None:
-    made = looks_at([PLAN] * 5, PLAN.seeds)
+    made = looks_at(PLAN, PLAN.seeds)
     assert next_look(PLAN, made, ["v"]) == (6, 32, pytest.approx(0.0025), False, ("v",))
+    assert next_look(PLAN, made, ["v"], wanted=(5, 40)) == (6, 40, pytest.approx(0.0025), True, ("v",))
     done = replace(made[-1], decisions={"v": Decision(Verdict.better, 5)})
     assert next_look(PLAN, [*made[:-1], done], ["v"]) is None
     more = take_look(PLAN, [*made[:-1], done], range(30), {"base": {}, "v": {}}, "base")
@@ -218,7 +210,7 @@ def test_a_batch_of_tables_is_judged_as_each_one() -> None:
     results[random.random(results.shape) < 0.1] = np.nan
     codes = np.zeros((40, 5), dtype=np.int8)
     for n in (3, 5, 8):
-        alpha = next_alpha(PLAN, looks_at([PLAN] * 3, [m for m in (3, 5, 8) if m < n]), n)
+        alpha = next_alpha(PLAN, looks_at(PLAN, [m for m in (3, 5, 8) if m < n]), n)
         codes = judge(moments(results[:, 1:, :n], results[:, :1, :n]), codes, alpha=alpha, margin=3.0).codes
     for rows, found in zip(results, codes, strict=True):
         values = {str(row): dict(enumerate(each)) for row, each in enumerate(rows.tolist())}
