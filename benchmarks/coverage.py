@@ -125,7 +125,7 @@ def spend(plan: LookPlan, seeds: Sequence[int]) -> dict[int, float]:
 def hunt(
     drawn: tuple[FloatArray, float], effects: FloatArray, margin: float, planned: Mapping[int, float]
 ) -> NDArray[np.int8]:
-    """The verdicts of a user who makes the planned looks, and types one more seed whenever a p is nearly small enough."""
+    """The verdicts of a user who makes planned looks, and types one more seed whenever a p is nearly small enough."""
     results, resolution = drawn
     codes = np.zeros((results.shape[0], len(effects)), dtype=np.int8)
     reserve, nearly = np.full((results.shape[0], 1), PLAN.level * PLAN.reserve), np.zeros((results.shape[0], 1), bool)
