@@ -158,7 +158,7 @@ def test_runs_end_when_the_command_is_killed_outright(folder: Path) -> None:
 def test_one_run_without_m(folder: Path) -> None:
     code, said = _run(folder, *SMALL, "seed=3")
     assert code == 0, said
-    assert re.search(r"epoch 2/2.*\n(.*\n)*test accuracy \d+\.\d+% ", said)
+    assert re.search(r"epoch 2/2.*\n(.*\n)*test accuracy \d+\.\d+ % ", said)
     [run] = Ledger(folder / "outputs").runs()
     assert run.spec().config["seed"] == 3
 
