@@ -50,7 +50,7 @@ def _at(config: Mapping[str, Any], group: str, key: str) -> object:
     return inner.get(key) if isinstance(inner, Mapping) else None
 
 
-# What is off: a switch, a word, a weight, an empty list.
+# What is off: a switch, a choice, a weight, an empty list.
 _OFF: tuple[Any, ...] = (False, None, "off", "none", 0, [])
 
 
@@ -72,14 +72,14 @@ class Change:
     controls: tuple[str, ...] = ()
 
     def parts(self) -> list[str]:
-        """The parts taken away, added or replaced, by the last word of their keys."""
+        """The parts taken away, added or replaced, by the last part of their keys."""
         return [_part(key, *values) for key, values in self.keys.items() if key not in self.controls]
 
 
-def change(baseline: Mapping[str, Any], variant: Mapping[str, Any], *, is_twin: bool = False) -> Change:
+def change(baseline: Mapping[str, Any], variant: Mapping[str, Any], *, is_control: bool = False) -> Change:
     """How the variant's resolved configuration differs from the baseline's, whatever the seeds and machines.
 
-    A twin's width is a control.
+    The width of a size-matched control does not count for the kind.
     """
     ours, theirs = dict(_flat(variant)), dict(_flat(baseline))
     differing = {
@@ -87,7 +87,7 @@ def change(baseline: Mapping[str, Any], variant: Mapping[str, Any], *, is_twin: 
         for key in [*theirs, *(key for key in ours if key not in theirs)]
         if theirs.get(key) != ours.get(key) and key != "seed" and not key.startswith("machine.")
     }
-    controls = ("model.width",) if is_twin else ()
+    controls = ("model.width",) if is_control else ()
     counted = [values for key, values in differing.items() if key not in controls]
     return Change(differing, _kind(counted), controls)
 

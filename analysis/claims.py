@@ -17,14 +17,13 @@ import yaml
 from terminator.analysis.caveats import caveats
 from terminator.analysis.features import read_features
 from terminator.analysis.load import CONVERGENCE, FEWEST_EPOCHS, load
-from terminator.analysis.results import Results
+from terminator.analysis.results import Results, own_settings
 from terminator.analysis.statistics.verdict import Verdict
-from terminator.analysis.summary import Summary, VariantSummary, summarize
+from terminator.analysis.summary import Summary, summarize
 from terminator.analysis.tables.ablation import difference_cells
-from terminator.analysis.tables.collection import write_tables
-from terminator.analysis.tables.render import print_table
+from terminator.analysis.tables.render import print_table, write_tables
 from terminator.analysis.tables.table import Cell, Column, Section, Table
-from terminator.analysis.text import NOTHING, decimals
+from terminator.analysis.text import NOTHING, places
 from terminator.config import shipped
 from terminator.errors import UserError
 from terminator.ledger import Ledger, default_root
@@ -32,6 +31,10 @@ from terminator.text import counted
 
 # Features count as zero-mean if no block's mean is farther from zero than this share of its standard deviation.
 NEARLY_ZERO = 0.1
+EMBEDDED_DATA = "digits"
+NO_DIFFERENCE = Cell(NOTHING)
+NEEDED_KEYS = ("claim", "ablation", "variants", "expect")
+KEYS = (*NEEDED_KEYS, "metric")
 
 
 class Expectation(Enum):
@@ -51,6 +54,16 @@ class Finding(Enum):
     open = "open"
 
 
+SHOWN = {Expectation.worse: "worse", Expectation.not_better: "no better", Expectation.zero_mean: "zero mean"}
+FINDINGS = {  # what is not listed contradicts
+    (Expectation.worse, Verdict.worse): Finding.supported,
+    (Expectation.worse, Verdict.undecided): Finding.undecided,
+    (Expectation.not_better, Verdict.worse): Finding.supported,
+    (Expectation.not_better, Verdict.equivalent): Finding.supported,
+    (Expectation.not_better, Verdict.undecided): Finding.undecided,
+}
+
+
 @dataclass(frozen=True)
 class Claim:
     """One entry of sweeps/claims.yaml. `metric`: None for the ablation's own."""
@@ -64,21 +77,19 @@ class Claim:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of one variant. `value` is in words where it is no difference from the baseline."""
+    """What is known of one variant, from `n` pairs of runs, or `n` runs."""
 
     variant: str
     finding: Finding
     note: str = ""
-    summary: Summary | None = None
-    row: VariantSummary | None = None
-    value: str = ""
+    difference: Cell = NO_DIFFERENCE
     n: int = 0
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim with its evidence, a piece for each variant; `caveats`: what must be said with it; `settings`: what the
-    sweep behind it was typed with."""
+    """A claim with its evidence, a piece for each variant; `caveats`: what must be said with it; `settings`: those of
+    the sweep behind it."""
 
     claim: Claim
     evidence: tuple[Evidence, ...]
@@ -101,98 +112,15 @@ def read_claims(path: Path) -> list[Claim]:
     entries = yaml.safe_load(path.read_text("utf-8"))
     if not isinstance(entries, list):
         raise UserError(f"{path.name}: must be a list of claims")
-    return [_claim(path.name, number, entry) for number, entry in enumerate(entries, 1)]
+    return [_claim(f"{path.name}, claim {number}", entry) for number, entry in enumerate(entries, 1)]
 
 
-def has_ablation(name: str) -> bool:
-    """Whether there is such an ablation: its file in sweeps/ablation/."""
-    return (shipped("sweeps") / "ablation" / f"{name}.yaml").exists()
-
-
-def judge(claim: Claim, root: Path, dataset: str, sweep: str | None = None) -> Judged:
-    """Hold a claim against the results on `dataset` under `root`: of `sweep`, else as `analysis.load` chooses them."""
-    if not has_ablation(claim.ablation):
-        return _open(claim, f"there is no ablation {claim.ablation} yet")
-    try:
-        results = load(root, claim.ablation, sweep=sweep, dataset=dataset)
-    except UserError:
-        return _open(claim, f"no results: python -m terminator.run -m ablation={claim.ablation} data={dataset}")
-    settings = results.questions[0].settings
-    if claim.expect is Expectation.zero_mean:
-        evidence = tuple(_zero_mean(results, root, variant) for variant in claim.variants)
-        said = caveats({each: _configs(results, each) for each in claim.variants})
-        return Judged(claim, evidence, said, settings)
-    logged = results.metrics()
-    if claim.metric == CONVERGENCE and logged and CONVERGENCE not in logged:
-        return _open(claim, f"the runs are too short: it takes {FEWEST_EPOCHS} epochs to tell", settings)
-    try:
-        summary = summarize(results, results.questions[0], claim.metric)
-    except UserError as error:
-        return _open(claim, str(error), settings)
-    evidence = tuple(_difference(claim, summary, variant) for variant in claim.variants)
-    return Judged(claim, evidence, summary.caveats, settings)
-
-
-def _difference(claim: Claim, summary: Summary, name: str) -> Evidence:
-    row = next((variant for variant in summary.variants if variant.name == name), None)
-    if row is None or row.comparison is None:
-        return Evidence(name, Finding.open, f"{summary.question.name} has no variant {name} beside its baseline")
-    if row.comparison.pairs.n == 0:
-        why = f": {row.missing[0].why}" if row.missing else ""
-        return Evidence(name, Finding.open, f"no pair of runs with a result{why}")
-    judgement = row.comparison.judgement
-    finding = _FINDINGS[claim.expect].get(judgement.verdict, Finding.contradicted)
-    more = judgement.more_seeds
-    note = f"about {counted(more, 'more seed')} needed" if more else judgement.note
-    return Evidence(name, finding, note, summary, row, n=row.comparison.pairs.n)
-
-
-_FINDINGS = {
-    Expectation.worse: {Verdict.worse: Finding.supported, Verdict.undecided: Finding.undecided},
-    Expectation.not_better: {
-        Verdict.worse: Finding.supported,
-        Verdict.equivalent: Finding.supported,
-        Verdict.undecided: Finding.undecided,
-    },
-}
-
-
-def _configs(results: Results, variant: str) -> list[dict[str, object]]:
-    configs = results.runs.loc[results.runs["variant"] == variant, "config"]
-    return [config for config in configs if isinstance(config, dict)]
-
-
-def _zero_mean(results: Results, root: Path, variant: str) -> Evidence:
-    keys = results.runs.loc[results.runs["variant"] == variant, "key"].unique()
-    exported = [features for key in keys if (features := read_features(root, str(key))) is not None]
-    if not exported:
-        note = f"no features: python -m terminator.inspect {results.questions[0].name} --variant {variant}"
-        return Evidence(variant, Finding.open, note)
-    farthest = [features.farthest_from_zero for features in exported]
-    near = [value <= NEARLY_ZERO for value in farthest]
-    finding = Finding.supported if all(near) else Finding.undecided if any(near) else Finding.contradicted
-    value = f"|mean| / std up to {np.mean(farthest):.2f}"
-    return Evidence(
-        variant,
-        finding,
-        f"of a block's output, after GELU; zero-mean means at most {NEARLY_ZERO}",
-        value=value,
-        n=len(exported),
-    )
-
-
-def _open(claim: Claim, why: str, settings: tuple[str, ...] = ()) -> Judged:
-    return Judged(claim, tuple(Evidence(each, Finding.open, why) for each in claim.variants), settings=settings)
-
-
-def _claim(file: str, number: int, entry: object) -> Claim:
-    where = f"{file}, claim {number}"
-    if not isinstance(entry, dict) or not {"claim", "ablation", "variants", "expect"} <= entry.keys():
-        raise UserError(f"{where}: must have the keys claim, ablation, variants, expect; may have metric")
-    unknown = sorted(entry.keys() - {"claim", "ablation", "variants", "expect", "metric"})
-    if unknown:
-        raise UserError(f"{where}: {unknown[0]}: no such key; choose from claim, ablation, variants, expect, metric")
-    variants: Sequence[object] = entry["variants"]
+def _claim(where: str, entry: object) -> Claim:
+    if not isinstance(entry, dict) or not set(NEEDED_KEYS) <= entry.keys():
+        raise UserError(f"{where}: must have the keys {', '.join(NEEDED_KEYS)}; may have metric")
+    if unknown := sorted(entry.keys() - set(KEYS)):
+        raise UserError(f"{where}: {unknown[0]}: no such key; choose from {', '.join(KEYS)}")
+    variants = entry["variants"]
     if not isinstance(variants, list) or not variants:
         raise UserError(f"{where}: variants={variants}: must be a list of variants' names")
     choices = [each.value for each in Expectation]
@@ -202,7 +130,140 @@ def _claim(file: str, number: int, entry: object) -> Claim:
     return Claim(str(entry["claim"]), str(entry["ablation"]), tuple(map(str, variants)), expect, entry.get("metric"))
 
 
-EMBEDDED_DATA = "digits"
+def has_ablation(name: str) -> bool:
+    """Whether there is such an ablation: its file in sweeps/ablation/."""
+    return (shipped("sweeps") / "ablation" / f"{name}.yaml").exists()
+
+
+def judge(claim: Claim, root: Path, dataset: str, sweep: str | None = None) -> Judged:
+    """Hold a claim against the results on `dataset` under `root`: of `sweep`, else as `analysis.load` chooses them."""
+
+    def unknown(why: str) -> Judged:
+        return Judged(claim, tuple(Evidence(each, Finding.open, why) for each in claim.variants), settings=settings)
+
+    settings: tuple[str, ...] = ()
+    if not has_ablation(claim.ablation):
+        return unknown(f"there is no ablation {claim.ablation} yet")
+    try:
+        results = load(root, claim.ablation, sweep=sweep, dataset=dataset)
+    except UserError:
+        return unknown(f"no results: python -m terminator.run -m ablation={claim.ablation} data={dataset}")
+    (question,) = results.questions
+    settings = own_settings(question.sweep)
+    if claim.expect is Expectation.zero_mean:
+        zero_mean = tuple(_zero_mean(results, root, variant) for variant in claim.variants)
+        of_variant = results.runs.groupby("variant")["config"].apply(list).to_dict()
+        configs = {each: list(filter(None, of_variant.get(each, []))) for each in claim.variants}
+        return Judged(claim, zero_mean, caveats(configs), settings)
+    logged = results.metrics()
+    if claim.metric == CONVERGENCE and logged and CONVERGENCE not in logged:
+        return unknown(f"the runs are too short: it takes {FEWEST_EPOCHS} epochs to tell")
+    try:
+        summary = summarize(results, question, claim.metric)
+    except UserError as error:
+        return unknown(str(error))
+    evidence = tuple(_difference(claim, summary, variant) for variant in claim.variants)
+    return Judged(claim, evidence, summary.caveats, settings)
+
+
+def _difference(claim: Claim, summary: Summary, name: str) -> Evidence:
+    row = next((variant for variant in summary.variants if variant.name == name), None)
+    if row is None or row.comparison is None:
+        return Evidence(name, Finding.open, f"{summary.name} has no variant {name} beside its baseline")
+    pairs, judgement = row.comparison.pairs, row.comparison.judgement
+    if pairs.n == 0:
+        why = f": {row.missing[0].why}" if row.missing else ""
+        return Evidence(name, Finding.open, f"no pair of runs with a result{why}")
+    finding = FINDINGS.get((claim.expect, judgement.verdict), Finding.contradicted)
+    more = judgement.more_seeds
+    note = f"about {counted(more, 'more seed')} needed" if more else judgement.note
+    _, of_difference = places([summary])
+    return Evidence(name, finding, note, difference_cells(row, of_difference)[0], pairs.n)
+
+
+def _zero_mean(results: Results, root: Path, variant: str) -> Evidence:
+    keys = results.runs.loc[results.runs["variant"] == variant, "key"].unique()
+    exported = [features for key in keys if (features := read_features(root, str(key))) is not None]
+    if not exported:
+        ablation = results.questions[0].ablation.name
+        return Evidence(
+            variant, Finding.open, f"no features: python -m terminator.inspect {ablation} --variant {variant}"
+        )
+    farthest = [features.farthest_from_zero for features in exported]
+    near = [value <= NEARLY_ZERO for value in farthest]
+    finding = Finding.supported if all(near) else Finding.undecided if any(near) else Finding.contradicted
+    note = f"of a block's output, after GELU; zero-mean means at most {NEARLY_ZERO}"
+    return Evidence(variant, finding, note, Cell(f"|mean| / std up to {np.mean(farthest):.2f}"), len(exported))
+
+
+def claims_table(judged: Sequence[Judged], dataset: str) -> Table:
+    """A row for each variant of each claim; the claim and its finding stand in its first row."""
+    columns = (
+        Column("Claim", numeric=False, long=True),
+        *(Column(title, numeric=False) for title in ("Finding", "Ablation", "Variant", "Expected", "Found")),
+        Column("Difference [95\u00a0%]"),
+        Column("n"),
+    )
+    notes = (
+        "A claim is supported if every variant is as expected, contradicted if one is surely not: at 5\u00a0%, after "
+        "Holm's correction over all variants of the ablation. Differences are from its baseline, paired by seed, in "
+        "its metric (accuracy in points).",
+        *_settings(judged),
+        *_caveats(judged),
+        *_notes(judged),
+    )
+    section = Section("", tuple(row for each in judged for row in _rows(each, dataset)))
+    return Table("claims", f"The paper's claims, on {dataset}", columns, (section,), notes)
+
+
+def _rows(judged: Judged, dataset: str) -> Iterator[tuple[Cell, ...]]:
+    claim = judged.claim
+    data = {
+        "claim": claim.text,
+        "claim_finding": judged.finding.value,
+        "ablation": claim.ablation,
+        "data": dataset,
+        "settings": " ".join(judged.settings),
+        "caveats": " ".join(judged.caveats),
+    }
+    first = Cell(claim.text, data), Cell(judged.finding.value, missing=judged.finding is Finding.open)
+    for number, each in enumerate(judged.evidence):
+        yield (
+            *((*first, Cell(claim.ablation)) if number == 0 else (Cell("", data), Cell(""), Cell(""))),
+            Cell(each.variant, {"variant": each.variant}),
+            Cell(SHOWN[claim.expect], {"expected": claim.expect.value}),
+            Cell(each.finding.value, {"finding": each.finding.value, "note": each.note}),
+            each.difference,
+            Cell(str(each.n) if each.n else NOTHING, {"n": each.n}),
+        )
+
+
+def _settings(judged: Sequence[Judged]) -> Iterator[str]:
+    """Those of the sweeps behind the claims; ablations with the same stand together."""
+    ablations: dict[str, list[str]] = {}
+    for each in judged:
+        ablations.setdefault(" ".join(each.settings), []).append(each.claim.ablation)
+    for settings, names in ablations.items():
+        if settings:
+            yield f"Settings of {', '.join(dict.fromkeys(names))}: {settings}."
+
+
+def _caveats(judged: Sequence[Judged]) -> list[str]:
+    """Each once: what applies to all of one ablation's variants need not be repeated for some of another's."""
+    every = dict.fromkeys(caveat for each in judged for caveat in each.caveats)
+    return [caveat for caveat in every if not any(caveat.startswith(f"{other[:-1]}: ") for other in every)]
+
+
+def _notes(judged: Sequence[Judged]) -> Iterator[str]:
+    """Why something is open or undecided; once for several variants with the same reason."""
+    for each in judged:
+        reasons: dict[str, list[str]] = {}
+        for evidence in each.evidence:
+            if evidence.note:
+                reasons.setdefault(evidence.note, []).append(evidence.variant)
+        for note, variants in reasons.items():
+            of = "" if len(variants) == len(each.evidence) else f" ({', '.join(variants)})"
+            yield f"{each.claim.text}{of}: {note}."
 
 
 def write_claims(
@@ -230,7 +291,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--claims", type=Path, help="another file than sweeps/claims.yaml")
     parser.add_argument("--run", action="store_true", help="first run the ablations that the claims need")
     parser.add_argument(
-        "overrides", nargs="*", metavar="KEY=VALUE", help="with --run: what terminator.run is given, as seed=0,1,2,3,4"
+        "overrides", nargs="*", metavar="KEY=VALUE", help="with --run: overrides for terminator.run, as seed=0,1,2,3,4"
     )
     given = parser.parse_args(arguments)
     if given.overrides and not given.run:
@@ -240,11 +301,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         if given.run:
             began = time.time()
-            code = _run(
-                read_claims(given.claims or shipped("sweeps") / "claims.yaml"), root, given.data, given.overrides
-            )
-            # Who typed settings wants to see what came of them.
-            sweep = _newest(root, since=began) if given.overrides else None
+            claims = read_claims(given.claims or shipped("sweeps") / "claims.yaml")
+            code = _run(claims, root, given.data, given.overrides)
+            if given.overrides:  # who gives settings wants to see what came of them
+                sweep = next((each.id for each in Ledger(root).sweeps() if each.last_called >= began), None)
         write_claims(root, given.data, given.claims, sweep)
     except UserError as error:
         print(f"terminator: {error}", file=sys.stderr)
@@ -262,102 +322,6 @@ def _run(claims: Sequence[Claim], root: Path, dataset: str, overrides: Sequence[
             inspect = [sys.executable, "-m", "terminator.inspect", claim.ablation, "--variant", *claim.variants]
             subprocess.run([*inspect, "--root", str(root)], check=False)
     return code
-
-
-def _newest(root: Path, since: float) -> str | None:
-    """The sweep that was called last; None where that was before `since`."""
-    return next((sweep.id for sweep in Ledger(root).sweeps() if sweep.last_called >= since), None)
-
-
-EXPECTED = {
-    Expectation.worse: "worse",
-    Expectation.not_better: "no better",
-    Expectation.zero_mean: "zero mean",
-}
-
-
-def claims_table(judged: Sequence[Judged], dataset: str) -> Table:
-    """A row for each variant of each claim; the claim and its finding stand in its first row."""
-    columns = (
-        Column("Claim", numeric=False, long=True),
-        Column("Finding", numeric=False),
-        Column("Ablation", numeric=False),
-        Column("Variant", numeric=False),
-        Column("Expected", numeric=False),
-        Column("Found", numeric=False),
-        Column("Difference [95\u00a0%]"),
-        Column("n"),
-    )
-    rows = tuple(row for each in judged for row in _rows(each, dataset))
-    notes = (
-        "A claim is supported if every variant is as expected, contradicted if one is surely not: at 5\u00a0%, after "
-        "Holm's correction over all variants of the ablation. Differences are from its baseline, paired by seed, in "
-        "its metric (accuracy in points).",
-        *_settings(judged),
-        *_caveats(judged),
-        *_notes(judged),
-    )
-    return Table("claims", f"The paper's claims, on {dataset}", columns, (Section("", rows),), notes)
-
-
-def _settings(judged: Sequence[Judged]) -> Iterator[str]:
-    """What the sweeps behind the claims were typed with; ablations with the same stand together."""
-    ablations: dict[str, list[str]] = {}
-    for each in judged:
-        ablations.setdefault(" ".join(each.settings), []).append(each.claim.ablation)
-    for settings, names in ablations.items():
-        if settings:
-            yield f"Settings of {', '.join(dict.fromkeys(names))}: {settings}."
-
-
-def _rows(judged: Judged, dataset: str) -> Iterator[tuple[Cell, ...]]:
-    claim = judged.claim
-    for number, evidence in enumerate(judged.evidence):
-        first = number == 0
-        data = {
-            "claim": claim.text,
-            "claim_finding": judged.finding.value,
-            "ablation": claim.ablation,
-            "data": dataset,
-            "settings": " ".join(judged.settings),
-            "caveats": " ".join(judged.caveats),
-        }
-        yield (
-            Cell(claim.text if first else "", data),
-            Cell(judged.finding.value if first else "", missing=first and judged.finding is Finding.open),
-            Cell(claim.ablation if first else ""),
-            Cell(evidence.variant, {"variant": evidence.variant}),
-            Cell(EXPECTED[claim.expect], {"expected": claim.expect.value}),
-            Cell(evidence.finding.value, {"finding": evidence.finding.value, "note": evidence.note}),
-            _difference_cell(evidence),
-            Cell(str(evidence.n) if evidence.n else NOTHING, {"n": evidence.n}),
-        )
-
-
-def _difference_cell(evidence: Evidence) -> Cell:
-    if evidence.summary is None or evidence.row is None:
-        return Cell(evidence.value or NOTHING)
-    summary = evidence.summary
-    places = decimals(summary.half_widths(), default=decimals([each.std for each in summary.variants]))
-    return difference_cells(summary, evidence.row, places)[0]
-
-
-def _caveats(judged: Sequence[Judged]) -> list[str]:
-    """Each once: what is said of all of one ablation's variants need not be said again of some of another's."""
-    said = dict.fromkeys(caveat for each in judged for caveat in each.caveats)
-    return [caveat for caveat in said if not any(caveat.startswith(f"{other[:-1]}: ") for other in said)]
-
-
-def _notes(judged: Sequence[Judged]) -> Iterator[str]:
-    """Why something is open or undecided; the same of several variants is said once."""
-    for each in judged:
-        reasons: dict[str, list[str]] = {}
-        for evidence in each.evidence:
-            if evidence.note:
-                reasons.setdefault(evidence.note, []).append(evidence.variant)
-        for note, variants in reasons.items():
-            of = "" if len(variants) == len(each.evidence) else f" ({', '.join(variants)})"
-            yield f"{each.claim.text}{of}: {note}."
 
 
 if __name__ == "__main__":

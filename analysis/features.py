@@ -22,7 +22,7 @@ class Features:
 
     `kernels`: each block's K_g, (C, *pixels). `hyper_kernels`: K̂ = Z ⊙ K_g, alike. `maps`: each block's output, alike.
     `mean`, `std`: of each block's output over the test images, all channels and pixels; (blocks,). `facts`: the run's
-    key, variant-making words and data set.
+    key, data set and slow loss.
     """
 
     image: FloatArray

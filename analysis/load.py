@@ -8,13 +8,64 @@ from pathlib import Path
 from typing import Any
 
 from terminator.analysis.mlflow import load_mlflow
-from terminator.analysis.results import Question, Results, Words, frames, is_comparable, own_settings, words
+from terminator.analysis.results import OneOrMany, Question, Results, as_list, frames
 from terminator.errors import UserError
 from terminator.ledger import Ablation, Ledger, Run, Sweep, default_root
 
+CONVERGENCE = "convergence_epochs"
+CURVE = "validation_accuracy"
+NEAR_BEST = 0.95
+FEWEST_EPOCHS = 3  # in one or two, near its best may mean not yet begun to learn
 
-def load_ledger(root: Path, ablations: list[str] | None, sweep: str | None, datasets: list[str] | None) -> Results:
-    """The results of `ablations` under `root`; see `analysis.load`."""
+
+def load(
+    root: Path | str | None = None,
+    ablations: OneOrMany | None = None,
+    *,
+    sweep: str | None = None,
+    variant: OneOrMany | None = None,
+    dataset: OneOrMany | None = None,
+    state: OneOrMany | None = None,
+    commit: OneOrMany | None = None,
+    tracking_uri: str | None = None,
+    baseline: str | None = None,
+) -> Results:
+    """The results of `ablations` (default: all there are), a sweep each: `sweep` (its id or how it begins), else the
+    newest one that holds the ablation, one with settings of its own (other than data and seeds) only where there is no
+    other; with `dataset`, that on each of these data sets.
+
+    `root`: the output root; default: $TERMINATOR_ROOT, else ./outputs. `tracking_uri`: read this MLflow store or server
+    instead, where `baseline` names another variant to compare with; `load_mlflow` takes more. Raises UserError,
+    listing what there is, where an ablation or sweep has no results.
+    """
+    wanted = None if ablations is None else as_list(ablations)
+    datasets = None if dataset is None else as_list(dataset)
+    if tracking_uri is None and baseline is not None:
+        raise UserError(f"baseline={baseline}: only with an MLflow store; in a ledger the ablation names its own")
+    if tracking_uri is not None and sweep is not None:
+        raise UserError(f"sweep={sweep}: only with a ledger; of an MLflow store the newest sweep is read")
+    if tracking_uri is not None:
+        results = load_mlflow(tracking_uri, wanted, datasets=datasets, baseline=baseline)
+    else:
+        results = _load_ledger(Path(root) if root is not None else default_root(), wanted, sweep, datasets)
+    return with_convergence(results).only(variant=variant, dataset=dataset, state=state, commit=commit)
+
+
+def with_convergence(results: Results) -> Results:
+    """Add `convergence_epochs`: the first epoch whose validation accuracy is 95 % of the best that the run came to.
+
+    Runs of fewer than `FEWEST_EPOCHS` epochs have none.
+    """
+    epochs = results.epochs
+    if CURVE not in epochs or epochs[CURVE].isna().all():
+        return results
+    of_run = epochs.groupby("key")
+    near = epochs[CURVE] >= NEAR_BEST * of_run[CURVE].transform("max")
+    reached = epochs[near & (of_run["epoch"].transform("max") >= FEWEST_EPOCHS)].groupby("key")["epoch"].min()
+    return replace(results, runs=results.runs.assign(**{CONVERGENCE: results.runs["key"].map(reached)}))
+
+
+def _load_ledger(root: Path, ablations: list[str] | None, sweep: str | None, datasets: list[str] | None) -> Results:
     ledger = Ledger(root)
     sweeps = [ledger.sweep(sweep)] if sweep is not None else ledger.sweeps()
     known = sorted({ablation.name for each in sweeps for ablation in each.ablations})
@@ -22,77 +73,58 @@ def load_ledger(root: Path, ablations: list[str] | None, sweep: str | None, data
         if name not in known:
             where = f"sweep {sweep}" if sweep is not None else str(root)
             raise UserError(f"ablation={name}: no results in {where}; there are: {', '.join(known) or 'none'}")
-    chosen = [pair for name in ablations or known for pair in _newest(ledger, sweeps, name, datasets, ablations)]
+    chosen = [each for name in ablations or known for each in _newest(ledger, sweeps, name, datasets, ablations)]
     if not chosen:
         on = f" on {', '.join(datasets)}" if datasets else ""
         raise UserError(f"root={root}: no results{on} in it; python -m terminator.run -m ablation=… makes some")
     rows: list[dict[str, object]] = []
     curves: list[dict[str, object]] = []
-    seen: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
-    for of, ablation in chosen:
+    read: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
+    for ablation, of in chosen:
         for variant in ablation.variants:
             for seed, key in variant.runs.items():
-                if key not in seen:
-                    seen[key] = _read(ledger.run(key))
-                facts, epochs = seen[key]
+                if key not in read:
+                    read[key] = _read(ledger.run(key))
+                facts, epochs = read[key]
                 place = {"ablation": ablation.name, "variant": variant.name, "seed": seed, "key": key}
-                plan = {
+                planned = {
                     "sweep": of.id,
                     "is_baseline": variant.name == ablation.baseline,
                     "twin_of": variant.twin_of,
                     "overrides": dict(variant.overrides),
                     "factors": dict(variant.factors),
                 }
-                rows.append({**facts, **place, **plan})
+                rows.append({**facts, **place, **planned})
                 curves += [{**epoch, **place, "dataset": facts["dataset"]} for epoch in epochs]
-    runs, epochs_frame = frames(rows, curves)
-    return Results(tuple(_question(of, ablation) for of, ablation in chosen), runs, epochs_frame, str(root))
+    return Results(tuple(chosen), *frames(rows, curves), str(root))
 
 
 def _newest(
     ledger: Ledger, sweeps: Sequence[Sweep], name: str, datasets: list[str] | None, asked: list[str] | None
-) -> list[tuple[Sweep, Ablation]]:
+) -> list[Question]:
     """The newest sweep with the ablation, or that on each of the data sets; on all of them if it was asked for.
 
-    Sweeps with settings of their own, other than data and seeds, come after those without: a trial run with one epoch
-    is not to stand where the results were.
+    Trials come last: a run with one epoch must not take the place of the results.
     """
-    holding = [(sweep, ablation) for sweep in sweeps for ablation in sweep.ablations if ablation.name == name]
-    holding.sort(key=lambda each: not is_comparable(own_settings(each[0].command, each[0].base)))
+    holding = [Question(ablation, sweep) for sweep in sweeps for ablation in sweep.ablations if ablation.name == name]
+    holding.sort(key=lambda question: not question.sweep.is_comparable)
     if datasets is None:
         return holding[:1]
-    on: dict[str, tuple[Sweep, Ablation]] = {}
-    for sweep, ablation in holding:
-        for dataset in _datasets(ledger, ablation):
-            on.setdefault(dataset, (sweep, ablation))
+    on: dict[str, Question] = {}
+    for question in holding:
+        for dataset in _datasets(ledger, question.ablation):
+            on.setdefault(dataset, question)
     for dataset in datasets:
         if dataset not in on and asked is not None:
             there = ", ".join(sorted(on)) or "none"
             raise UserError(f"dataset={dataset}: {name} has no results on it; there are: {there}")
-    return list({on[dataset][0].id: on[dataset] for dataset in datasets if dataset in on}.values())
+    return list({on[dataset].sweep.id: on[dataset] for dataset in datasets if dataset in on}.values())
 
 
 def _datasets(ledger: Ledger, ablation: Ablation) -> set[str]:
     """The data sets of an ablation, from one frozen run of each variant."""
     firsts = [ledger.run(key) for variant in ablation.variants for key in list(variant.runs.values())[:1]]
     return {str(run.spec().config["data"]["name"]) for run in firsts if run.frozen()}
-
-
-def _question(sweep: Sweep, ablation: Ablation) -> Question:
-    return Question(
-        name=ablation.name,
-        text=ablation.question,
-        baseline=ablation.baseline,
-        metric=ablation.metric,
-        higher_is_better=ablation.higher_is_better,
-        smallest_effect=ablation.smallest_effect,
-        seeds=tuple(ablation.seeds),
-        variants=tuple(variant.name for variant in ablation.variants),
-        sweep=sweep.id,
-        command=tuple(sweep.command),
-        base=tuple(sweep.base),
-        tracking_uri=sweep.tracking_uri,
-    )
 
 
 def _read(run: Run) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -112,65 +144,12 @@ def _read(run: Run) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         "commit": spec.code.commit if spec else None,
         "dirty": spec.code.dirty if spec else None,
         "code_hash": spec.code.hash if spec else None,
+        "packages": spec.environment.get("packages") if spec else None,
         "attempts": status.attempts,
         "host": status.host,
         "job": f"{status.job.scheduler} {status.job.id}" if status.job else None,
         "log_path": str(log) if log else None,
         "finished": result.finished if result else None,
         "config": config,
-        "link": None,
     }
     return facts, run.metrics()
-
-
-CONVERGENCE = "convergence_epochs"
-CURVE = "validation_accuracy"
-SHARE = 0.95
-FEWEST_EPOCHS = 3  # in one or two, near its best may mean not yet begun to learn
-
-
-def with_derived(results: Results) -> Results:
-    """Add `convergence_epochs`: the first epoch whose validation accuracy is 95 % of the best that the run came to.
-
-    Runs of fewer than `FEWEST_EPOCHS` epochs have none.
-    """
-    epochs = results.epochs
-    if CURVE not in epochs or epochs[CURVE].isna().all():
-        return results
-    of_run = epochs.groupby("key")
-    near = epochs[CURVE] >= SHARE * of_run[CURVE].transform("max")
-    reached = epochs[near & (of_run["epoch"].transform("max") >= FEWEST_EPOCHS)].groupby("key")["epoch"].min()
-    return replace(results, runs=results.runs.assign(**{CONVERGENCE: results.runs["key"].map(reached)}))
-
-
-def load(
-    root: Path | str | None = None,
-    ablations: Words | None = None,
-    *,
-    sweep: str | None = None,
-    variant: Words | None = None,
-    dataset: Words | None = None,
-    state: Words | None = None,
-    commit: Words | None = None,
-    tracking_uri: str | None = None,
-    baseline: str | None = None,
-) -> Results:
-    """The results of `ablations` (default: all there are), a sweep each: `sweep` (its id or how it begins), else the
-    newest one that holds the ablation, one with settings of its own (other than data and seeds) only where there is no
-    other; with `dataset`, that on each of these data sets.
-
-    `root`: the output root; default: $TERMINATOR_ROOT, else ./outputs. `tracking_uri`: read this MLflow store or server
-    instead, where `baseline` names another variant to compare with; `load_mlflow` can be told more. Raises UserError,
-    listing what there is, where an ablation or sweep has no results.
-    """
-    wanted = None if ablations is None else words(ablations)
-    datasets = None if dataset is None else words(dataset)
-    if tracking_uri is None and baseline is not None:
-        raise UserError(f"baseline={baseline}: only with an MLflow store; in a ledger the ablation names its own")
-    if tracking_uri is not None and sweep is not None:
-        raise UserError(f"sweep={sweep}: only with a ledger; of an MLflow store the newest sweep is read")
-    if tracking_uri is not None:
-        results = load_mlflow(tracking_uri, wanted, datasets=datasets, baseline=baseline)
-    else:
-        results = load_ledger(Path(root) if root is not None else default_root(), wanted, sweep, datasets)
-    return with_derived(results).only(variant=variant, dataset=dataset, state=state, commit=commit)

@@ -29,21 +29,31 @@ class Metric:
         return f"{self.title} ({self.unit})" if self.unit else self.title
 
     @property
+    def points_heading(self) -> str:
+        """The unit of differences in brackets, to go after a heading; empty without one."""
+        return f" ({self.points})" if self.points else ""
+
+    @property
+    def points_suffix(self) -> str:
+        """The unit of differences, to go after a number; empty without one."""
+        return f" {self.points}" if self.points else ""
+
+    @property
     def is_fraction(self) -> bool:
         """An accuracy or an error: a fraction on disk, shown in per cent."""
         return self.unit == "%"
 
 
-def _share(name: str, title: str, *, up: bool, complement: str | None = None) -> Metric:
+def _fraction(name: str, title: str, *, up: bool, complement: str | None = None) -> Metric:
     return Metric(name, title, "%", "points", 100.0, up, complement)
 
 
 KNOWN = {
     metric.name: metric
     for metric in (
-        _share("test_accuracy", "Test accuracy", up=True),
-        _share("validation_accuracy", "Validation accuracy", up=True),
-        _share("test_error", "Test error", up=False, complement="test_accuracy"),
+        _fraction("test_accuracy", "Test accuracy", up=True),
+        _fraction("validation_accuracy", "Validation accuracy", up=True),
+        _fraction("test_error", "Test error", up=False, complement="test_accuracy"),
         Metric("test_loss", "Test loss"),
         Metric("validation_loss", "Validation loss"),
         Metric("parameters", "Parameters"),

@@ -1,181 +1,34 @@
-"""The runs in an MLflow store: a sqlite file by read-only SQL, any other by MLflow's client."""
+"""Results from an MLflow store alone, our own or somebody else's, and links from results to their runs in MLflow."""
 
 from __future__ import annotations
 
 import json
-import os
-import sqlite3
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from terminator.analysis.results import Question, Results, Words, frames, words
+from terminator.analysis.results import OneOrMany, Question, Results, as_list, frames
 from terminator.errors import UserError
-from terminator.tracking.uri import checked_uri, default_uri, is_server, sqlite_path
+from terminator.ledger import Ablation, Code, Sweep, Variant
+from terminator.tracking.store import (
+    StoredRun,
+    ablation_fields,
+    checked_uri,
+    default_uri,
+    is_server,
+    read_runs,
+    sqlite_path,
+    state_of,
+)
 
 LOCAL_UI = "http://127.0.0.1:5000"  # where `mlflow ui` shows a sqlite file
-RUNS_PER_PAGE = 1000
-
-
-@dataclass(frozen=True)
-class StoredRun:
-    """A run as MLflow has it. `curves`: metric → (step, value), in the order of the steps; times in seconds."""
-
-    run_id: str
-    experiment_id: str
-    experiment: str
-    name: str
-    status: str
-    started: float | None
-    ended: float | None
-    link: str
-    tags: dict[str, str] = field(default_factory=dict)
-    parameters: dict[str, str] = field(default_factory=dict)
-    curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
-
-
-def read_runs(uri: str, experiments: Iterable[str] | None = None, *, curves: bool = True) -> list[StoredRun]:
-    """The active runs of `experiments` (default: of all), oldest first. `curves=False` leaves their metrics out.
-
-    Raises UserError where the store cannot be read.
-    """
-    wanted = None if experiments is None else set(experiments)
-    uri = checked_uri(uri) or uri
-    path = sqlite_path(uri)
-    if path is not None:
-        if not path.exists():
-            raise UserError(f"tracking_uri={uri}: no such file")
-        try:
-            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
-                return read_by_sql(database, wanted, curves)
-        except sqlite3.Error as error:
-            raise UserError(f"tracking_uri={uri}: cannot be read as an MLflow store ({error})") from None
-    return list(read_by_client(uri, wanted, curves))
-
-
-def linked(results: Results, root: Path) -> Results:
-    """The results with a link to each run in MLflow. What MLflow lacks, or a store that is not there, has none."""
-    links: dict[tuple[str, str, str, str], str] = {}
-    for question in results.questions:
-        try:
-            stored = read_runs(question.tracking_uri or default_uri(root), [question.name], curves=False)
-        except UserError:
-            continue
-        for run in stored:
-            tags = run.tags
-            links[run.experiment, tags.get("run_key", ""), tags.get("variant", ""), tags.get("seed", "")] = run.link
-    runs = results.runs.copy()
-    places = zip(runs["ablation"], runs["key"], runs["variant"], runs["seed"].astype(str), strict=True)
-    runs["link"] = [links.get(place, link) for place, link in zip(places, runs["link"], strict=True)]
-    return replace(results, runs=runs)
-
-
-def read_by_sql(database: sqlite3.Connection, wanted: set[str] | None, curves: bool) -> list[StoredRun]:
-    """`read_runs` from MLflow's database: curves come much faster than by its client. Raises sqlite3.Error."""
-    rows = database.execute(
-        "select run_uuid, runs.experiment_id, experiments.name, runs.name, status, start_time, end_time from runs "
-        "join experiments on runs.experiment_id = experiments.experiment_id "
-        "where runs.lifecycle_stage = 'active' and experiments.lifecycle_stage = 'active' order by start_time"
-    )
-    found = {
-        row[0]: StoredRun(
-            row[0], str(row[1]), row[2], row[3] or "", row[4], _seconds(row[5]), _seconds(row[6]),
-            _link(LOCAL_UI, str(row[1]), row[0]),
-        )
-        for row in rows
-        if wanted is None or row[2] in wanted
-    }  # fmt: skip
-    for run_id, key, value in database.execute("select run_uuid, key, value from tags"):
-        if run_id in found:
-            found[run_id].tags[key] = value
-    for run_id, key, value in database.execute("select run_uuid, key, value from params"):
-        if run_id in found:
-            found[run_id].parameters[key] = value
-    if curves:
-        points = "select run_uuid, key, step, value from metrics where is_nan = 0 order by step, timestamp"
-        histories: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
-        for run_id, key, step, value in database.execute(points):
-            histories[run_id][key][step] = value  # of several values at a step, the last
-        for run_id in found.keys() & histories.keys():
-            found[run_id].curves.update({key: list(by.items()) for key, by in histories[run_id].items()})
-    return list(found.values())
-
-
-def read_by_client(uri: str, wanted: set[str] | None, curves: bool) -> Iterator[StoredRun]:
-    """`read_runs` from any store that MLflow knows. Raises UserError where it is not to be reached."""
-    # By default MLflow tries for minutes to reach a server that is not there.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client = MlflowClient(uri)
-        for experiment in client.search_experiments():
-            if wanted is None or experiment.name in wanted:
-                yield from _of_experiment(client, uri, experiment, curves)
-    except MlflowException as error:
-        raise UserError(f"tracking_uri={uri}: {str(error).splitlines()[0]}") from None
-
-
-def _of_experiment(client: Any, uri: str, experiment: Any, curves: bool) -> Iterator[StoredRun]:
-    token = None
-    while True:
-        page = client.search_runs(
-            [experiment.experiment_id], max_results=RUNS_PER_PAGE, order_by=["attributes.start_time"], page_token=token
-        )
-        for run in page:
-            run_id = run.info.run_id
-            yield StoredRun(
-                run_id,
-                str(experiment.experiment_id),
-                experiment.name,
-                run.info.run_name or "",
-                run.info.status,
-                _seconds(run.info.start_time),
-                _seconds(run.info.end_time),
-                _link(uri if is_server(uri) else LOCAL_UI, str(experiment.experiment_id), run_id),
-                dict(run.data.tags),
-                dict(run.data.params),
-                {key: _history(client, run_id, key) for key in run.data.metrics} if curves else {},
-            )
-        token = page.token
-        if not token:
-            return
-
-
-def _history(client: Any, run_id: str, key: str) -> list[tuple[int, float]]:
-    points = sorted(client.get_metric_history(run_id, key), key=lambda point: (point.step, point.timestamp))
-    return list({point.step: point.value for point in points}.items())
-
-
-def _link(server: str, experiment_id: str, run_id: str) -> str:
-    return f"{server.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
-
-
-def _seconds(milliseconds: int | None) -> float | None:
-    return None if milliseconds is None else milliseconds / 1000
-
-
-# MLflow's words for how a run stands, as the ledger says it; the tag `state` of our own runs says more.
-STATES = {
-    "FINISHED": "done",
-    "FAILED": "failed",
-    "KILLED": "interrupted",
-    "RUNNING": "running",
-    "SCHEDULED": "pending",
-}
-USUAL_EFFECT = 0.005
-ASKED = ("baseline", "metric", "higher_is_better", "smallest_effect")
+UNKNOWN: dict[str, Any] = {"metric": "test_accuracy", "higher_is_better": True, "smallest_effect": 0.005}
 
 
 def load_mlflow(
     tracking_uri: str,
-    ablations: Words | None = None,
+    ablations: OneOrMany | None = None,
     *,
     datasets: Collection[str] | None = None,
     baseline: str | None = None,
@@ -191,56 +44,81 @@ def load_mlflow(
     newest counts, with `datasets` the newest on each of them. Raises UserError where the store can't be read or an
     ablation has no runs in it.
     """
-    wanted = None if ablations is None else words(ablations)
-    stored = read_runs(tracking_uri, wanted)
+    wanted = None if ablations is None else as_list(ablations)
+    stored = _read(tracking_uri, wanted)
     known = list(dict.fromkeys(run.experiment for run in stored))
     for name in wanted or ():
         if name not in known:
-            there = ", ".join(dict.fromkeys(run.experiment for run in read_runs(tracking_uri, curves=False))) or "none"
+            there = ", ".join(dict.fromkeys(run.experiment for run in _read(tracking_uri, details=False))) or "none"
             raise UserError(f"ablation={name}: no runs in {tracking_uri}; there are: {there}")
+    given = {
+        "baseline": baseline,
+        "metric": metric,
+        "higher_is_better": higher_is_better,
+        "smallest_effect": smallest_effect,
+    }
+    given = {field: value for field, value in given.items() if value is not None}
     rows: list[dict[str, object]] = []
     curves: list[dict[str, object]] = []
     questions = []
     for name in wanted or known:
         for sweep, own in _newest_sweeps([run for run in stored if run.experiment == name], datasets):
-            question = _asked(name, sweep, own)
-            if metric is not None and metric != question.metric:  # whose direction and effect are not this one's
-                question = replace(question, metric=metric, higher_is_better=True, smallest_effect=USUAL_EFFECT)
-            if baseline is not None and baseline not in question.variants:
-                choices = ", ".join(question.variants)
-                raise UserError(f"baseline={baseline}: no variant of {name}; choose from {choices}")
-            said = {"baseline": baseline, "higher_is_better": higher_is_better, "smallest_effect": smallest_effect}
-            question = replace(question, **_known(said))
-            questions.append(question)
+            ablation = _ablation(name, own, given)
+            questions.append(Question(ablation, Sweep(sweep, 0.0, [], [], Code("", None, False), [ablation])))
             repeated = {key for run in own for key, points in run.curves.items() if len(points) > 1}
             for run in own:
-                place = {"ablation": name, "variant": _variant(run), "seed": _seed(run), "key": _key(run)}
-                facts = {**_facts(run), "sweep": sweep, "is_baseline": _variant(run) == question.baseline}
-                rows.append({**_final(run, repeated), **facts, **place})
-                curves += [{**epoch, **place, "dataset": facts["dataset"]} for epoch in _epochs(run, repeated)]
+                facts = {**_facts(run), "ablation": name, "sweep": sweep, "link": _link(tracking_uri, run)}
+                rows.append({**_final(run, repeated), **facts, "is_baseline": facts["variant"] == ablation.baseline})
+                place = {column: facts[column] for column in ("ablation", "variant", "seed", "key", "dataset")}
+                curves += [{**epoch, **place} for epoch in _epochs(run, repeated)]
     runs, epochs = frames(rows, curves)
     return Results(tuple(questions), runs, epochs, tracking_uri)
 
 
-def _asked(name: str, sweep: str, runs: Sequence[StoredRun]) -> Question:
-    """What the ablation asked, as its runs' tags have it; the usual question where they do not."""
-    variants = tuple(dict.fromkeys(map(_variant, runs)))
-    tags = next((run.tags for run in runs if {"run_key", *ASKED} <= run.tags.keys()), {})
-    return Question(
-        name=name,
-        text="",
-        baseline=tags.get("baseline") or ("full" if "full" in variants else variants[0]),
-        metric=tags.get("metric", "test_accuracy"),
-        higher_is_better=tags.get("higher_is_better") != "false",
-        smallest_effect=float(tags.get("smallest_effect", USUAL_EFFECT)),
-        seeds=tuple(sorted(set(map(_seed, runs)))),
-        variants=variants,
-        sweep=sweep,
-    )
+def linked(results: Results, root: Path) -> Results:
+    """The results with a link to each run in MLflow. What MLflow lacks, or a store that is not there, has none."""
+    links: dict[tuple[str, ...], str] = {}
+    for ablation, sweep in results.questions:
+        uri = sweep.tracking_uri or default_uri(root)
+        try:
+            links |= {run.place: _link(uri, run) for run in _read(uri, [ablation.name], details=False)}
+        except UserError:
+            continue
+    runs = results.runs
+    places = zip(runs["ablation"], runs["key"], runs["variant"], runs["seed"].astype(str), strict=True)
+    known = [links.get(place, link) for place, link in zip(places, runs["link"], strict=True)]
+    return replace(results, runs=runs.assign(link=known))
 
 
-def _known(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value is not None}
+def _read(uri: str, experiments: Collection[str] | None = None, *, details: bool = True) -> list[StoredRun]:
+    """`read_runs`, its errors as UserError."""
+    uri = checked_uri(uri) or uri
+    path = sqlite_path(uri)
+    if path is not None and not path.exists():
+        raise UserError(f"tracking_uri={uri}: no such file")
+    try:
+        return read_runs(uri, experiments, details=details)
+    except Exception as error:  # sqlite's, MLflow's, or one of the libraries' that MLflow uses
+        why = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"tracking_uri={uri}: cannot be read as an MLflow store ({why})") from None
+
+
+def _link(uri: str, run: StoredRun) -> str:
+    server = uri.rstrip("/") if is_server(uri) else LOCAL_UI
+    return f"{server}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+
+
+def _ablation(name: str, runs: Sequence[StoredRun], given: dict[str, Any]) -> Ablation:
+    """The ledger's record of an ablation, from what its runs' tags and `given` say; the usual where they do not."""
+    variants = list(dict.fromkeys(map(_variant, runs)))
+    if given.get("baseline", variants[0]) not in variants:
+        raise UserError(f"baseline={given['baseline']}: no variant of {name}; choose from {', '.join(variants)}")
+    fields = {**UNKNOWN, "baseline": "full" if "full" in variants else variants[0]}
+    fields |= next((found for run in runs if "run_key" in run.tags and (found := ablation_fields(run.tags))), {})
+    if given.get("metric", fields["metric"]) != fields["metric"]:  # whose direction and effect are not this one's
+        fields |= UNKNOWN
+    fields |= {"seeds": sorted(set(map(_seed, runs))), "variants": [Variant(each) for each in variants]}
+    return Ablation(name=name, question="", **fields | given)
 
 
 def _newest_sweeps(
@@ -248,7 +126,7 @@ def _newest_sweeps(
 ) -> Iterator[tuple[str, list[StoredRun]]]:
     """The newest sweep, or with `datasets` the newest on each of them; runs that name no sweep count as one."""
     newest: dict[str | None, str] = {}
-    for run in sorted(runs, key=lambda run: run.started or 0):
+    for run in runs:  # oldest first
         if datasets is None or _dataset(run) in datasets:
             newest[None if datasets is None else _dataset(run)] = run.tags.get("sweep", "")
     for sweep in dict.fromkeys(newest.values()):
@@ -259,10 +137,11 @@ def _facts(run: StoredRun) -> dict[str, Any]:
     commit, _, changes = run.tags.get("commit", run.tags.get("mlflow.source.git.commit", "")).partition("+")
     attempt = run.tags.get("attempt", "")
     return {
-        "state": run.tags.get("state") or STATES.get(run.status, run.status.lower()),
+        "variant": _variant(run),
+        "seed": _seed(run),
+        "key": run.tags.get("run_key") or run.run_id,
+        "state": run.tags.get("state") or state_of(run.status),
         "reason": run.tags.get("reason") or None,
-        "message": None,
-        "twin_of": None,
         "dataset": _dataset(run),
         "model": run.parameters.get("model.architecture") or run.parameters.get("model"),
         "commit": commit if commit not in ("", "none") else None,
@@ -270,10 +149,7 @@ def _facts(run: StoredRun) -> dict[str, Any]:
         "code_hash": run.tags.get("code"),
         "attempts": int(attempt) if attempt.isdigit() else None,
         "finished": run.ended,
-        "overrides": None,
-        "factors": None,
         "config": _config(run.parameters),
-        "link": run.link,
     }
 
 
@@ -297,36 +173,27 @@ def _variant(run: StoredRun) -> str:
     return run.tags.get("variant") or run.parameters.get("variant") or run.name
 
 
-def _seed(run: StoredRun) -> int:
-    word = run.tags.get("seed") or run.parameters.get("seed") or "0"
-    try:
-        return int(word)
-    except ValueError:
-        raise UserError(
-            f"seed={word}: run {run.run_id} of {run.experiment} has a seed that is no whole number"
-        ) from None
-
-
 def _dataset(run: StoredRun) -> str | None:
     return run.tags.get("dataset") or run.parameters.get("data.name") or run.parameters.get("dataset")
 
 
-def _key(run: StoredRun) -> str:
-    return run.tags.get("run_key") or run.run_id
+def _seed(run: StoredRun) -> int:
+    seed = run.tags.get("seed") or run.parameters.get("seed") or "0"
+    try:
+        return int(seed)
+    except ValueError:
+        raise UserError(f"seed={seed}: run {run.run_id} of {run.experiment}: a seed must be a whole number") from None
 
 
 def _config(parameters: dict[str, str]) -> dict[str, Any]:
     """Parameters as a configuration: `model.gate` under `model`; JSON values as they were."""
     config: dict[str, Any] = {}
     for key, text in parameters.items():
-        *path, last = key.split(".")
-        place = config
-        for part in path:
-            inner = place.setdefault(part, {})
-            if not isinstance(inner, dict):
-                break
-            place = inner
-        else:
+        *groups, last = key.split(".")
+        place: Any = config
+        for group in groups:
+            place = place.setdefault(group, {}) if isinstance(place, dict) else None
+        if isinstance(place, dict):
             place[last] = _value(text)
     return config
 

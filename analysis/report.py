@@ -10,10 +10,10 @@ from pathlib import Path
 from terminator.analysis.load import load
 from terminator.analysis.metrics import check_logged
 from terminator.analysis.mlflow import linked
-from terminator.analysis.results import Results, Words
+from terminator.analysis.results import OneOrMany, Results, own_settings
 from terminator.analysis.summary import Summary, summarize
-from terminator.analysis.tables.collection import build_tables, labels, write_tables
-from terminator.analysis.tables.render import print_table
+from terminator.analysis.tables.collection import build_tables, labels
+from terminator.analysis.tables.render import print_table, write_tables
 from terminator.analysis.tables.table import Table
 from terminator.errors import UserError
 from terminator.ledger import default_root
@@ -23,10 +23,10 @@ NAMES = 4  # in a folder's name
 
 def write_report(
     root: Path | str | None = None,
-    ablations: Words | None = None,
+    ablations: OneOrMany | None = None,
     *,
     sweep: str | None = None,
-    dataset: Words | None = None,
+    dataset: OneOrMany | None = None,
     metric: str | None = None,
     extra: Sequence[str] = (),
     out: Path | str | None = None,
@@ -51,8 +51,8 @@ def write_report(
         if not table.repeats:
             print_table(table)
     name = _name(summaries, with_data=dataset is not None)
-    if sweep is not None and summaries[0].question.settings:
-        name = summaries[0].question.sweep
+    if sweep is not None and own_settings(summaries[0].question.sweep):
+        name = summaries[0].question.sweep.id
     folder = Path(out) if out is not None else home / "reports" / name
     write_tables(tables, folder / "tables")
     page = folder / "report.html"
@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _name(summaries: Sequence[Summary], *, with_data: bool) -> str:
-    ablations = list(dict.fromkeys(summary.question.name for summary in summaries))
+    ablations = list(dict.fromkeys(summary.name for summary in summaries))
     names = "+".join(ablations if len(ablations) <= NAMES else [*ablations[:NAMES], f"{len(ablations) - NAMES}-more"])
     data = "+".join(dict.fromkeys(summary.dataset for summary in summaries))
     return f"{names}-{data}" if with_data else names

@@ -1,79 +1,37 @@
-"""Results as tidy frames, wherever they come from."""
+"""Results as tidy frames, wherever they come from, with the ledger's record of what was asked."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import pandas as pd
 
 from terminator.data.config import DataConfig
+from terminator.ledger import Ablation, Sweep
 
-# Keys, and the first words of keys, that change no run's result.
-NO_RESULT = ("root", "sweep", "tracking", "cluster", "hydra", "ablation", "machine", "data.folder")
-USUAL = (f"data={DataConfig().name}",)
-
-
-def own_settings(command: Sequence[str], base: Sequence[str]) -> tuple[str, ...]:
-    """The overrides that results depend on: of `base`, those of all its runs, and the seeds in its `command`."""
-    seeds = [word for word in command if _key(word) == "seed"]
-    return tuple(word for word in [*base, *seeds] if _changes_results(word) and word not in USUAL)
-
-
-def is_comparable(settings: Sequence[str]) -> bool:
-    """Whether a sweep with these settings still is what its ablation asks: other data or seeds, nothing else."""
-    return all(_key(word) in ("data", "seed") for word in settings)
-
-
-def _changes_results(word: str) -> bool:
-    key = _key(word)
-    return not any(key == each or key.startswith((f"{each}.", f"{each}/")) for each in NO_RESULT)
-
-
-def _key(word: str) -> str:
-    return word.partition("=")[0].lstrip("+~")
-
-
-Words = str | Sequence[str]
+OneOrMany = str | Sequence[str]
 
 RUN_COLUMNS = (
     "ablation", "sweep", "variant", "is_baseline", "twin_of", "seed", "key", "state", "reason", "message",
-    "dataset", "model", "commit", "dirty", "code_hash", "attempts", "host", "job", "log_path", "finished",
+    "dataset", "model", "commit", "dirty", "code_hash", "packages", "attempts", "host", "job", "log_path", "finished",
     "overrides", "factors", "config", "link",
 )  # fmt: skip
 EPOCH_COLUMNS = ("ablation", "variant", "seed", "key", "dataset", "epoch")
 
 
-@dataclass(frozen=True)
-class Question:
-    """An ablation as it was asked: its baseline, its metric, and its variants in the file's order.
+class Question(NamedTuple):
+    """An ablation, and the sweep that asked it last."""
 
-    `command`: the words that ran its sweep, and `base`, the overrides that all its runs share; empty where not known.
-    `tracking_uri`: where its MLflow is, None for ROOT/mlflow.db.
-    """
-
-    name: str
-    text: str
-    baseline: str
-    metric: str
-    higher_is_better: bool
-    smallest_effect: float
-    seeds: tuple[int, ...]
-    variants: tuple[str, ...]
-    sweep: str
-    command: tuple[str, ...] = ()
-    base: tuple[str, ...] = ()
-    tracking_uri: str | None = None
-
-    @property
-    def settings(self) -> tuple[str, ...]:
-        """What its sweep was typed with that results depend on."""
-        return own_settings(self.command, self.base)
+    ablation: Ablation
+    sweep: Sweep
 
     @property
     def settings_note(self) -> str:
-        """The settings as a note under a table; empty without any."""
-        return f"Settings of this sweep ({self.sweep}): {' '.join(self.settings)}." if self.settings else ""
+        """What the sweep was given that its results depend on, as a note under a table; empty for nothing."""
+        settings = own_settings(self.sweep)
+        return f"Settings of this sweep ({self.sweep.id}): {' '.join(settings)}." if settings else ""
 
 
 @dataclass(frozen=True)
@@ -95,48 +53,46 @@ class Results:
 
     def of(self, question: Question) -> pd.DataFrame:
         """The runs of one ablation in one sweep."""
-        mine = (self.runs["ablation"] == question.name) & (self.runs["sweep"] == question.sweep)
-        rows: pd.DataFrame = self.runs[mine]
+        ablation, sweep = question.ablation.name, question.sweep.id
+        rows: pd.DataFrame = self.runs[(self.runs["ablation"] == ablation) & (self.runs["sweep"] == sweep)]
         return rows
 
     def epochs_of(self, question: Question) -> pd.DataFrame:
         """The curves of one ablation in one sweep."""
-        keys = self.of(question)["key"]
-        rows: pd.DataFrame = self.epochs[(self.epochs["ablation"] == question.name) & self.epochs["key"].isin(keys)]
+        mine = (self.epochs["ablation"] == question.ablation.name) & self.epochs["key"].isin(self.of(question)["key"])
+        rows: pd.DataFrame = self.epochs[mine]
         return rows
 
-    def only(
-        self,
-        *,
-        variant: Words | None = None,
-        dataset: Words | None = None,
-        state: Words | None = None,
-        commit: Words | None = None,
-    ) -> Results:
-        """The runs with these values; a commit may be given by its first digits."""
+    def only(self, *, commit: OneOrMany | None = None, **wanted: OneOrMany | None) -> Results:
+        """The runs with these values of `variant`, `dataset`, `state`; a commit may be given by its first digits."""
         keep = pd.Series(True, index=self.runs.index)
-        for column, wanted in (("variant", variant), ("dataset", dataset), ("state", state)):
-            if wanted is not None:
-                keep &= self.runs[column].isin(words(wanted))
+        for column, values in wanted.items():
+            if values is not None:
+                keep &= self.runs[column].isin(as_list(values))
         if commit is not None:
-            keep &= self.runs["commit"].astype("string").str.startswith(tuple(words(commit))).fillna(False).astype(bool)
-        runs = self.runs[keep].reset_index(drop=True)
+            keep &= self.runs["commit"].astype("string").str.startswith(tuple(as_list(commit))).fillna(False)
+        runs = self.runs[keep.astype(bool)].reset_index(drop=True)
         kept = pd.MultiIndex.from_frame(runs[["ablation", "key"]])
         epochs = self.epochs[pd.MultiIndex.from_frame(self.epochs[["ablation", "key"]]).isin(kept)]
         return replace(self, runs=runs, epochs=epochs.reset_index(drop=True))
 
 
-def words(value: Words) -> list[str]:
-    """One word or several, as a list."""
+def own_settings(sweep: Sweep) -> tuple[str, ...]:
+    """What a sweep was given that its results depend on: data other than the usual, settings, seeds."""
+    return (*(f"data={name}" for name in sweep.data if name != DataConfig().name), *sweep.settings)
+
+
+def as_list(value: OneOrMany) -> list[str]:
+    """One text or several, as a list."""
     return [value] if isinstance(value, str) else list(value)
 
 
 def frames(rows: list[dict[str, object]], curves: list[dict[str, object]]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The two frames, their fixed columns first, also where there are no rows."""
-    runs, epochs = pd.DataFrame(rows), pd.DataFrame(curves)
-    return _ordered(runs, RUN_COLUMNS), _ordered(epochs, EPOCH_COLUMNS)
+    return _frame(rows, RUN_COLUMNS), _frame(curves, EPOCH_COLUMNS)
 
 
-def _ordered(frame: pd.DataFrame, first: Sequence[str]) -> pd.DataFrame:
-    ordered: pd.DataFrame = frame.reindex(columns=[*first, *(name for name in frame.columns if name not in first)])
-    return ordered
+def _frame(rows: list[dict[str, object]], first: Sequence[str]) -> pd.DataFrame:
+    unknown = dict.fromkeys(first)
+    frame: pd.DataFrame = pd.DataFrame([{**unknown, **row} for row in rows], columns=None if rows else list(first))
+    return frame

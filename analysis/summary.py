@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,8 @@ from terminator.analysis.statistics.factorial import Cell
 from terminator.analysis.statistics.tests import pair, t_interval
 from terminator.analysis.statistics.verdict import Comparison, compare
 from terminator.errors import UserError
+
+LIBRARIES = ("torch", "numpy", "scikit-learn", "datasets", "pyarrow")  # that results can depend on
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Missing:
 
     @property
     def why(self) -> str:
-        """In a word or two."""
+        """In short."""
         return (self.reason or self.state).replace("_", " ")
 
 
@@ -37,8 +40,9 @@ class VariantSummary:
     """A row: `values` are the metric by seed, in the metric's shown unit; `costs` are the means of all
     that was logged, in the ledger's units.
 
-    `best`: the best mean; `tied`: seeds do not tell it from the best. `same_code`: its runs come from the baseline's
-    code. `comparison` is None for the baseline. `caveats`: what must be said wherever its numbers are shown.
+    `twin_of`: the variant whose size-matched control this is. `best`: the best mean; `tied`: seeds do not tell it from
+    the best. `same_code`, `same_libraries`: its runs come from those of the baseline. `comparison` is None for the
+    baseline. `caveats`: what must be said wherever its numbers are shown.
     """
 
     name: str
@@ -51,6 +55,7 @@ class VariantSummary:
     best: bool = False
     tied: bool = False
     same_code: bool = True
+    same_libraries: bool = True
     caveats: tuple[str, ...] = ()
 
     @property
@@ -76,9 +81,11 @@ class VariantSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """The baseline first, then the variants by their difference, the worst first; twins follow their variants.
+    """The baseline first, then the variants by their difference, the worst first; size-matched controls follow their
+    variants.
 
-    `commits`, `codes`: those of the runs, commits as they are quoted; `caveats`: what must be said of the runs.
+    `commits`, `codes`: those of the runs, commits as they are quoted; `libraries`: name → versions, of those that
+    results can depend on and the runs had in several. `caveats`: what must be said of the runs.
     """
 
     question: Question
@@ -89,8 +96,14 @@ class Summary:
     variants: tuple[VariantSummary, ...]
     commits: tuple[str, ...]
     codes: tuple[str, ...]
+    libraries: Mapping[str, tuple[str, ...]]
     crossing: Crossing | None
     caveats: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The ablation's."""
+        return self.question.ablation.name
 
     @property
     def baseline(self) -> VariantSummary:
@@ -111,50 +124,56 @@ class Summary:
 def summarize(results: Results, question: Question, metric_name: str | None = None) -> Summary:
     """Summarize one of `results.questions`. Raises UserError where the numbers would not belong together."""
     runs = results.of(question)
+    ablation = question.ablation
     if runs.empty:
-        raise UserError(f"ablation={question.name}: no runs in {results.source}, or none that the filters leave")
-    name = metric_name or question.metric
+        raise UserError(f"ablation={ablation.name}: no runs in {results.source}, or none that the filters leave")
+    name = metric_name or ablation.metric
     check_logged(results, name)
-    shown = metric(name, question.higher_is_better)
-    higher_is_better = question.higher_is_better if name == question.metric else shown.higher_is_better
-    margin = question.smallest_effect * shown.scale if _same_unit(shown, metric(question.metric)) else 0.0
+    shown = metric(name, ablation.higher_is_better)
+    higher_is_better = ablation.higher_is_better if name == ablation.metric else shown.higher_is_better
+    margin = ablation.smallest_effect * shown.scale if _same_unit(shown, metric(ablation.metric)) else 0.0
     logged = results.metrics()
     groups = {str(variant): rows for variant, rows in runs.groupby("variant", sort=False)}
-    if question.baseline not in groups:
-        raise UserError(f"ablation={question.name}: no run of its baseline {question.baseline} to compare with")
+    if ablation.baseline not in groups:
+        raise UserError(f"ablation={ablation.name}: no run of its baseline {ablation.baseline} to compare with")
     values = {variant: _values(rows, shown) for variant, rows in groups.items()}
-    others = {variant: each for variant, each in values.items() if variant != question.baseline}
-    compared = compare(values[question.baseline], others, smallest_effect=margin, higher_is_better=higher_is_better)
+    others = {variant: each for variant, each in values.items() if variant != ablation.baseline}
+    compared = compare(values[ablation.baseline], others, smallest_effect=margin, higher_is_better=higher_is_better)
     best, tied = _best(values, higher_is_better)
-    baseline_rows = groups[question.baseline]
-    codes = set(baseline_rows["code_hash"].dropna())
-    summaries = {
-        variant: VariantSummary(
+    configs = {variant: _dicts(rows["config"]) for variant, rows in groups.items()}
+    codes = {variant: set(rows["code_hash"].dropna()) for variant, rows in groups.items()}
+    libraries = {variant: _libraries(rows) for variant, rows in groups.items()}
+    base_codes = codes[ablation.baseline]
+    summaries = {}
+    for variant, rows in groups.items():
+        control_of = _text(rows["twin_of"].iloc[0])
+        base, own = (next(iter(configs[each]), {}) for each in (ablation.baseline, variant))
+        summaries[variant] = VariantSummary(
             name=variant,
-            twin_of=_twin_of(rows),
-            change=change(_config(baseline_rows), _config(rows), is_twin=_twin_of(rows) is not None),
+            twin_of=control_of,
+            change=change(base, own, is_control=control_of is not None),
             values=values[variant],
             costs=_costs(rows, logged),
             missing=_missing(rows),
             comparison=compared.get(variant),
             best=variant == best,
             tied=variant in tied,
-            same_code=not codes or (set(rows["code_hash"].dropna()) <= codes and len(codes) == 1),
-            caveats=caveats({variant: _configs(rows)}),
+            same_code=not base_codes or (codes[variant] <= base_codes and len(base_codes) == 1),
+            same_libraries=not _mixed(libraries[variant] | libraries[ablation.baseline]),
+            caveats=caveats({variant: configs[variant]}),
         )
-        for variant, rows in groups.items()
-    }
     return Summary(
         question=question,
-        dataset=_one_dataset(question, runs),
+        dataset=_one_dataset(ablation.name, runs),
         metric=shown,
         higher_is_better=higher_is_better,
         smallest_effect=margin,
-        variants=tuple(_ordered(summaries, question.baseline, higher_is_better)),
+        variants=tuple(_ordered(summaries, ablation.baseline, higher_is_better)),
         commits=tuple(sorted({_commit(*pair) for pair in zip(runs["commit"], runs["dirty"], strict=True)} - {""})),
-        codes=tuple(sorted(set(runs["code_hash"].dropna()))),
-        crossing=crossing(runs, question.baseline),
-        caveats=caveats({variant: _configs(rows) for variant, rows in groups.items()}),
+        codes=tuple(sorted(set().union(*codes.values()))),
+        libraries=_mixed(set().union(*libraries.values())),
+        crossing=crossing(runs, ablation.baseline),
+        caveats=caveats(configs),
     )
 
 
@@ -162,11 +181,24 @@ def _same_unit(one: Metric, other: Metric) -> bool:
     return one == other or (one.is_fraction and other.is_fraction)
 
 
-def _one_dataset(question: Question, runs: pd.DataFrame) -> str:
+def _libraries(rows: pd.DataFrame) -> set[tuple[str, str]]:
+    """Name and version of the libraries that results can depend on, of all these runs."""
+    return {(name, each[name]) for each in _dicts(rows["packages"]) for name in LIBRARIES if name in each}
+
+
+def _mixed(libraries: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    """The versions of those that come in several."""
+    versions: dict[str, list[str]] = {}
+    for name, version in sorted(libraries):
+        versions.setdefault(name, []).append(version)
+    return {name: tuple(each) for name, each in versions.items() if len(each) > 1}
+
+
+def _one_dataset(ablation: str, runs: pd.DataFrame) -> str:
     datasets = sorted(set(runs["dataset"].dropna()))
     if len(datasets) > 1:
         raise UserError(
-            f"ablation={question.name}: runs of {' and '.join(datasets)} in one table; choose one data set, "
+            f"ablation={ablation}: runs of {' and '.join(datasets)} in one table; choose one data set, "
             f"for instance dataset={datasets[0]}"
         )
     return datasets[0] if datasets else "unknown data"
@@ -210,7 +242,7 @@ def _costs(rows: pd.DataFrame, logged: list[str]) -> dict[str, float]:
 def _missing(rows: pd.DataFrame) -> tuple[Missing, ...]:
     lost = rows[rows["state"] != "done"]
     return tuple(
-        Missing(int(row.seed), str(row.state), _word(row.reason), _word(row.message))
+        Missing(int(row.seed), str(row.state), _text(row.reason), _text(row.message))
         for row in lost[["seed", "state", "reason", "message"]].itertuples(index=False)
     )
 
@@ -222,20 +254,13 @@ def _commit(commit: object, dirty: object) -> str:
     return f"{commit[:10]} with uncommitted changes" if dirty is True else commit[:10]
 
 
-def _word(value: object) -> str | None:
+def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _twin_of(rows: pd.DataFrame) -> str | None:
-    return _word(rows["twin_of"].iloc[0])
-
-
-def _config(rows: pd.DataFrame) -> Mapping[str, object]:
-    return next(iter(_configs(rows)), {})
-
-
-def _configs(rows: pd.DataFrame) -> list[dict[str, object]]:
-    return [config for config in rows["config"] if isinstance(config, dict) and config]
+def _dicts(column: Iterable[object]) -> list[dict[str, Any]]:
+    """Those of a column's values that are known."""
+    return [value for value in column if isinstance(value, dict) and value]
 
 
 def _ordered(summaries: Mapping[str, VariantSummary], baseline: str, higher_is_better: bool) -> list[VariantSummary]:
@@ -247,7 +272,7 @@ def _ordered(summaries: Mapping[str, VariantSummary], baseline: str, higher_is_b
     order = [summaries[baseline]]
     for summary in sorted(own, key=rank):
         order.append(summary)
-        order += [twin for twin in summaries.values() if twin.twin_of == summary.name]
+        order += [control for control in summaries.values() if control.twin_of == summary.name]
     return order
 
 
@@ -260,7 +285,7 @@ class Axis:
 
 
 def numeric_axis(runs: pd.DataFrame, baseline: str) -> Axis | None:
-    """The one number that tells an ablation's variants, twins apart, from each other; None where it is not so."""
+    """The one number that tells an ablation's variants, controls apart, from each other; None where it is not so."""
     own = runs[runs["twin_of"].isna()]
     keys = {tuple(given or {}) for given in own.loc[own["variant"] != baseline, "factors"]}
     if len(keys) != 1 or len(key := keys.pop()) != 1:
@@ -294,7 +319,7 @@ class Crossing:
 
 
 def crossing(runs: pd.DataFrame, baseline: str) -> Crossing | None:
-    """The crossing of the variants, twins apart, that have several factors, all of them the same; None without any.
+    """The crossing of the variants, controls apart, that have several factors, all of them the same; None without any.
 
     It need not hold the baseline: where that has a level that was not crossed, the reference is the first level.
     """

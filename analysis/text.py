@@ -1,4 +1,7 @@
-"""Verdicts in words. "Helps" is said of what the sentence names: the part taken away or added, else the change made."""
+"""Verdicts and numbers as text.
+
+"Helps" is said of what the sentence names: the part taken away or added, else the change made.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from math import floor, isfinite, log10
 from statistics import median
 
 from terminator.analysis.caveats import Kind
+from terminator.analysis.statistics.tests import Interval
 from terminator.analysis.statistics.verdict import Verdict
 from terminator.analysis.summary import Summary, VariantSummary
 from terminator.text import counted
@@ -14,7 +18,7 @@ from terminator.text import counted
 NAMED_PARTS = 3
 
 
-def verdict_words(variant: VariantSummary) -> str:
+def verdict_text(variant: VariantSummary) -> str:
     """A row's verdict: "part helps", "change hurts", "no effect", "undecided: about +4 seeds"."""
     if variant.comparison is None:
         return "baseline"
@@ -42,26 +46,24 @@ def sentence(summary: Summary, variant: VariantSummary) -> str:
         raise ValueError(f"{variant.name}: the baseline is compared with nothing")
     subject = _subject(variant)
     if comparison.pairs.n == 0:
-        return f"{subject}: no verdict, {verdict_words(variant)}."
+        return f"{subject}: no verdict, {verdict_text(variant)}."
     judgement, metric = comparison.judgement, summary.metric
     mean, interval = comparison.pairs.mean, comparison.interval
-    places = decimals(summary.half_widths(), default=decimals([each.std for each in summary.variants]))
-    unit = f" {metric.points}" if metric.points else ""
+    _, of_difference = places([summary])
     if comparison.pairs.constant and mean == 0:
         what = "stays the same"
     else:
-        what = f"changes by {number(mean, places, sign=True)}{unit}"
+        what = f"changes by {number(mean, of_difference, sign=True)}{metric.points_suffix}"
     evidence = f"n = {comparison.pairs.n}"
     if interval is not None:
-        what += f" [{number(interval.low, places, sign=True)}, {number(interval.high, places, sign=True)}]"
+        what += f" {bracketed(interval, of_difference)}".replace("\u00a0", " ")
         evidence += f", p = {p_value(comparison.p_difference)}".replace("= <", "< ")
-    verdict = verdict_words(variant)
+    verdict = verdict_text(variant)
     if judgement.verdict is Verdict.equivalent:
-        verdict += f" (surely less than {number(summary.smallest_effect, 2)}{unit})"
+        verdict += f" (surely less than {number(summary.smallest_effect, 2)}{metric.points_suffix})"
     elif judgement.verdict is Verdict.undecided:
-        verdict = "undecided" + (
-            f", about {counted(more, 'more seed')} needed" if (more := judgement.more_seeds) else ""
-        )
+        more = judgement.more_seeds
+        verdict = f"undecided, about {counted(more, 'more seed')} needed" if more else "undecided"
     else:
         verdict = f"the {verdict}"
     note = f"; {judgement.note}" if judgement.note else ""
@@ -69,7 +71,7 @@ def sentence(summary: Summary, variant: VariantSummary) -> str:
 
 
 def _subject(variant: VariantSummary) -> str:
-    """The variant's name, and what it goes without or has added where that is said in a few words."""
+    """The variant's name, and what it goes without or has added where that takes few words."""
     kind, parts = variant.change.kind, variant.change.parts()
     if variant.twin_of is not None:
         return f"{variant.name} ({variant.twin_of} at the baseline's size)"
@@ -94,6 +96,13 @@ def decimals(spreads: Iterable[float], default: int = 2) -> int:
     return min(4, max(0, 1 - power if typical / 10.0 ** (power - 1) < 35.5 else -power))
 
 
+def places(summaries: Iterable[Summary]) -> tuple[int, int]:
+    """Decimals for the means of these summaries, and for their differences."""
+    known = list(summaries)
+    of_mean = decimals(variant.std for summary in known for variant in summary.variants)
+    return of_mean, decimals((width for summary in known for width in summary.half_widths()), default=of_mean)
+
+
 def number(value: float, places: int, *, sign: bool = False) -> str:
     """With a true minus; with `sign`, a plus too; no negative zero."""
     if not isfinite(value):
@@ -102,6 +111,12 @@ def number(value: float, places: int, *, sign: bool = False) -> str:
     if float(text.replace(",", "")) == 0:
         text = text.lstrip("+-")
     return text.replace("-", MINUS)
+
+
+def bracketed(interval: Interval, places: int) -> str:
+    """`[−1.2, +0.3]`, unbroken."""
+    low, high = (number(end, places, sign=True) for end in (interval.low, interval.high))
+    return f"[{low},\u00a0{high}]"
 
 
 def significant(value: float, digits: int = 3) -> str:

@@ -114,20 +114,43 @@ def follow(drawn: tuple[FloatArray, float], effects: FloatArray, alphas: Mapping
     return Outcome(codes, covers, needed.sum(axis=1) + needed.max(axis=1))
 
 
-def spend(plans: Sequence[LookPlan], seeds: Sequence[int]) -> dict[int, float]:
-    """The levels of looks at these numbers of seeds, each under the plan that was typed for it."""
+def spend(plan: LookPlan, seeds: Sequence[int]) -> dict[int, float]:
+    """The levels of looks at these numbers of seeds, under a plan."""
     made: list[Look] = []
-    for plan, n in zip(plans, seeds, strict=True):
+    for n in seeds:
         made.append(Look(len(made) + 1, tuple(range(n)), next_alpha(plan, made, n), n in plan.seeds))
     return {len(look.seeds): look.alpha for look in made}
 
 
-PLANNED = spend([PLAN] * len(PLAN.seeds), PLAN.seeds)
+def hunt(
+    drawn: tuple[FloatArray, float], effects: FloatArray, margin: float, planned: Mapping[int, float]
+) -> NDArray[np.int8]:
+    """The verdicts of a user who makes the planned looks, and types one more seed whenever a p is nearly small enough."""
+    results, resolution = drawn
+    codes = np.zeros((results.shape[0], len(effects)), dtype=np.int8)
+    reserve, nearly = np.full((results.shape[0], 1), PLAN.level * PLAN.reserve), np.zeros((results.shape[0], 1), bool)
+    for n in MORE:
+        alpha = np.where(nearly, reserve / 2, 0.0)
+        if n in planned:
+            alpha = np.full(reserve.shape, planned[n])
+        else:
+            reserve = reserve - alpha
+        judged = judge(moments(results[:, 1:, :n], results[:, :1, :n], resolution), codes, alpha=alpha, margin=margin)
+        codes = judged.codes
+        p_values = np.fmin(np.nan_to_num(judged.p_difference, nan=1.0), np.nan_to_num(judged.p_equivalence, nan=1.0))
+        p_values = np.where(codes == UNDECIDED, p_values, 1.0).min(axis=1, keepdims=True)
+        nearly = np.where(alpha > 0, p_values < NEARLY, nearly)
+    return codes
+
+
+PLANNED = spend(PLAN, PLAN.seeds)
 MORE = range(3, 31)
+NEARLY = 0.1
+LISTED = "3 seeds listed, then one more each time"
 POLICIES = {
     "planned looks": PLANNED,
-    "one more seed each time, 3 to 30": spend([PLAN] * len(MORE), MORE),
-    "lists of seeds typed anew": spend([LookPlan.fixed(n) for n in MORE], MORE),
+    "one more seed each time, 3 to 30": spend(PLAN, MORE),
+    LISTED: spend(LookPlan.fixed(3), MORE),
     "every look at 5 %": dict.fromkeys(PLAN.seeds, PLAN.level),
 }
 
@@ -137,12 +160,16 @@ def main() -> None:
     batches = max(1, tables // BATCH)
     error = sqrt(PLAN.level * (1 - PLAN.level) / (batches * BATCH))
     print(f"{batches * BATCH:,} tables a line, {VARIANTS} variants; standard error of a rate of 5 %: {error:.2%}\n")
-    print("| noise | variants | " + " | ".join(POLICIES) + " | interval covers |")
-    print("|---|---|" + "---|" * (len(POLICIES) + 1))
+    print(
+        "| noise | variants | "
+        + " | ".join(POLICIES)
+        + " | 3 seeds listed, then one more whenever p < 0.1 | interval covers |"
+    )
+    print("|---|---|" + "---|" * (len(POLICIES) + 2))
     for scenario in (*NOISES, *ACCURACIES):
         for effect, claims in ((0.0, (BETTER, WORSE)), (MARGIN, (EQUIVALENT,))):
             effects = np.full(VARIANTS, effect)
-            rates: dict[str, list[float]] = {policy: [] for policy in (*POLICIES, "covers")}
+            rates: dict[str, list[float]] = {policy: [] for policy in (*POLICIES, "hunt", "covers")}
             random = np.random.default_rng(0)
             for _ in range(batches):
                 drawn = draw(scenario, random, effects, max(MORE))
@@ -151,6 +178,8 @@ def main() -> None:
                     rates[policy].append(float(np.isin(outcome.codes, claims).any(axis=1).mean()))
                     if alphas is PLANNED:
                         rates["covers"].append(float(outcome.covers.mean()))
+                found = np.isin(hunt(drawn, effects, effect, spend(LookPlan.fixed(3), [3])), claims).any(axis=1)
+                rates["hunt"].append(float(found.mean()))
             row = " | ".join(f"{np.mean(rate):.2%}" for rate in rates.values())
             print(f"| {scenario} | {'at the margin' if effect else 'without effect'} | {row} |", flush=True)
     power(batches)

@@ -15,7 +15,8 @@ SEEDS = 10
 
 
 def main() -> None:
-    runs, epochs = (int(word) for word in [*sys.argv[1:], "1000", "100"][:2])
+    arguments = [int(argument) for argument in sys.argv[1:3]]
+    runs, epochs = (*arguments, *(1000, 100)[len(arguments) :])
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder), runs, epochs)
         times = []

@@ -13,8 +13,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from terminator.data.config import DataConfig
 from terminator.errors import UserError
-from terminator.model.build import network_config
 from terminator.model.config import ModelConfig, TerminatorConfig
+from terminator.model.networks import network_config
 
 _PACKAGE = Path(__file__).resolve().parent
 _SHIPPED = _PACKAGE / "shipped"

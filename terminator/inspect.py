@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from terminator.config import Protocol, from_plain
-from terminator.data.load import Data, load
+from terminator.data.load import load
 from terminator.errors import UserError
 from terminator.ledger import Ledger, Run, default_root
 from terminator.model.build import build
@@ -40,7 +40,7 @@ class Recorder:
         self._handles = [block.register_forward_hook(self._watch(number)) for number, block in enumerate(blocks)]
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Take the hooks off the blocks."""
         for handle in self._handles:
             handle.remove()
 
@@ -87,7 +87,7 @@ def export_features(run: Run) -> Path:
     recorder.stop()
     mean, std = recorder.moments()
     described = {"key": run.key, "dataset": config.data.name, "slow_loss": config.objective.slow_loss.value}
-    arrays = {**recorder.arrays, "image": _image(data), "mean": _array(mean), "std": _array(std)}
+    arrays = {**recorder.arrays, "image": data.test.images[0].numpy(), "mean": _array(mean), "std": _array(std)}
     return _write(run.folder / "features.npz", arrays, described)
 
 
@@ -131,10 +131,6 @@ def _best_weights(run: Run, attempt: int) -> dict[str, Tensor]:
     except (DamagedCheckpoint, KeyError, TypeError) as error:
         raise UserError(f"run {run.key}: {path} cannot be read ({error})") from None
     return weights
-
-
-def _image(data: Data) -> np.ndarray[Any, Any]:
-    return data.test.images[0].numpy()
 
 
 def _array(tensor: Tensor) -> np.ndarray[Any, Any]:

@@ -1,18 +1,39 @@
-"""`python -m terminator.run`: train one model; with `-m`, plan and run a sweep."""
+"""`python -m terminator.run`: train one model; with `-m`, plan a sweep, carry it out, and report.
+
+A sweep is planned, frozen into the ledger, started by the scheduler that the command asks for, and reported. Nothing
+below imports terminator.analysis: it is called from here alone, for the report and for the power of a plan.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig
+from rich.console import Console
 
-from terminator.config import shipped
-from terminator.planning.compose import INPUT_ERRORS, complaint
-from terminator.settings import register_schemas
+from terminator.config import shipped, to_plain
+from terminator.errors import UserError
+from terminator.ledger import Ablation, Ledger, RunState, Sweep, provenance
+from terminator.planning.compose import INPUT_ERRORS, Composer, format_error, read_command_line, typed
+from terminator.planning.plan import Plan, Planner
+from terminator.planning.settings import register_schemas
+from terminator.planning.show import notes, show_plan
+from terminator.run_key import run_key
+from terminator.sweeps.scheduler import Launch, scheduler_for
+from terminator.sweeps.show import watch
+from terminator.text import counted, done_already, moment
+from terminator.tracking import LiveSync
 
+COMMAND = ("python", "-m", "terminator.run")
+DEFAULT_LAUNCHER = "basic"  # Hydra's; in its place each run gets a process of its own
 SHOW_TRACES = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 register_schemas()
@@ -20,12 +41,10 @@ register_schemas()
 
 @hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="config")
 def _task(config: DictConfig) -> float:
-    from terminator.planning.single import run_one
-
     try:
         return run_one(config)
-    except INPUT_ERRORS as error:  # Hydra would put a line of its own before it
-        _refuse(error)
+    except INPUT_ERRORS as error:  # Hydra would print a line of its own before it
+        _exit_with(error)
 
 
 def main() -> None:
@@ -34,14 +53,128 @@ def main() -> None:
     try:
         _task()
     except INPUT_ERRORS as error:
-        _refuse(error)
+        _exit_with(error)
 
 
-def _refuse(error: Exception) -> NoReturn:
+def _exit_with(error: Exception) -> NoReturn:
     if SHOW_TRACES:
         raise error
-    print(f"terminator: {complaint(error)}", file=sys.stderr)
+    _say(format_error(error))
     sys.exit(2)
+
+
+def run_one(config: DictConfig) -> float:
+    """Train one model in this process, unless the run has its result already; also what a Hydra launcher's job does.
+
+    Returns the test accuracy. Exits as the job does if it fails.
+    """
+    from terminator.job import execute
+
+    command = HydraConfig.get()
+    settings = typed(config)
+    choices = command.runtime.choices
+    if ablation := choices.get("ablation"):
+        raise UserError(f"ablation={ablation}: an ablation is a sweep; add -m")
+    if cluster := choices.get("cluster"):
+        raise UserError(f"cluster={cluster}: without -m a run is trained here; add -m to submit it")
+    origin, ledger = provenance(), Ledger(settings.root_folder())
+    run = ledger.run(run_key(settings.run_config()))
+    tracked: list[Sweep] = []
+    if command.mode is RunMode.RUN:  # a launcher's job belongs to a sweep, which is frozen and tracked already
+        composer = Composer(GlobalHydra.instance().config_loader(), DictConfig(HydraConfig.instance().cfg))
+        overrides = list(command.overrides.task)
+        plan = Planner(composer, origin, [*COMMAND, *overrides], settings).single(settings.run_config(), overrides)
+        plan.freeze(ledger, origin)
+        tracked = [plan.sweep] if plan.sweep.tracked else []
+    if (before := run.result()) is None:
+        follower = LiveSync(ledger, tracked) if tracked else None
+        code = execute(run, watched=True)
+        if follower:
+            print(follower.close())
+        if code:
+            sys.exit(code)
+    result = run.result()
+    assert result is not None
+    accuracy = float(result.metrics["test_accuracy"])
+    best = f"epoch {result.metrics['best_epoch']} of {result.metrics['epochs']}"
+    when = f"{done_already(before.finished)}: " if before else ""
+    print(f"{when}test accuracy {accuracy:.2%} ({best}) in {run.folder}")
+    return accuracy
+
+
+def run_sweep(context: HydraContext, task: TaskFunction, master: DictConfig, arguments: Sequence[str]) -> None:
+    """What `-m` does; Hydra's sweeper calls it. Exits with 1 if a run has no result at the end, 130 after Ctrl-C."""
+    line = read_command_line(context.config_loader, arguments)
+    composer = Composer(context.config_loader, master)
+    # An override of the ablation's keys fits only where an ablation was chosen.
+    settings = composer.settings([*line.base, *(f"ablation={name}" for name in line.ablations[:1])])
+    origin = provenance()
+    plans = Planner(composer, origin, [*COMMAND, "-m", *arguments], settings).plans(line)
+    ledger = Ledger(settings.root_folder())
+    if settings.sweep.plan:
+        for plan in plans:
+            show_plan(Console(), plan, ledger, lambda plan, ablation: _power(ledger, plan, ablation))
+        return
+    for plan in plans:
+        for ablation in plan.sweep.ablations:
+            for note in notes(plan, ablation):
+                _say(f"ablation={ablation.name}: {note}")
+    sweeps = [plan.sweep for plan in plans]
+    scheduler = scheduler_for(settings, ledger, sweeps, _launch(context, task, master))
+    scheduler.check()
+    for plan in plans:
+        plan.freeze(ledger, origin)
+    runs = ledger.runs_of(sweeps)
+    todo = [run for run in runs if run.state().state is not RunState.done]
+    finished = [result.finished for run in runs if (result := run.result())]
+    when = f" (the last {moment(max(finished))})" if finished else ""
+    counts = f"{len(runs) - len(todo)} done already{when}, {len(todo)} to run"
+    _say(f"{counted(len(runs), 'run')}: {counts} in {ledger.root}")
+    hint = "interrupted; the same command continues where it stopped"
+    try:
+        if not scheduler.start(todo):
+            if not settings.sweep.wait:
+                return
+            hint = "the jobs go on without this command"
+            for sweep in sweeps:
+                watch(Console(), ledger, sweep, scheduler)
+    except KeyboardInterrupt:
+        _say(hint)
+        sys.exit(130)
+    _report(ledger, sweeps)
+
+
+def _launch(context: HydraContext, task: TaskFunction, master: DictConfig) -> Launch | None:
+    """The launcher that `hydra/launcher=` names; None for Hydra's default."""
+    if master.hydra.runtime.choices["hydra/launcher"] == DEFAULT_LAUNCHER:
+        return None
+    launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=master)
+    return lambda jobs: launcher.launch(jobs, initial_job_idx=0)
+
+
+def _report(ledger: Ledger, sweeps: Sequence[Sweep]) -> None:
+    """Print and write the tables and figures; exit with 1 if a run has no result."""
+    from terminator.analysis.report import write_report
+
+    for sweep in sweeps:
+        write_report(ledger.root, sweep=sweep.id)
+    missing = sum(run.state().state is not RunState.done for run in ledger.runs_of(sweeps))
+    if missing:
+        has, it = ("has", "it") if missing == 1 else ("have", "them")
+        _say(f"{counted(missing, 'run')} {has} no result; the same command runs {it} again")
+        sys.exit(1)
+
+
+def _power(ledger: Ledger, plan: Plan, ablation: Ablation) -> str:
+    from terminator.analysis.power import power_note
+
+    config = to_plain(plan.config(ablation.variants[0]))
+    seeds, variants = len(ablation.seeds), len(ablation.variants) - 1
+    return power_note(ledger.root, ablation.name, config=config, seeds=seeds, variants=variants)
+
+
+def _say(line: str) -> None:
+    print(f"terminator: {line}", file=sys.stderr)
 
 
 if __name__ == "__main__":

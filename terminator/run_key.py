@@ -18,7 +18,7 @@ from terminator.config import RunConfig, to_plain
 from terminator.data.load import fingerprint
 from terminator.ledger import digest
 from terminator.ledger.provenance import substance
-from terminator.model.build import network_modules
+from terminator.model.networks import network_modules
 
 PACKAGE = Path(__file__).resolve().parent
 # What computes. Configuration is in the key by its values; messages, progress, ledger and tracking change no number.

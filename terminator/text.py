@@ -1,8 +1,10 @@
-"""Numbers and times, in messages."""
+"""Numbers, times, shares and overrides, as messages and tables write them."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
 
 
 def counted(number: int, thing: str) -> str:
@@ -10,12 +12,17 @@ def counted(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
+def moment(seconds: float) -> str:
+    """`2026-11-20 16:02`, from seconds since 1970, in local time."""
+    return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
+
+
 def done_already(finished: float) -> str:
     """`done already, 2026-11-20 16:02`, in local time. `finished`: in seconds since 1970."""
-    return f"done already, {time.strftime('%Y-%m-%d %H:%M', time.localtime(finished))}"
+    return f"done already, {moment(finished)}"
 
 
-NEAR = 0.05  # a twin within 5 % of its budget is its size
+NEAR = 0.05  # a size-matched control within 5 % of its budget is of its size
 
 
 def signed_percent(share: float) -> str:
@@ -23,3 +30,26 @@ def signed_percent(share: float) -> str:
     percent = round(100 * share)
     sign = "+" if percent > 0 else "−" if percent < 0 else ""
     return f"{sign}{abs(percent)} %"
+
+
+def describe(overrides: Mapping[str, Any]) -> str:
+    """Overrides as one would type them: `model.gate=glu model.local_kernels=[3,5]`."""
+    return " ".join(to_overrides(overrides)) or "no override"
+
+
+def to_overrides(values: Mapping[str, Any]) -> list[str]:
+    """Keys and values in Hydra's override grammar."""
+    return [f"{key}={override_value(value)}" for key, value in values.items()]
+
+
+def override_value(value: Any) -> str:
+    """A value in Hydra's grammar: `null`, `true`, `[3,5]`, `{x:false}`."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{override_value(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(override_value(item) for item in value) + "]"
+    return str(value)

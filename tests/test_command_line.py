@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from terminator.ledger import Ledger, RunState
+from terminator.text import moment
 
 SMALL = ["model.depth=1", "model.channels=[12]", "data=digits", "training.epochs=2", "training.batch_size=128"]
 TWO_VARIANTS = ["-m", "ablation=pair", "seed=0,1", *SMALL]
@@ -61,7 +62,7 @@ def _results(root: Path) -> dict[str, dict[str, Any]]:
 
 
 def _wait_for_epochs(sweep: subprocess.Popen[str], root: Path, epochs: int) -> int:
-    """Wait until some open attempt has logged so many epochs; → its process."""
+    """Wait until some open attempt has logged so many epochs. Returns its process."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and sweep.poll() is None:
         for run in Ledger(root).runs():
@@ -99,12 +100,11 @@ def test_a_sweep_its_table_its_mlflow_and_the_second_time(folder: Path) -> None:
         assert run.data.metrics["test_accuracy"] == results[run.data.tags["run_key"]]["test_accuracy"]
         assert len(client.get_metric_history(run.info.run_id, "validation_accuracy")) == 2
 
+    shutil.rmtree(folder / "outputs" / "runs" / next(iter(results)))
+    newest = max(result.finished for run in Ledger(folder / "outputs").runs() if (result := run.result()))
     code, said = _run(folder, *TWO_VARIANTS)
-    assert (code, "4 runs: 4 done already, 0 to run" in said) == (0, True), said
-    gone = next(iter(results))
-    shutil.rmtree(folder / "outputs" / "runs" / gone)
-    code, said = _run(folder, *TWO_VARIANTS)
-    assert (code, "4 runs: 3 done already, 1 to run" in said) == (0, True), said
+    line = f"4 runs: 3 done already (the last {moment(newest)}), 1 to run in {folder}/outputs"
+    assert (code, line in said) == (0, True), said
     assert _results(folder / "outputs") == results
 
 
@@ -120,7 +120,8 @@ def test_a_killed_worker_costs_its_run_alone_and_the_same_command_mends_it(folde
     assert "killed" in said.split("[4/4]")[1]
     assert "1 run has no result; the same command runs it again" in said
     code, said = _run(folder, *words, "root=disturbed")
-    assert (code, "3 done already, 1 to run" in said) == (0, True), said
+    assert code == 0, said
+    assert re.search(r"4 runs: 3 done already \(the last .*\), 1 to run", said)
     assert _results(folder / "disturbed") == _results(folder / "undisturbed")
 
 
@@ -131,7 +132,7 @@ def test_an_interrupted_sweep_goes_on_where_it_was(folder: Path, number: signal.
     _wait_for_epochs(sweep, folder / "outputs", 2)
     sweep.send_signal(number)
     said, _ = sweep.communicate(timeout=60)
-    assert (sweep.returncode, "interrupted; the same command goes on" in said) == (130, True), said
+    assert (sweep.returncode, "interrupted; the same command continues" in said) == (130, True), said
     states = {run.state().state for run in Ledger(folder / "outputs").runs()}
     assert RunState.interrupted in states
     assert RunState.running not in states
@@ -158,9 +159,17 @@ def test_runs_end_when_the_command_is_killed_outright(folder: Path) -> None:
 def test_one_run_without_m(folder: Path) -> None:
     code, said = _run(folder, *SMALL, "seed=3")
     assert code == 0, said
-    assert re.search(r"epoch 2/2.*\n(.*\n)*test accuracy \d+\.\d+ % ", said)
+    found = re.search(r"epoch 2/2.*\n(?:.*\n)*(test accuracy \d+\.\d+% \(epoch . of 2\) in .*\n)", said)
+    assert found, said
     [run] = Ledger(folder / "outputs").runs()
-    assert run.spec().config["seed"] == 3
+    assert (run.spec().config["seed"], run.spec().config["machine"]["threads"]) == (3, 1)
+    result = run.result()
+    assert result is not None
+    assert _run(folder, *SMALL, "seed=3") == (0, f"done already, {moment(result.finished)}: {found[1]}")
+    assert Ledger(folder / "outputs").sweeps()[0].settings == (
+        *(each for each in SMALL if each != "data=digits"),
+        "seed=3",
+    )
 
 
 @pytest.mark.parametrize(
@@ -191,7 +200,7 @@ def test_bad_input_is_answered_in_one_line_before_anything_runs(folder: Path, wo
             r"ablation/bad: one_at_a_tme: no such key; did you mean one_at_a_time\? choose from question, .*",
         ),
         ("match: params\n", r"ablation/bad: match: Invalid value 'params', expected one of \[parameters, flops\]"),
-        ("question: [Why?\n", r".*own/ablation/bad\.yaml: line 1, column 15: no YAML: expected ',' or '\]', .*"),
+        ("question: [Why?\n", r".*own/ablation/bad\.yaml: line 1, column 15: invalid YAML: expected ',' or '\]', .*"),
     ],
 )
 def test_a_mistake_in_an_ablation_file_is_named_with_the_file(folder: Path, text: str, line: str) -> None:
@@ -218,6 +227,33 @@ def test_a_plan_runs_nothing(folder: Path) -> None:
 def test_the_values_of_an_ablations_axis_can_be_typed(folder: Path) -> None:
     code, said = _run(folder, "-m", "ablation=width", "ablation.one_at_a_time={model.width:[4.0]}", "sweep.plan=true")
     assert (code, "width=4.0" in said, "width=2.0" in said) == (0, True, False), said
+
+
+def test_a_hydra_launcher_runs_what_has_no_result_and_the_table_follows(folder: Path) -> None:
+    options = [*TWO_VARIANTS, "hydra/launcher=submitit_local", "tracking.enabled=false"]
+    code, said = _run(folder, *options)
+    assert code == 0, said
+    assert re.search(r"full\b.*\d+\.\d", said)
+    assert len(_results(folder / "outputs")) == 4
+
+
+def test_a_folder_with_files_of_the_same_names_changes_nothing(folder: Path) -> None:
+    """Neither its analysis.py, nor its conf/, sweeps/ and tests/, nor its terminator.yaml are read or imported."""
+    for name in ("analysis.py", "tests/__init__.py", "sweeps/__init__.py", "conf/__init__.py", "hydra_plugins/mine.py"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("raise SystemExit('imported from the current folder')\n")
+    for name in ("terminator.yaml", "conf/config.yaml", "conf/data/digits.yaml", "sweeps/ablation/pair.yaml"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("no_such_key: 1\n")
+    options = [*TWO_VARIANTS, "tracking.enabled=false"]
+    code, said = _run(folder, *options)
+    assert code == 0, said
+    elsewhere = folder / "elsewhere"
+    shutil.copytree(folder / "own", elsewhere / "own")
+    assert _run(elsewhere, *options)[0] == 0
+    assert _results(folder / "outputs") == _results(elsewhere / "outputs")
+    code, said = _run(folder, *options)
+    assert "4 done already" in said
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"\x80\x02broken"])

@@ -14,7 +14,7 @@ from terminator.config import from_plain, shipped, to_plain
 from terminator.errors import UserError
 from terminator.model.build import build
 from terminator.planning.compose import typed
-from terminator.settings import GROUP_SCHEMAS, Settings, register_schemas
+from terminator.planning.settings import GROUP_SCHEMAS, Settings, register_schemas
 
 GROUPS = ("model", "data", "optimizer", "recipe")
 CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((shipped("conf") / group).glob("*.yaml"))]

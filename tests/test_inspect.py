@@ -53,7 +53,7 @@ def test_the_export_is_what_the_blocks_compute(run: Run) -> None:
     network.load_state_dict(load_checkpoint(run.attempt_folder(1) / "checkpoint.pt")["state"]["best"]["weights"])
     with torch.no_grad():
         z = data.standardise(data.test.images)
-        y, kernel = network.eval().blocks[0](z)
+        y, kernel = network.eval().blocks[0](z, [], network.generate_hyper_kernels()[0])
     assert features.image.tolist() == data.test.images[0].tolist()
     assert [maps.shape for maps in features.maps] == [(12, 8, 8)] * 2
     assert [each.shape for each in features.kernels] == [(1, 8, 8), (12, 8, 8)]

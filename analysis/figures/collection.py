@@ -1,4 +1,4 @@
-"""All figures of a report, and the files they are written to."""
+"""All figures of a report: add a figure to `_figures`, and every report has it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from matplotlib.figure import Figure
 
 from terminator.analysis.features import Features, read_features
 from terminator.analysis.figures.curves import learning_curves
+from terminator.analysis.figures.factors import along_axis, heatmap
 from terminator.analysis.figures.features import feature_maps, features_by_depth, hyper_kernels
-from terminator.analysis.figures.forest import forest
-from terminator.analysis.figures.heatmap import heatmap
-from terminator.analysis.figures.seeds import seed_strip
-from terminator.analysis.figures.style import along_axis, save
+from terminator.analysis.figures.forest import forest, seed_strip
+from terminator.analysis.figures.style import save
 from terminator.analysis.figures.tradeoff import tradeoff
 from terminator.analysis.results import Results
 from terminator.analysis.summary import Summary, numeric_axis

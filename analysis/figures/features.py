@@ -13,6 +13,7 @@ from terminator.analysis.figures.style import (
     INK,
     LINE_INCHES,
     PALETTE,
+    SHAPES,
     axes_of,
     legend_above,
     line_count,
@@ -26,7 +27,6 @@ CHANNELS = 6  # of a block's output
 KERNELS_ACROSS = 8  # shared out among the groups of a row
 MAP_INCHES = 0.42
 TITLE_INCHES = 0.3  # of two lines
-SHAPES = ("o", "s", "^", "D", "v", "P", "X")
 
 
 @styled
@@ -98,10 +98,10 @@ def features_by_depth(features: Mapping[str, Features]) -> Figure:
 def _draw_row(line: Sequence[Axes], maps: FloatArray | None, *, symmetric: bool) -> None:
     """One channel a picture; `maps`: (channels, height, width), or (channels, length), drawn as lines."""
     shown = [] if maps is None else list(maps[: len(line)])
-    reach = max((float(np.abs(each).max()) for each in shown), default=0.0) or 1.0
-    low = -reach if symmetric else min(0.0, *(float(each.min()) for each in shown))
+    high = max((float(np.abs(each).max()) for each in shown), default=0.0) or 1.0
+    low = -high if symmetric else min(0.0, *(float(each.min()) for each in shown))
     for number, axes in enumerate(line):
-        _draw(axes, shown[number] if number < len(shown) else None, low, reach)
+        _draw(axes, shown[number] if number < len(shown) else None, low, high)
 
 
 def _name_row(axes: Axes, title: str) -> None:

@@ -1,9 +1,11 @@
-"""The forest plot: every variant's difference from the baseline, with its interval."""
+"""A row a variant: the forest plot of the differences with their intervals, and the strip of every seed's result."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -12,6 +14,8 @@ from terminator.analysis.figures.style import (
     INK,
     LINE_INCHES,
     MARKS,
+    PALETTE,
+    SHAPES,
     axes_of,
     clipped,
     legend_above,
@@ -40,7 +44,7 @@ def forest(summary: Summary) -> Figure | None:
     if not any(variant.comparison.pairs.n for variant in rows if variant.comparison):
         return None
     names = [wrapped(variant.name) for variant in rows]
-    figure = new_figure(height(names))
+    figure = new_figure(_height(names))
     axes = axes_of(figure)
     margin = summary.smallest_effect
     spans = [_span(variant) for variant in rows if variant.values and variant.comparison and variant.comparison.pairs.n]
@@ -55,14 +59,13 @@ def forest(summary: Summary) -> Figure | None:
     axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
-    points = f" ({summary.metric.points})" if summary.metric.points else ""
-    label = f"{summary.metric.title}, difference from {summary.baseline.name}{points}"
+    label = f"{summary.metric.title}, difference from {summary.baseline.name}{summary.metric.points_heading}"
     figure.supxlabel(wrapped(label, COLUMN_LETTERS), size=8)  # of the axes it would be cut off beside long names
     _legend(figure, axes, rows)
     return figure
 
 
-def height(names: Sequence[str]) -> float:
+def _height(names: Sequence[str]) -> float:
     """Of a figure with a row for each of these names, in inches."""
     return 0.95 + max(ROW_INCHES, ROW_GAP_INCHES + LINE_INCHES * line_count(names)) * max(3, len(names))
 
@@ -107,9 +110,60 @@ def _draw_outside(axes: Axes, row: int, mean: float, limits: tuple[float, float]
 
 def _legend(figure: Figure, axes: Axes, rows: list[VariantSummary]) -> None:
     present = {row.comparison.judgement.verdict for row in rows if row.comparison and row.comparison.pairs.n}
-    words = {Verdict.equivalent: "no effect"}
-    shown = {words.get(each, each.value): style for each, style in MARKS.items() if each in present}
+    names = {Verdict.equivalent: "no effect"}
+    shown = {names.get(each, each.value): style for each, style in MARKS.items() if each in present}
     if shown:
-        legend_above(
-            figure, {word: axes.plot([], [], linestyle="none", **style.look)[0] for word, style in shown.items()}
+        looks = {name: axes.plot([], [], linestyle="none", **style.look)[0] for name, style in shown.items()}
+        legend_above(figure, looks)
+
+
+@styled
+def seed_strip(summary: Summary) -> Figure:
+    """A row a variant: a mark for each seed (the same in every row), a bar for the mean."""
+    rows = list(summary.variants)
+    names = [wrapped(row.name) for row in rows]
+    figure = new_figure(_height(names))
+    axes = axes_of(figure)
+    baseline = list(summary.baseline.values.values())
+    spans = [(min(row.values.values()), max(row.values.values())) for row in rows if row.values]
+    low, high = clipped(spans, keep=baseline[:1] or [0.0])
+    axes.set_xlim(low, high)
+    points = pd.DataFrame(
+        [(row.name, seed, value) for row in rows for seed, value in row.values.items() if low <= value <= high],
+        columns=["variant", "seed", "value"],
+    )
+    seeds = sorted({seed for row in rows for seed in row.values})
+    for order, seed in enumerate(seeds):
+        sns.stripplot(
+            data=points[points["seed"] == seed],
+            x="value",
+            y="variant",
+            order=[row.name for row in rows],
+            orient="h",
+            jitter=False,
+            marker=SHAPES[order % len(SHAPES)],
+            color=PALETTE[order % len(PALETTE)],
+            size=3.5,
+            alpha=0.85,
+            ax=axes,
+            label=f"seed {seed}" if len(seeds) <= len(SHAPES) else None,
         )
+    for position, row in enumerate(rows):
+        if low <= row.mean <= high:
+            axes.plot([row.mean] * 2, [position - 0.35, position + 0.35], color=INK, linewidth=1)
+        elif row.mean > high:
+            axes.text(high, position, f"{number(row.mean, 1)} ▸ ", ha="right", va="center", size=7)
+        else:
+            text = f"◂ {number(row.mean, 1)}" if row.values else row.lost
+            axes.text(low, position, f" {text}", va="center", size=7, color=INK if row.values else FAINT)
+    axes.set_yticks(range(len(rows)), names)
+    axes.set_ylabel("")
+    axes.set_xlabel(summary.metric.heading)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    handles, labels = axes.get_legend_handles_labels()
+    legend = axes.get_legend()
+    if legend is not None:
+        legend.remove()
+        legend_above(figure, dict(zip(labels, handles, strict=True)))
+    return figure

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from math import isnan
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -18,8 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from terminator.analysis.statistics.verdict import Verdict
-from terminator.analysis.summary import Axis, Summary, VariantSummary
-from terminator.config import shipped_data
+from terminator.analysis.summary import VariantSummary
 
 COLUMN_INCHES = 3.3
 DOTS_PER_INCH = 220
@@ -27,9 +25,12 @@ LINE_INCHES = 0.115  # of names over several lines
 BREAKS = (r"(?<=[, ])|(?=@)", r"(?<==)", r"(?<=_)", "")  # where a text may go on in the next line, the best first
 LEGEND_LETTERS = 64  # across a column
 MARK_LETTERS = 5  # that a legend's mark takes the place of
+FAR = 4.0  # times that an outlier may stretch an axis
+KEPT = 0.75  # of the spans, at least, are within an axis
 INK = "#222222"
 FAINT = "#999999"
 PALETTE = sns.color_palette("colorblind")
+SHAPES = ("o", "s", "^", "D", "v", "P", "X")  # of seeds or runs, for grey print
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def styled(draw: Callable[P, Drawn]) -> Callable[P, Drawn]:
 def wrapped(text: str, letters: int = 24) -> str:
     """The whole text in lines of at most so many letters, for nothing left out would tell all names apart.
 
-    Broken where a key's value ends if that is enough, else within keys and words; no dollar in it starts a formula.
+    Broken where a key's value ends if that is enough, else within keys; no dollar in it starts a formula.
     """
     return "\n".join(line.strip() for line in _lines(text, letters, BREAKS)).replace("$", r"\$")
 
@@ -158,16 +159,12 @@ def save(figure: Figure, path: Path) -> list[Path]:
     return written
 
 
-FAR = 4.0
-KEPT = 0.75  # of the spans, at least
-
-
 def clipped(spans: Sequence[tuple[float, float]], *, keep: Sequence[float] = ()) -> tuple[float, float]:
     """Limits that hold `keep` and the spans, but for those that would stretch the axis more than `FAR` times.
 
     What lies outside is to be drawn at the edge, with its number. Raises ValueError without any number.
     """
-    inner = sorted(spans, key=lambda span: _reach(span, keep))
+    inner = sorted(spans, key=lambda span: _distance(span, keep))
     low = min([*keep, *(inner[0] if inner else ())])
     high = max([*keep, *(inner[0] if inner else ())])
     for position, span in enumerate(inner):
@@ -179,59 +176,7 @@ def clipped(spans: Sequence[tuple[float, float]], *, keep: Sequence[float] = ())
     return low - margin, high + margin
 
 
-def _reach(span: tuple[float, float], keep: Sequence[float]) -> float:
+def _distance(span: tuple[float, float], keep: Sequence[float]) -> float:
     """How far a span lies from what is kept, or from zero."""
     middle = (span[0] + span[1]) / 2
     return min((abs(middle - each) for each in keep), default=abs(middle))
-
-
-LOGARITHMIC = 20.0  # the largest value by the smallest, from which on the axis is logarithmic
-
-
-@styled
-def along_axis(summary: Summary, axis: Axis) -> Figure | None:
-    """Mean ± std over the seeds at each value, the seeds as dots; None with fewer than two values.
-
-    Along ω0, the grid's Nyquist rate (spec §9.1), where a sine of 2π·ω0 radians per unit turns by π between points.
-    """
-    drawn = [variant for variant in summary.variants if variant.values and variant.name in axis.values]
-    if len(drawn) < 2:
-        return None
-    drawn.sort(key=lambda variant: axis.values[variant.name])
-    figure = new_figure(2.2)
-    axes = axes_of(figure)
-    axes.plot([axis.values[each.name] for each in drawn], [each.mean for each in drawn], color=FAINT, linewidth=0.8)
-    for variant in drawn:
-        at, spread = axis.values[variant.name], variant.std
-        axes.plot([at] * variant.n, list(variant.values.values()), ".", color=FAINT, markersize=3)
-        axes.errorbar(at, variant.mean, yerr=None if isnan(spread) else spread, elinewidth=0.8, **mark(variant).look)
-    _scale(axes, sorted(axis.values[each.name] for each in drawn))
-    if axis.key == "model.omega_0" and (nyquist := nyquist_omega_0(summary.dataset)) is not None:
-        axes.axvline(nyquist, color=INK, linestyle=":", linewidth=0.8)
-        axes.annotate(
-            f"Nyquist rate ({nyquist:g})", (nyquist, 1), xycoords=("data", "axes fraction"), rotation=90, size=6,
-            xytext=(2, -2), textcoords="offset points", va="top",
-        )  # fmt: skip
-    axes.set_xlabel(axis.key)
-    axes.set_ylabel(summary.metric.heading)
-    return figure
-
-
-def nyquist_omega_0(dataset: str) -> float | None:
-    """The ω0 whose sine, sin(2π·ω0·c), is at the Nyquist rate of N points in [-1, 1]: (N − 1) / 4.
-
-    None for a data set that is not known.
-    """
-    known = shipped_data()
-    return (known[dataset].input_shape[-1] - 1) / 4 if dataset in known else None
-
-
-def _scale(axes: Axes, values: list[float]) -> None:
-    """Logarithmic where the values, from the smallest on, say so."""
-    positive = [value for value in values if value > 0]
-    if not positive or values[0] < 0 or positive[-1] < LOGARITHMIC * positive[0]:
-        return
-    if values[0] > 0:
-        axes.set_xscale("log")
-    else:  # zero belongs to the picture
-        axes.set_xscale("symlog", linthresh=positive[0])

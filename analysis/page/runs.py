@@ -6,8 +6,7 @@ import os
 import re
 import shlex
 import time
-from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,67 +15,47 @@ import pandas as pd
 from terminator.analysis.results import Question, Results
 from terminator.analysis.summary import Summary
 from terminator.analysis.text import NOTHING, number
-from terminator.planning.ablation import to_words
+from terminator.config import MachineConfig
+from terminator.text import to_overrides
 
 TAIL_BYTES = 4096
 TAIL_LINES = 25
 MOST_KEYS = 12
-NO_PART_OF_A_RUN = ("ablation", "sweep.", "cluster", "hydra", "tracking.")  # of what a sweep's command may say
 COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-@dataclass(frozen=True)
-class ShownRun:
-    """A run in words. `why` says what became of a run without a result; `log` is the end of what it said."""
+def shown_runs(results: Results, summary: Summary) -> list[dict[str, object]]:
+    """The runs of one ablation as text, variants in the table's order.
 
-    variant: str
-    seed: int
-    state: str
-    why: str
-    value: str
-    difference: str
-    command: str
-    key: str
-    commit: str
-    where: str
-    attempts: str
-    finished: str
-    link: str | None
-    log: str
-
-    @property
-    def done(self) -> bool:
-        """Whether it has a result."""
-        return self.state == "done"
-
-
-def shown_runs(results: Results, summary: Summary) -> list[ShownRun]:
-    """The runs of one ablation, variants in the table's order."""
-    order = {variant.name: position for position, variant in enumerate(summary.variants)}
-    changes = {variant.name: variant.change.keys for variant in summary.variants}
-    values = {variant.name: variant.values for variant in summary.variants}
+    `why` says what became of a run without a result; `log` is the end of its log.
+    """
+    variants = {variant.name: variant for variant in summary.variants}
     rows = results.of(summary.question).to_dict("records")
-    rows.sort(key=lambda row: (order[row["variant"]], row["seed"]))
+    rows.sort(key=lambda row: (list(variants).index(row["variant"]), row["seed"]))
     shown = []
     for row in rows:
-        value = values[row["variant"]].get(row["seed"])
+        variant = variants[row["variant"]]
+        value = variant.values.get(row["seed"])
+        text = {name: value if isinstance(value, str) else "" for name, value in row.items()}
+        changes = text["commit"] and row["dirty"] is True
         shown.append(
-            ShownRun(
-                variant=str(row["variant"]),
-                seed=int(row["seed"]),
-                state=str(row["state"]),
-                why=" – ".join(filter(None, (_text(row["reason"]).replace("_", " "), _text(row["message"])))),
-                value=NOTHING if value is None else number(value, 2),
-                difference=_difference(changes[row["variant"]], row["overrides"]),
-                command=_command(summary.question, row),
-                key=_text(row["key"]),
-                commit=_commit(row),
-                where=", ".join(filter(None, (_text(row["host"]), _text(row["job"])))) or NOTHING,
-                attempts=NOTHING if pd.isna(row["attempts"]) else str(int(row["attempts"])),
-                finished=_when(row["finished"]),
-                link=_text(row["link"]) or None,
-                log=log_tail(_text(row["log_path"])),
-            )
+            {
+                "variant": row["variant"],
+                "seed": row["seed"],
+                "state": row["state"],
+                "done": row["state"] == "done",
+                "why": " – ".join(filter(None, (text["reason"].replace("_", " "), text["message"]))),
+                "value": NOTHING if value is None else number(value, 2),
+                "difference": _difference(variant.change.keys, row["overrides"]),
+                "command": _command(summary.question, row),
+                "key": text["key"],
+                "commit": (text["commit"][:10] or NOTHING) + (" + changes" if changes else ""),
+                "where": ", ".join(filter(None, (text["host"], text["job"]))) or NOTHING,
+                "attempts": NOTHING if pd.isna(row["attempts"]) else int(row["attempts"]),
+                "finished": _when(row["finished"]),
+                "link": text["link"],
+                "log": log_tail(text["log_path"]),
+            }
         )
     return shown
 
@@ -92,7 +71,7 @@ def log_tail(path: str) -> str:
             text = file.read().decode("utf-8", errors="replace")
     except OSError as error:
         return f"({error.strerror})"
-    return "\n".join(_printed(line) for line in text.rstrip("\n").split("\n")[-TAIL_LINES:])
+    return "\n".join(map(_printed, text.rstrip("\n").split("\n")[-TAIL_LINES:]))
 
 
 def _printed(line: str) -> str:
@@ -103,40 +82,32 @@ def _printed(line: str) -> str:
 
 def _command(question: Question, row: Mapping[Hashable, Any]) -> str:
     """The one command that repeats a run; empty where the overrides are not known."""
-    overrides = row["overrides"]
-    if not isinstance(overrides, dict) or not question.command:
+    overrides, config = row["overrides"], row["config"] or {}
+    if not isinstance(overrides, dict) or not question.sweep.command:
         return ""
-    base = [word for word in question.base if not word.lstrip("+~").startswith(NO_PART_OF_A_RUN)]
-    words = [*base, *to_words(overrides), f"seed={row['seed']}"]
-    return shlex.join(["python", "-m", "terminator.run", *words])
+    settings = [each for each in question.sweep.settings if not each.startswith("seed=")]
+    threads = config.get("machine", {}).get("threads")
+    frozen = {
+        "data": row["dataset"],
+        "data.folder": config.get("data", {}).get("folder"),
+        "machine.threads": None if threads == MachineConfig().threads else threads,
+    }
+    typed = {each.partition("=")[0] for each in settings} | overrides.keys()
+    shared = {key: value for key, value in frozen.items() if value is not None and key not in typed}
+    arguments = [*to_overrides(shared), *settings, *to_overrides(overrides), f"seed={row['seed']}"]
+    return shlex.join(["python", "-m", "terminator.run", *arguments])
 
 
 def _difference(keys: Mapping[str, tuple[Any, Any]], overrides: Any) -> str:
-    """Every key that changed; of another network, with most keys changed, the words that chose it."""
+    """Every key that changed; of another network, with most keys changed, the overrides that chose it."""
     if len(keys) > MOST_KEYS and isinstance(overrides, dict) and len(overrides) < len(keys):
-        return " ".join(to_words(overrides))
-    return "; ".join(_changes(keys)) or NOTHING
+        return " ".join(to_overrides(overrides))
+    return "; ".join(f"{key}: {_value(old)} → {_value(new)}" for key, (old, new) in keys.items()) or NOTHING
 
 
-def _changes(keys: Mapping[str, tuple[Any, Any]]) -> Iterator[str]:
-    for key, (before, after) in keys.items():
-        yield f"{key}: {_word(before)} → {_word(after)}"
-
-
-def _word(value: Any) -> str:
+def _value(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _commit(row: Mapping[Hashable, Any]) -> str:
-    commit = _text(row["commit"])
-    if not commit:
-        return NOTHING
-    return f"{commit[:10]} + changes" if row["dirty"] is True else commit[:10]
 
 
 def _when(seconds: Any) -> str:
     return NOTHING if pd.isna(seconds) else time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(float(seconds)))
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""

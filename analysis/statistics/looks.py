@@ -33,7 +33,6 @@ from terminator.errors import UserError
 
 FEWEST_SEEDS = 3  # at two, only a difference a hundred times its spread could be shown
 GROWTH = 1.6  # from look to look, beyond the plan
-DUST = 1e-9  # of the level: what is left of it by rounding is not spent
 
 
 @dataclass(frozen=True)
@@ -154,21 +153,17 @@ class Look:
 def next_alpha(plan: LookPlan, made: Sequence[Look], seeds: int | None = None) -> float:
     """What a look at so many `seeds` may spend after the looks `made`; by default, the one that `next_look` names.
 
-    A look of the plan spends its share of what the plan's looks have left; the shares of looks that were passed over go
-    to those to come. Any other spends half of what is left of the reserve, and of all that is left once the plan is
-    through. So whatever the plans of earlier looks were, the sum stays below the level.
+    `plan` is the one that was frozen with the question, whatever is typed later. A look of the plan has its own share,
+    also when others are passed over; their shares are lost. Any other look spends half of what is left of the reserve.
+    So no share can be moved to where the data look promising: to stake all that is left on one more seed when p is
+    nearly small enough would call something different in 6 % of tables without effect (docs/statistics.md).
     """
     if seeds is None:
-        seeds = _next_seeds(plan, made)[0]
-    left = plan.level - sum(look.alpha for look in made)
-    reserve = max(0.0, plan.level * plan.reserve - sum(look.alpha for look in made if not look.planned))
-    for_plan = max(0.0, left - reserve)
-    ahead = {n: share for n, share in zip(plan.seeds, plan.shares, strict=True) if n > _last(made)}
-    if for_plan <= DUST * plan.level or not any(n >= seeds for n in ahead):
-        return max(0.0, left) / 2
-    if seeds in ahead:
-        return for_plan * ahead[seeds] / sum(share for n, share in ahead.items() if n >= seeds)
-    return min(reserve, left) / 2
+        seeds = _next_seeds(plan.seeds, made)[0]
+    left = max(0.0, plan.level - sum(look.alpha for look in made))
+    if _is_planned(plan, made, seeds):
+        return min(left, plan.level * (1 - plan.reserve) * plan.shares[plan.seeds.index(seeds)])
+    return min(left, max(0.0, plan.level * plan.reserve - sum(look.alpha for look in made if not look.planned)) / 2)
 
 
 class NextLook(NamedTuple):
@@ -177,21 +172,24 @@ class NextLook(NamedTuple):
     number: int
     seeds: int
     alpha: float
-    planned: bool
+    asked_for: bool
     variants: tuple[str, ...]
 
 
-def next_look(plan: LookPlan, made: Sequence[Look], variants: Sequence[str]) -> NextLook | None:
+def next_look(
+    plan: LookPlan, made: Sequence[Look], variants: Sequence[str], wanted: Sequence[int] | None = None
+) -> NextLook | None:
     """The next look of a table with these `variants` (the baseline apart); None where all are decided.
 
-    `planned` is False where the plan is through: then it is a proposal, a way on that someone has to ask for.
+    `wanted`: the numbers of seeds to look at, where others than the plan's were typed. `asked_for` is False where these
+    are through: then it is a proposal, a way on that someone has to type.
     """
     decisions = made[-1].decisions if made else {}
     undecided = tuple(name for name in variants if decisions.get(name, Decision()).verdict is Verdict.undecided)
     if not undecided:
         return None
-    seeds, planned = _next_seeds(plan, made)
-    return NextLook(len(made) + 1, seeds, next_alpha(plan, made, seeds), planned, undecided)
+    seeds, asked_for = _next_seeds(plan.seeds if wanted is None else wanted, made)
+    return NextLook(len(made) + 1, seeds, next_alpha(plan, made, seeds), asked_for, undecided)
 
 
 def take_look(
@@ -245,8 +243,7 @@ def take_look(
             p_difference=_over_looks(judged.p_difference[index], plan.level, alpha),
             p_equivalence=_over_looks(judged.p_equivalence[index], plan.level, alpha),
         )
-    planned = len(seeds) in plan.seeds and len(seeds) > _last(made)
-    return Look(number, seeds, alpha, planned, decisions)
+    return Look(number, seeds, alpha, alpha > 0 and _is_planned(plan, made, len(seeds)), decisions)
 
 
 UNDECIDED, EQUIVALENT, BETTER, WORSE = range(4)
@@ -267,9 +264,16 @@ class Judged(NamedTuple):
 
 
 def judge(
-    sample: Moments, before: NDArray[np.int8], *, alpha: float, margin: float, higher_is_better: bool = True
+    sample: Moments,
+    before: NDArray[np.int8],
+    *,
+    alpha: float | FloatArray,
+    margin: float,
+    higher_is_better: bool = True,
 ) -> Judged:
     """Judge tables of paired differences at one look; `before`: the codes of the verdicts so far, (…, variants).
+
+    `alpha` is the look's, or (…, 1), where tables have their own; at 0 nothing is tested.
 
     Those decided before are out, but count in both of Holm's families: in the one they were rejected in as rejected
     (true ones among the rest then are no more than the tests that Holm allows for), in the other as not rejected.
@@ -306,13 +310,13 @@ def _same(look: Look, names: Sequence[str], pairs: Sequence[tuple[int, ...]], me
     return True
 
 
-def _last(made: Sequence[Look]) -> int:
-    """The largest number of seeds at which something was tested."""
-    return max((len(look.seeds) for look in made if look.alpha > 0), default=0)
+def _is_planned(plan: LookPlan, made: Sequence[Look], seeds: int) -> bool:
+    """Whether a look at so many seeds is one of the plan's, and the first of that number."""
+    return seeds in plan.seeds and not any(look.planned and len(look.seeds) == seeds for look in made)
 
 
-def _next_seeds(plan: LookPlan, made: Sequence[Look]) -> tuple[int, bool]:
-    """The next look's number of seeds, and whether the plan has it."""
-    last = _last(made)
-    planned = next((n for n in plan.seeds if n > last), None)
-    return (planned, True) if planned is not None else (ceil(GROWTH * last), False)
+def _next_seeds(wanted: Sequence[int], made: Sequence[Look]) -> tuple[int, bool]:
+    """The next of the `wanted` numbers of seeds, and whether there is one; else a proposal."""
+    last = max((len(look.seeds) for look in made if look.alpha > 0), default=0)
+    following = next((n for n in wanted if n > last), None)
+    return (following, True) if following is not None else (max(FEWEST_SEEDS, ceil(GROWTH * last)), False)

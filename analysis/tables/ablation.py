@@ -1,15 +1,17 @@
-"""The table of an ablation, or of several in one."""
+"""The table of an ablation, of several in one, and of one on several data sets."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from terminator.analysis.metrics import metric
+from terminator.analysis.results import own_settings
 from terminator.analysis.summary import Summary, VariantSummary
 from terminator.analysis.tables.costs import cost_cell
-from terminator.analysis.tables.notes import notes
+from terminator.analysis.tables.notes import OTHER_CODE, OTHER_LIBRARIES, notes
 from terminator.analysis.tables.table import Cell, Column, Section, Table
-from terminator.analysis.text import NOTHING, decimals, number, p_value, verdict_words
+from terminator.analysis.text import NOTHING, bracketed, number, p_value, places, verdict_text
 from terminator.errors import UserError
 from terminator.text import counted
 
@@ -30,29 +32,25 @@ def ablation_table(summaries: Sequence[Summary], extra: Sequence[str] = ()) -> T
     for summary in summaries[1:]:
         _check_alike(first, summary)
     after = [*COSTS_AFTER, *(name for name in extra if name not in (*COSTS_BEFORE, *COSTS_AFTER))]
-    points = f" ({first.metric.points})" if first.metric.points else ""
     columns = (
         Column("Variant", numeric=False),
         *(Column(metric(name).heading, spare=2) for name in COSTS_BEFORE),
         Column(f"{first.metric.heading}, mean ± std (n)"),
-        Column(f"Difference{points} [95\u00a0%]"),
+        Column(f"Difference{first.metric.points_heading} [95\u00a0%]"),
         Column("p (Holm)", spare=1),
         Column("Verdict", numeric=False),
         *(Column(metric(name).heading, spare=3) for name in after),
     )
-    metric_places = decimals([variant.std for summary in summaries for variant in summary.variants])
-    difference_places = decimals(
-        [width for summary in summaries for width in summary.half_widths()], default=metric_places
-    )
+    of_mean, of_difference = places(summaries)
     sections = tuple(
         Section(
-            title=summary.question.name if len(summaries) > 1 else "",
+            title=summary.name if len(summaries) > 1 else "",
             rows=tuple(
                 (
-                    name_cell(summary, variant),
+                    _name_cell(summary, variant),
                     *(cost_cell(variant, None, name) for name in COSTS_BEFORE),
-                    metric_cell(summary, variant, metric_places),
-                    *difference_cells(summary, variant, difference_places),
+                    metric_cell(summary, variant, of_mean),
+                    *difference_cells(variant, of_difference),
                     *(cost_cell(variant, None, name) for name in after),
                 )
                 for variant in summary.variants
@@ -60,18 +58,37 @@ def ablation_table(summaries: Sequence[Summary], extra: Sequence[str] = ()) -> T
         )
         for summary in summaries
     )
-    label = "+".join(summary.question.name for summary in summaries)
-    title = first.question.text if len(summaries) == 1 else "; ".join(summary.question.name for summary in summaries)
-    return Table(label, f"{title or label} ({first.dataset})", columns, sections, tuple(notes(summaries)))
+    names = [summary.name for summary in summaries]
+    title = (first.question.ablation.question if len(summaries) == 1 else "; ".join(names)) or names[0]
+    return Table("+".join(names), f"{title} ({first.dataset})", columns, sections, tuple(notes(summaries)))
 
 
-def name_cell(summary: Summary, variant: VariantSummary) -> Cell:
-    """The variant's name; a twin is set under its variant."""
-    shown = f"↳ {variant.name}" if variant.twin_of is not None else variant.name
-    mark = "" if variant.same_code else " ‡"
-    data = {"ablation": summary.question.name, "dataset": summary.dataset, "variant": variant.name}
-    said = {"settings": " ".join(summary.question.settings), "caveats": " ".join(variant.caveats)}
-    return Cell(shown + mark, {**data, "twin_of": variant.twin_of, **said})
+def datasets_table(summaries: Sequence[Summary]) -> Table:
+    """The same ablation's summaries, a group of columns for each data set; variants in the order of the first.
+
+    Raises UserError where they are judged by different metrics or two are of one data set.
+    """
+    first = summaries[0]
+    datasets = [summary.dataset for summary in summaries]
+    if len(set(datasets)) < len(datasets):
+        raise UserError(f"ablation={first.name}: {datasets[0]} twice; give every data set once")
+    if len({summary.metric.name for summary in summaries}) > 1:
+        raise UserError(f"ablation={first.name}: judged by different metrics; choose one with metric=")
+    columns = [Column("Variant", numeric=False)]
+    for summary in summaries:
+        columns += [
+            Column(f"{summary.metric.heading}, mean ± std (n)", group=summary.dataset),
+            Column(f"Difference{summary.metric.points_heading} [95\u00a0%]", group=summary.dataset),
+            Column("Verdict", numeric=False, group=summary.dataset),
+        ]
+    names = dict.fromkeys(variant.name for summary in summaries for variant in summary.variants)
+    rows = tuple(
+        (Cell(name, {"variant": name}), *(cell for summary in summaries for cell in _dataset_cells(summary, name)))
+        for name in names
+    )
+    label = f"{first.name}-{'+'.join(datasets)}"
+    title = first.question.ablation.question or first.name
+    return Table(label, title, tuple(columns), (Section("", rows),), tuple(notes(summaries)))
 
 
 def metric_cell(summary: Summary, variant: VariantSummary, places: int) -> Cell:
@@ -88,16 +105,16 @@ def metric_cell(summary: Summary, variant: VariantSummary, places: int) -> Cell:
     return Cell(text, data, variant.mean, best=variant.best, tied=variant.tied, missing=bool(variant.missing))
 
 
-def difference_cells(summary: Summary, variant: VariantSummary, places: int) -> tuple[Cell, Cell, Cell]:
+def difference_cells(variant: VariantSummary, places: int) -> tuple[Cell, Cell, Cell]:
     """The difference with its interval, p, and the verdict."""
-    verdict = verdict_words(variant)
+    verdict = verdict_text(variant)
     comparison = variant.comparison
     if comparison is None:
         return Cell(NOTHING, dict.fromkeys(DIFFERENCE_DATA), 0.0), Cell(NOTHING), Cell(verdict, {"verdict": verdict})
     pairs, interval, judgement = comparison.pairs, comparison.interval, comparison.judgement
     text = number(pairs.mean, places, sign=True)
     if interval is not None:
-        text += f" [{number(interval.low, places, sign=True)},\u00a0{number(interval.high, places, sign=True)}]"
+        text += f" {bracketed(interval, places)}"
     if 0 < pairs.n < variant.n:
         text += f" ({counted(pairs.n, 'pair')})"
     raw = (
@@ -112,19 +129,44 @@ def difference_cells(summary: Summary, variant: VariantSummary, places: int) -> 
         comparison.p_sign_flip,
         comparison.p_equivalence,
     )
+    judged = {"verdict": judgement.verdict.value, "more_seeds": judgement.more_seeds, "note": judgement.note}
     return (
         Cell(text, dict(zip(DIFFERENCE_DATA, raw, strict=True)), _known(pairs.mean)),
         Cell(p_value(comparison.p_difference), sort=comparison.p_difference),
-        Cell(
-            verdict,
-            {"verdict": judgement.verdict.value, "more_seeds": judgement.more_seeds, "note": judgement.note},
-            missing=not variant.values,
-        ),
+        Cell(verdict, judged, missing=not variant.values),
     )
 
 
+def _name_cell(summary: Summary, variant: VariantSummary) -> Cell:
+    """The variant's name; a size-matched control stands under its variant."""
+    shown = f"↳ {variant.name}" if variant.twin_of is not None else variant.name
+    shown += "" if variant.same_code else f" {OTHER_CODE}"
+    shown += "" if variant.same_libraries else f" {OTHER_LIBRARIES}"
+    data = {
+        "ablation": summary.name,
+        "dataset": summary.dataset,
+        "variant": variant.name,
+        "twin_of": variant.twin_of,
+        "settings": " ".join(own_settings(summary.question.sweep)),
+        "caveats": " ".join(variant.caveats),
+    }
+    return Cell(shown, data)
+
+
+def _dataset_cells(summary: Summary, name: str) -> list[Cell]:
+    variant = next((variant for variant in summary.variants if variant.name == name), None)
+    if variant is None:
+        return [Cell(NOTHING)] * 3
+    of_mean, of_difference = places([summary])
+    difference, _, verdict = difference_cells(variant, of_difference)
+    return [
+        replace(cell, data={f"{summary.dataset}_{key}": value for key, value in cell.data.items()})
+        for cell in (metric_cell(summary, variant, of_mean), difference, verdict)
+    ]
+
+
 def _check_alike(first: Summary, other: Summary) -> None:
-    names = f"ablation={first.question.name},{other.question.name}"
+    names = f"ablation={first.name},{other.name}"
     if first.metric != other.metric:
         raise UserError(f"{names}: judged by {first.metric.name} and by {other.metric.name}; choose one with metric=")
     if first.dataset != other.dataset:

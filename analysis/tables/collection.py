@@ -1,28 +1,23 @@
-"""All tables of a report, and the files they are written to."""
+"""All tables of a report: add a table's function to `OWN_TABLES`, and every report has it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from terminator.analysis.summary import Summary
-from terminator.analysis.tables.ablation import ablation_table
+from terminator.analysis.tables.ablation import ablation_table, datasets_table
 from terminator.analysis.tables.costs import costs_table, details_table
-from terminator.analysis.tables.datasets import datasets_table
 from terminator.analysis.tables.effects import effects_table
 from terminator.analysis.tables.peers import peers_table
-from terminator.analysis.tables.render import comma_separated, latex, markdown, standalone
 from terminator.analysis.tables.table import Table
-from terminator.errors import UserError
 
 OWN_TABLES = (effects_table, details_table, costs_table)
-FORMS = {".md": markdown, ".tex": latex, ".csv": comma_separated, ".html": standalone}
 
 
 def labels(summaries: Sequence[Summary]) -> list[str]:
-    """A word for each summary that no other has: the ablation's name, with the data set where it comes again."""
-    names = [summary.question.name for summary in summaries]
+    """A name for each summary that no other has: the ablation's, with the data set where it comes again."""
+    names = [summary.name for summary in summaries]
     return [
         name if names.count(name) == 1 else f"{name}-{summary.dataset}"
         for name, summary in zip(names, summaries, strict=True)
@@ -40,25 +35,10 @@ def build_tables(summaries: Sequence[Summary], extra: Sequence[str] = ()) -> lis
         tables += [replace(each, of=label, notes=(*each.notes, *summary.remarks)) for each in own if each is not None]
     groups: dict[str, list[Summary]] = {}
     for summary in summaries:
-        groups.setdefault(summary.question.name, []).append(summary)
+        groups.setdefault(summary.name, []).append(summary)
     tables += [datasets_table(group) for group in groups.values() if len(group) > 1]
     alike = {(summary.dataset, summary.metric.name) for summary in summaries}
     if len(groups) > 1 and len(alike) == 1:
         tables.append(replace(ablation_table(summaries, extra), repeats=True))
     peers = peers_table(summaries)
     return tables if peers is None else [*tables, peers]
-
-
-def write_tables(tables: Sequence[Table], folder: Path) -> list[Path]:
-    """Write each table in every form, `<label>.<form>`. Returns the files. Raises UserError if that cannot be done."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"out={folder}: cannot be written ({error.strerror})") from None
-    written = []
-    for table in tables:
-        for suffix, render in FORMS.items():
-            path = folder / f"{table.label}{suffix}"
-            path.write_text(render(table), "utf-8")
-            written.append(path)
-    return written

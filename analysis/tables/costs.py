@@ -1,4 +1,4 @@
-"""What each variant costs: every cost that some run has logged."""
+"""What each variant costs, and all tests behind its verdict."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from terminator.analysis.statistics.tests import TRUSTED_PAIRS, Interval, bca_in
 from terminator.analysis.statistics.verdict import Comparison
 from terminator.analysis.summary import Summary, VariantSummary
 from terminator.analysis.tables.table import Cell, Column, Section, Table
-from terminator.analysis.text import NOTHING, decimals, number, p_value, significant
+from terminator.analysis.text import NOTHING, bracketed, number, p_value, places, significant
 from terminator.text import counted
 
 COSTS = (
@@ -19,17 +19,19 @@ COSTS = (
     "energy_joules",
     "convergence_epochs",
 )
-SHARES = ("parameters", "flops", "train_seconds")
+RELATIVE = ("parameters", "flops", "train_seconds")
 
 
 def costs_table(summary: Summary, label: str) -> Table | None:
-    """Means over the seeds; in brackets what that is of the baseline's. None where nothing is done."""
+    """Means over the seeds of every cost that some run has logged; in brackets what that is of the baseline's.
+
+    None where nothing is done.
+    """
     logged = [name for name in COSTS if any(name in variant.costs for variant in summary.variants)]
-    baseline = summary.baseline
     rows = tuple(
         (
             Cell(variant.name, {"variant": variant.name}),
-            *(cost_cell(variant, summary.baseline, each) for each in logged),
+            *(cost_cell(variant, summary.baseline, name) for name in logged),
         )
         for variant in summary.variants
         if variant.costs
@@ -38,10 +40,10 @@ def costs_table(summary: Summary, label: str) -> Table | None:
         return None
     columns = (Column("Variant", numeric=False), *(Column(metric(name).heading) for name in logged))
     notes = (
-        f"Means over the seeds; in brackets as a share of {baseline.name}. FLOPs: forward, one image, a "
+        f"Means over the seeds; in brackets as a share of {summary.baseline.name}. FLOPs: forward, one image, a "
         "multiplication and an addition each. Times are those of the machines that the runs happened to have.",
     )
-    title = f"{summary.question.name}: costs ({summary.dataset})"
+    title = f"{summary.name}: costs ({summary.dataset})"
     return Table(f"{label}-costs", title, columns, (Section("", rows),), notes, repeats=True)
 
 
@@ -52,7 +54,7 @@ def cost_cell(variant: VariantSummary, baseline: VariantSummary | None, name: st
         return Cell(NOTHING, {name: None})
     shown = value * metric(name).scale
     text = number(shown, 0) if name == "parameters" else significant(shown)
-    whole = baseline.costs.get(name) if baseline is not None and name in SHARES else None
+    whole = baseline.costs.get(name) if baseline is not None and name in RELATIVE else None
     if whole and variant is not baseline:
         text += f" ({value / whole:.0%})"
     return Cell(text, {name: value}, value)
@@ -60,26 +62,18 @@ def cost_cell(variant: VariantSummary, baseline: VariantSummary | None, name: st
 
 def details_table(summary: Summary, label: str) -> Table | None:
     """A row a variant: both intervals, all p-values, effect size; None where nothing is compared."""
-    places = decimals(summary.half_widths())
+    _, decimals = places([summary])
     rows = tuple(
-        (Cell(variant.name, {"variant": variant.name}), *_cells(variant.comparison, places))
+        (Cell(variant.name, {"variant": variant.name}), *_cells(variant.comparison, decimals))
         for variant in summary.variants
         if variant.comparison is not None and variant.comparison.pairs.n
     )
     if not rows:
         return None
-    columns = (
-        Column("Variant", numeric=False),
-        Column("Pairs"),
-        Column("Difference"),
-        Column("95\u00a0% t interval"),
-        Column("95\u00a0% BCa interval"),
-        Column("Hedges g_z"),
-        Column("p (t)"),
-        Column("p (t, Holm)"),
-        Column("p (sign flips)"),
-        Column("p (no effect, Holm)"),
-    )
+    headings = (
+        "Pairs", "Difference", "95\u00a0% t interval", "95\u00a0% BCa interval", "Hedges g_z",
+        "p (t)", "p (t, Holm)", "p (sign flips)", "p (no effect, Holm)",
+    )  # fmt: skip
     fewest = min(len(variant.values) for variant in summary.variants if variant.values)
     notes = (
         "t: paired t-test. Sign flips: exact, over all patterns of signs, not corrected; "
@@ -88,32 +82,31 @@ def details_table(summary: Summary, label: str) -> Table | None:
         f"BCa: bias-corrected and accelerated bootstrap; †: with fewer than {TRUSTED_PAIRS} pairs it is too narrow. "
         "g_z: mean difference over the standard deviation of the differences, with Hedges' correction.",
     )
-    title = f"{summary.question.name}: all tests ({summary.dataset})"
+    columns = (Column("Variant", numeric=False), *map(Column, headings))
+    title = f"{summary.name}: all tests ({summary.dataset})"
     return Table(f"{label}-tests", title, columns, (Section("", rows),), notes, repeats=True)
 
 
 def _cells(comparison: Comparison, places: int) -> tuple[Cell, ...]:
     pairs, size = comparison.pairs, comparison.effect_size
-    bootstrap = bca_interval(pairs)
+    p_values = {
+        "p": comparison.p_raw,
+        "p_holm": comparison.p_difference,
+        "p_sign_flip": comparison.p_sign_flip,
+        "p_equivalence_holm": comparison.p_equivalence,
+    }
     return (
         Cell(str(pairs.n), {"pairs": pairs.n}, float(pairs.n)),
         Cell(number(pairs.mean, places, sign=True), {"difference": pairs.mean}, pairs.mean),
-        _interval("t", comparison.interval, places),
-        _interval("bca", bootstrap, places, mark="" if pairs.n >= TRUSTED_PAIRS else " †"),
+        _interval_cell("t", comparison.interval, places),
+        _interval_cell("bca", bca_interval(pairs), places, mark="" if pairs.n >= TRUSTED_PAIRS else " †"),
         Cell(NOTHING if size is None else number(size, 2, sign=True), {"effect_size": size}, size),
-        _p("p", comparison.p_raw),
-        _p("p_holm", comparison.p_difference),
-        _p("p_sign_flip", comparison.p_sign_flip),
-        _p("p_equivalence_holm", comparison.p_equivalence),
+        *(Cell(p_value(p), {name: p}, p) for name, p in p_values.items()),
     )
 
 
-def _interval(name: str, interval: Interval | None, places: int, mark: str = "") -> Cell:
+def _interval_cell(name: str, interval: Interval | None, places: int, mark: str = "") -> Cell:
     if interval is None:
         return Cell(NOTHING, {f"{name}_low": None, f"{name}_high": None})
-    text = f"[{number(interval.low, places, sign=True)},\u00a0{number(interval.high, places, sign=True)}]"
-    return Cell(text + mark, {f"{name}_low": interval.low, f"{name}_high": interval.high}, interval.low)
-
-
-def _p(name: str, p: float | None) -> Cell:
-    return Cell(p_value(p), {name: p}, p)
+    data = {f"{name}_low": interval.low, f"{name}_high": interval.high}
+    return Cell(bracketed(interval, places) + mark, data, interval.low)

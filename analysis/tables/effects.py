@@ -5,7 +5,7 @@ from __future__ import annotations
 from terminator.analysis.statistics.factorial import Effect, effects
 from terminator.analysis.summary import Crossing, Summary
 from terminator.analysis.tables.table import Cell, Column, Section, Table
-from terminator.analysis.text import NOTHING, decimals, number, p_value
+from terminator.analysis.text import bracketed, decimals, number, p_value
 from terminator.errors import UserError
 
 
@@ -15,11 +15,10 @@ def effects_table(summary: Summary, label: str) -> Table | None:
     if crossed is None or why_no_effects(summary):
         return None
     found = _effects(summary, crossed)
-    places = decimals([(e.interval.high - e.interval.low) / 2 for e in found if e.interval])
-    points = f" ({summary.metric.points})" if summary.metric.points else ""
+    places = decimals([(each.interval.high - each.interval.low) / 2 for each in found if each.interval])
     columns = (
         Column("Effect", numeric=False),
-        Column(f"{summary.metric.title}{points} [95\u00a0%]"),
+        Column(f"{summary.metric.title}{summary.metric.points_heading} [95\u00a0%]"),
         Column("p (Holm)"),
         Column("Seeds"),
     )
@@ -29,7 +28,7 @@ def effects_table(summary: Summary, label: str) -> Table | None:
         "Each from one contrast a seed, with its 95\u00a0% t interval; p: paired t-test, Holm over all effects.",
     )
     rows = tuple(_row(summary, crossed, effect, places) for effect in found)
-    title = f"{summary.question.name}: main effects and interactions ({summary.dataset})"
+    title = f"{summary.name}: main effects and interactions ({summary.dataset})"
     return Table(f"{label}-effects", title, columns, (Section("", rows),), notes)
 
 
@@ -62,14 +61,12 @@ def _row(summary: Summary, crossed: Crossing, effect: Effect, places: int) -> tu
     name = " × ".join(
         f"{factor}: {reference[factor]} → {level}" for factor, level in zip(effect.factors, effect.levels, strict=True)
     )
-    interval = effect.interval
-    text = number(effect.pairs.mean, places, sign=True)
-    if interval is not None:
-        text += f" [{number(interval.low, places, sign=True)},\u00a0{number(interval.high, places, sign=True)}]"
-    data = {"effect_low": interval.low if interval else None, "effect_high": interval.high if interval else None}
+    mean, interval = effect.pairs.mean, effect.interval
+    text = number(mean, places, sign=True) + (f" {bracketed(interval, places)}" if interval else "")
+    ends = {"effect_low": interval.low if interval else None, "effect_high": interval.high if interval else None}
     return (
-        Cell(name, {"ablation": summary.question.name, "effect": name}),
-        Cell(text or NOTHING, {"effect_mean": effect.pairs.mean, **data}, effect.pairs.mean),
+        Cell(name, {"ablation": summary.name, "effect": name}),
+        Cell(text, {"effect_mean": mean, **ends}, mean),
         Cell(p_value(effect.p), {"p_holm": effect.p}, effect.p),
         Cell(str(effect.pairs.n), {"pairs": effect.pairs.n}, float(effect.pairs.n)),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import count, islice
 
+from terminator.analysis.metrics import Metric
 from terminator.analysis.statistics.power import POWER, detectable_difference
 from terminator.analysis.statistics.tests import median_spread
 from terminator.analysis.statistics.verdict import ALPHA, Verdict
@@ -14,9 +15,27 @@ from terminator.analysis.tables.table import TIE
 from terminator.analysis.text import number, significant
 from terminator.text import NEAR, counted, signed_percent
 
+OTHER_CODE, OTHER_LIBRARIES = "‡", "§"
+WORTH_HAVING = 5  # seeds
 
-def far_twins(summary: Summary) -> Iterator[str]:
-    """A sentence for each twin that misses its budget by more than `NEAR`, as its runs counted it."""
+
+def notes(summaries: Sequence[Summary]) -> Iterator[str]:
+    """The notes under a table, the general ones first."""
+    yield from _method(summaries)
+    yield from dict.fromkeys(remark for summary in summaries for remark in summary.remarks)
+    yield from _provenance(summaries)
+    yield from dict.fromkeys(note for summary in summaries for note in off_budget(summary))
+    for why in filter(None, map(why_no_effects, summaries)):
+        yield f"No main effects and interactions: {why}."
+    for summary in summaries:
+        whose = summary.name if len(summaries) > 1 else ""
+        if note := detectable_effect(summary):
+            yield f"{whose}: {note}" if whose else note
+        yield from _gaps(summary, f"{whose}, " if whose else "")
+
+
+def off_budget(summary: Summary) -> Iterator[str]:
+    """A sentence for each size-matched control that misses its budget by more than `NEAR`, as its runs counted it."""
     for variant in summary.variants:
         what = variant.name.rpartition("@")[2]  # parameters or flops
         size, budget = variant.costs.get(what), summary.baseline.costs.get(what)
@@ -27,57 +46,37 @@ def far_twins(summary: Summary) -> Iterator[str]:
             )
 
 
-WORTH_HAVING = 5  # seeds
+def detectable_effect(summary: Summary) -> str:
+    """The minimum detectable effect by the table's own spread, with as many seeds as there are and with more.
 
-
-def reach(summary: Summary) -> str:
-    """A note in one line, by the table's own spread; empty where most is decided or there is nothing to decide."""
+    Empty where most is decided or there is nothing to decide.
+    """
     compared = [variant.comparison for variant in summary.variants if variant.comparison and variant.comparison.pairs.n]
     undecided = [each for each in compared if each.judgement.verdict is Verdict.undecided]
     if not compared or 2 * len(undecided) <= len(compared):
         return ""
     seeds = max(each.pairs.n for each in compared)
     more = WORTH_HAVING if seeds < WORTH_HAVING else 2 * seeds
-    tests = sum(each.pairs.testable for each in compared)
     spread = median_spread(each.pairs for each in compared)
     if seeds == 1:
-        shown = "one seed can show no difference"
+        shown = "One seed can show no difference"
     elif spread is None:
         shown = f"{counted(seeds, 'seed')} differ too little, or are too few, to tell what they can show"
     else:
-        now, then = (_least(summary, number, spread, tests) for number in (seeds, more))
+        alpha = ALPHA / sum(each.pairs.testable for each in compared)
+        now, then = (_least(summary.metric, detectable_difference(n, spread, alpha)) for n in (seeds, more))
         shown = f"{counted(seeds, 'seed')} can show {now} here, {more} seeds {then} (power {POWER})"
-    typed = f"; {_typed(summary, more)} runs what is missing" if summary.question.command else ""
-    return f"{shown[0].upper()}{shown[1:]}{typed}."
+    if not summary.question.sweep.command:
+        return f"{shown}."
+    known = summary.question.ablation.seeds
+    new = islice((seed for seed in count() if seed not in known), max(0, more - len(known)))
+    return f"{shown}; seed={','.join(map(str, sorted([*known, *new])))} runs what is missing."
 
 
-def _least(summary: Summary, seeds: int, spread: float, tests: int) -> str:
-    least = detectable_difference(seeds, spread, ALPHA / tests)
-    if summary.metric.is_fraction and least > 100:
+def _least(metric: Metric, least: float) -> str:
+    if metric.is_fraction and least > 100:
         return "no difference"
-    unit = f" {summary.metric.points}" if summary.metric.points else ""
-    return f"differences from about {significant(least, 2)}{unit} on"
-
-
-def _typed(summary: Summary, number: int) -> str:
-    """The seeds that there are and the next ones, as they are typed."""
-    seeds = summary.question.seeds
-    new = islice((seed for seed in count() if seed not in seeds), max(0, number - len(seeds)))
-    return f"seed={','.join(map(str, sorted([*seeds, *new])))}"
-
-
-def notes(summaries: Sequence[Summary]) -> Iterator[str]:
-    """The notes under a table, the general ones first."""
-    yield from _method(summaries)
-    yield from dict.fromkeys(remark for summary in summaries for remark in summary.remarks)
-    yield from _provenance(summaries)
-    yield from dict.fromkeys(said for summary in summaries for said in far_twins(summary))
-    for why in filter(None, map(why_no_effects, summaries)):
-        yield f"No main effects and interactions: {why}."
-    for summary in summaries:
-        whose = summary.question.name if len(summaries) > 1 else ""
-        yield from filter(None, [f"{whose}: {said}" if (said := reach(summary)) and whose else said])
-        yield from _gaps(summary, f"{whose}, " if whose else "")
+    return f"differences from about {significant(least, 2)}{metric.points_suffix} on"
 
 
 def _method(summaries: Sequence[Summary]) -> Iterator[str]:
@@ -92,8 +91,8 @@ def _method(summaries: Sequence[Summary]) -> Iterator[str]:
     elif compared:
         yield f"Difference: from {baselines}, paired by seed; too few seeds for intervals and tests."
     if first.smallest_effect and compared:
-        unit = f" {first.metric.points}" if first.metric.points else ""
-        yield f"Smallest effect that matters: {number(first.smallest_effect, 2)}{unit} (two one-sided tests, Holm)."
+        margin = f"{number(first.smallest_effect, 2)}{first.metric.points_suffix}"
+        yield f"Smallest effect that matters: {margin} (two one-sided tests, Holm)."
     if any(each.judgement.more_seeds for each in compared):
         yield "Undecided, about +N seeds: that many more would do, if the difference and spread are those seen so far."
     if any(variant.best for summary in summaries for variant in summary.variants):
@@ -107,13 +106,26 @@ def _provenance(summaries: Sequence[Summary]) -> Iterator[str]:
     codes = sorted({code for summary in summaries for code in summary.codes})
     if len(codes) > 1:
         of = f" (commits {', '.join(commits)})" if commits else ""
-        yield f"Mixed code{of}: ‡ marks rows whose code is not the baseline's; their differences may come from that."
+        yield (
+            f"Mixed code{of}: {OTHER_CODE} marks rows whose code is not the baseline's; "
+            "their differences may come from that."
+        )
     elif len(commits) > 1:
         yield f"Runs of {len(commits)} commits ({', '.join(commits)}) whose code is the same."
     elif commits:
         yield f"Commit {commits[0]}."
     elif codes:
         yield f"No commit; code {codes[0][:10]}."
+    mixed: dict[str, set[str]] = {}
+    for summary in summaries:
+        for name, versions in summary.libraries.items():
+            mixed.setdefault(name, set()).update(versions)
+    if mixed:
+        every = "; ".join(f"{name} {' and '.join(sorted(each))}" for name, each in mixed.items())
+        yield (
+            f"Mixed libraries ({every}): {OTHER_LIBRARIES} marks rows whose libraries are not the baseline's; "
+            "their differences may come from that."
+        )
 
 
 def missing_runs(summary: Summary) -> list[str]:

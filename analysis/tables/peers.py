@@ -1,4 +1,4 @@
-"""Results measured here beside numbers that others have published, each with its source (spec §10)."""
+"""Results measured here beside numbers that others have published, each with its source (docs/architecture.md §10)."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ def peers_table(summaries: Sequence[Summary]) -> Table | None:
     distinct = {(summary.dataset, *summary.baseline.values.items()): summary for summary in reversed(ours)}
     measured = tuple(
         (
-            Cell(f"{summary.question.name}: {summary.baseline.name}"),
+            Cell(f"{summary.name}: {summary.baseline.name}"),
             Cell(summary.dataset),
             Cell(number(summary.baseline.costs.get("parameters", float("nan")), 0)),
             replace(metric_cell(summary, summary.baseline, decimals([summary.baseline.std])), best=False, tied=False),
-            Cell(f"sweep {summary.question.sweep}"),
+            Cell(f"sweep {summary.question.sweep.id}"),
         )
         for summary in reversed(distinct.values())
     )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
+
+TIE = "≈"
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; `label` is a short word for file names and references. `repeats`: its rows are in other tables too.
+    """A table; `label` names its files and references. `repeats`: its rows are in other tables too.
 
     `of`: the label of the ablation's table that it goes with; empty where it goes with several.
     """
@@ -74,15 +77,5 @@ class Table:
 
     def groups(self) -> list[tuple[str, int]]:
         """The column groups in order, each with its number of columns; empty where no column has one."""
-        if not any(column.group for column in self.columns):
-            return []
-        spans: list[tuple[str, int]] = []
-        for column in self.columns:
-            if spans and spans[-1][0] == column.group:
-                spans[-1] = (column.group, spans[-1][1] + 1)
-            else:
-                spans.append((column.group, 1))
-        return spans
-
-
-TIE = "≈"
+        spans = [(group, len(list(columns))) for group, columns in groupby(self.columns, lambda column: column.group)]
+        return spans if any(group for group, _ in spans) else []

@@ -1,4 +1,4 @@
-"""A sweep that was given to SLURM, as `terminator sweeps` sees and handles it."""
+"""Sweeps that were given to SLURM, as `terminator sweeps` sees and handles them."""
 
 from __future__ import annotations
 
@@ -8,74 +8,19 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from terminator.cluster.journal import Array, journals
-from terminator.cluster.slurm import QueuedJob, SlurmAwayError, SlurmRefusedError, ask, default_patience, read_queue
-from terminator.cluster.submit import UNSEEN, Submission, journal_of, submit, submit_waiting
+from terminator.cluster.profile import ClusterProfile
+from terminator.cluster.slurm import (
+    ENDINGS,
+    QueuedJob,
+    SlurmAwayError,
+    SlurmRefusedError,
+    ask,
+    default_patience,
+    read_queue,
+)
+from terminator.cluster.submit import UNSEEN, Submission, check_sweep, journal_of, submit, submit_waiting
 from terminator.errors import UserError
 from terminator.ledger import AttemptRecord, End, Job, Ledger, Reason, Run, RunState, Status, Sweep, alive_here
-
-CANNOT_OPEN = 53  # the "signal" of a job whose slurmd could not open the job's output
-KILLED = 128 + 9
-OVER_MEMORY = re.compile(
-    r"slurmstepd.*: (?:error: )?(?:.*oom.kill event|Exceeded (?:job|step) memory limit)", re.IGNORECASE
-)
-END_OF_LOG = 65_536  # bytes
-
-BY_STATE = {
-    "BOOT_FAIL": Reason.node_lost,
-    "CANCELLED": Reason.cancelled,
-    "DEADLINE": Reason.timeout,
-    "NODE_FAIL": Reason.node_lost,
-    "OUT_OF_MEMORY": Reason.out_of_memory,
-    "PREEMPTED": Reason.preempted,
-    "REVOKED": Reason.cancelled,
-    "TIMEOUT": Reason.timeout,
-}
-
-
-def reason_of(identity: str, job: QueuedJob | None, array: Array) -> Reason:
-    """The class of a job that has ended. `job` is None for one that SLURM has forgotten."""
-    if job is None:  # without accounting SLURM forgets a task at once that is cancelled before its start
-        return Reason.killed if array.log(identity).exists() else Reason.cancelled
-    if job.state in BY_STATE:
-        return BY_STATE[job.state]
-    if job.signal == 9 or job.exit_code == KILLED:
-        return Reason.out_of_memory if _exceeded_memory(array.log(identity)) else Reason.killed
-    return Reason.exception
-
-
-def state_of(reason: Reason) -> RunState:
-    """How the attempt counts that ended so: what the user stopped has not failed."""
-    return RunState.interrupted if reason is Reason.cancelled else RunState.failed
-
-
-def cannot_see_root(job: QueuedJob | None) -> bool:
-    """Whether the node did not find the output root."""
-    return job is not None and job.state == "FAILED" and (job.signal == CANNOT_OPEN or job.exit_code == UNSEEN)
-
-
-def message_of(identity: str, job: QueuedJob | None, array: Array) -> str:
-    """What happened to the job, in a line."""
-    if job is None and not array.log(identity).exists():
-        return f"job {identity} left the queue before it started"
-    if job is None:
-        return f"job {identity} has left the queue, and there is no accounting to ask why"
-    if cannot_see_root(job):
-        root = array.folder.parents[3]
-        return f"node {job.node} does not see root={root}: it has to be on a file system that the nodes share"
-    code = f", signal {job.signal}" if job.signal else f", exit code {job.exit_code}" if job.exit_code else ""
-    words = f" ({job.reason})" if job.reason else ""
-    return f"job {identity} on {job.node or 'no node'}: {job.state}{code}{words}"
-
-
-def _exceeded_memory(log: Path) -> bool:
-    """Whether SLURM wrote into the job's log that it went over its memory: the state does not always say so."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - END_OF_LOG))
-            return OVER_MEMORY.search(file.read().decode("utf-8", "replace")) is not None
-    except OSError:
-        return False
-
 
 WAITING = "not submitted yet"
 JOBS_PER_CANCEL = 500
@@ -83,11 +28,17 @@ PATIENCE = 20.0  # seconds to wait for SLURM before showing what the ledger know
 
 
 class Slurm:
-    """One sweep's jobs. What SLURM says is read once a refresh; while it is away, what it said before counts."""
+    """The jobs of sweeps, as terminator.sweeps.scheduler.Scheduler has it.
 
-    def __init__(self, ledger: Ledger, sweep: Sweep) -> None:
+    SLURM is read once a refresh; while it is away, its last answer counts. `profile`: what each job asks for; None for
+    that of the last submission.
+    """
+
+    def __init__(self, ledger: Ledger, sweeps: Sequence[Sweep], profile: ClusterProfile | None = None) -> None:
         self._ledger = ledger
-        self._sweep = sweep
+        self._sweeps = sweeps
+        self._profile = profile
+        self._journals = [journal_of(ledger, sweep) for sweep in sweeps]
         self._read = False
         self._away = False
         self._arrays: dict[str, list[tuple[Array, str]]] = {}  # run key → its arrays and jobs, oldest first
@@ -95,21 +46,61 @@ class Slurm:
         self._queue: dict[str, QueuedJob] | None = None  # None: SLURM has not answered yet
         self._waiting: set[str] = set()
 
+    @staticmethod
+    def has(ledger: Ledger, sweep: Sweep) -> bool:
+        """Whether the sweep has been submitted."""
+        return journal_of(ledger, sweep).folder.exists()
+
+    def check(self) -> None:
+        """Ask SLURM whether it would take the jobs. Submits and writes nothing. Raises UserError."""
+        if self._profile is not None:
+            for sweep in self._sweeps:
+                check_sweep(sweep, self._profile)
+
+    def start(self, runs: Sequence[Run]) -> bool:
+        """Submit these. Returns False: the jobs go on without this process. Raises UserError where SLURM refuses."""
+        for sweep, journal in zip(self._sweeps, self._journals, strict=True):
+            plan = journal.plan()
+            profile = self._profile or (plan.profile if plan else None)
+            if profile is None:
+                raise UserError(f"{sweep.id}: was never given to SLURM: run its command again")
+            keys = set(sweep.keys())
+            print(submit(self._ledger, sweep, profile, [run for run in runs if run.key in keys]), flush=True)
+            commands = "python -m terminator.sweeps status|watch|retry|cancel"
+            print(f"come back with: {commands} --root {self._ledger.root} {sweep.id}", flush=True)
+        return False
+
+    def retry(self, runs: Sequence[Run]) -> bool:
+        """Submit these again."""
+        return self.start(runs)
+
+    def cancel(self, runs: Sequence[Run]) -> int:
+        """Cancel their jobs, which save checkpoints and end; forget what waits. Raises UserError if SLURM is away."""
+        self._look()
+        if self._away:
+            raise UserError(f"{', '.join(sweep.id for sweep in self._sweeps)}: nothing was cancelled")
+        waiting = self._waiting & {run.key for run in runs}
+        for journal in self._journals:
+            journal.stop_waiting()
+        self._look()
+        jobs = {run.key: job for run in runs if (job := self.queued(run)) is not None}
+        _scancel(jobs.values())
+        return len(jobs.keys() | waiting)
+
     def refresh(self) -> None:
-        """Read the queue, record what ended without a word, submit what waits for a place."""
+        """Read the queue, record what ended without a record, submit what waits for a place."""
         self._look()
         if self._queue is None or self._away:
             return
-        for run in map(self._ledger.run, self._sweep.keys()):
+        for run in self._ledger.runs_of(self._sweeps):
             self._record(run)
         self._stop_if_unseen()
-        if self._unfinished_business():
-            try:
-                submission = submit_waiting(self._ledger, self._sweep)
-            except UserError as error:
-                print(f"terminator: {error}", file=sys.stderr)
-            else:
-                _say(submission)
+        if self._waiting or any(array.job_id is None for journal in self._journals for array in journal.arrays()):
+            for sweep in self._sweeps:
+                try:
+                    _report(submit_waiting(self._ledger, sweep))
+                except UserError as error:
+                    print(f"terminator: {error}", file=sys.stderr)
             self._look()
 
     def busy(self) -> bool:
@@ -117,7 +108,7 @@ class Slurm:
         return False
 
     def alive(self, attempt: AttemptRecord) -> bool | None:
-        """Whether the attempt's job runs; None while SLURM is away, or for a job of which this sweep knows nothing."""
+        """Whether the attempt's job runs; None while SLURM is away, or for a job of which these sweeps know nothing."""
         if attempt.job is None or attempt.job.scheduler != "slurm":
             return alive_here(attempt)
         queue = self._jobs()
@@ -127,7 +118,7 @@ class Slurm:
         return job is not None and job.running
 
     def queued(self, run: Run) -> str | None:
-        """The job that will run it, or the words for a job that waits for a place in the queue."""
+        """The job that will run it, or `WAITING` for one that waits for a place in the queue."""
         queue = self._jobs() or {}
         for _, identity in self._arrays.get(run.key, []):
             job = queue.get(identity)
@@ -139,26 +130,6 @@ class Slurm:
         """Of the job's time limit."""
         job = (self._jobs() or {}).get(status.job.id) if status.job is not None else None
         return None if job is None else job.seconds_left
-
-    def retry(self, runs: Sequence[Run]) -> int:
-        """Submit these again, with the profile of the last submission. Raises UserError where SLURM refuses."""
-        plan = journal_of(self._ledger, self._sweep).plan()
-        if plan is None:
-            raise UserError(f"{self._sweep.id}: was never given to SLURM: run its command again")
-        _say(submit(self._ledger, self._sweep, plan.profile, runs))
-        return 0
-
-    def cancel(self, runs: Sequence[Run]) -> int:
-        """Cancel their jobs, which save checkpoints and end; forget what waits. Raises UserError if SLURM is away."""
-        self._look()
-        if self._away:
-            raise UserError(f"{self._sweep.id}: nothing was cancelled")
-        waiting = self._waiting & {run.key for run in runs}
-        journal_of(self._ledger, self._sweep).stop_waiting()
-        self._look()
-        jobs = {run.key: job for run in runs if (job := self.queued(run)) is not None}
-        _scancel(jobs.values())
-        return len(jobs.keys() | waiting)
 
     def _jobs(self) -> dict[str, QueuedJob] | None:
         if not self._read:
@@ -175,10 +146,10 @@ class Slurm:
             for index, keys in enumerate(array.jobs):
                 for key in keys:
                     self._arrays.setdefault(key, []).append((array, array.job(index)))
-        waiting = {key for job in journal_of(self._ledger, self._sweep).waiting() for key in job.keys}
+        waiting = {key for journal in self._journals for job in journal.waiting() for key in job.keys}
         self._waiting = {key for key in waiting if self._ledger.run(key).result() is None}
-        arrays = (self._arrays.get(cell.key, []) for cell in self._sweep.cells())
-        mine = {array.token: array for pairs in arrays for array, _ in pairs}
+        pairs = (self._arrays.get(run.key, []) for run in self._ledger.runs_of(self._sweeps))
+        mine = {array.token: array for of_run in pairs for array, _ in of_run}
         since = min((array.created for array in mine.values()), default=None)
         try:
             self._queue = read_queue(mine, since, patience=min(PATIENCE, default_patience()))
@@ -188,12 +159,6 @@ class Slurm:
             if not self._away:
                 print(f"terminator: {error}; shown is what the ledger knows", file=sys.stderr)
             self._away = True
-
-    def _unfinished_business(self) -> bool:
-        """Whether jobs wait for a place, or a submission was cut short."""
-        return bool(self._waiting) or any(
-            array.job_id is None for array in journal_of(self._ledger, self._sweep).arrays()
-        )
 
     def _record(self, run: Run) -> None:
         """Write into the ledger why the run's last job ended, where neither the run nor its job could."""
@@ -205,37 +170,36 @@ class Slurm:
         job = self._queue.get(identity)
         if job is not None and (not job.ended or job.state == "COMPLETED"):
             return
-        reason = reason_of(identity, job, array)
-        attempt = next(iter(run.attempts()[-1:]), None)
+        state, reason = ending_of(identity, job, array)
+        message = message_of(identity, job, array)
+        attempt = run.last_attempt()
         if attempt is None or attempt.job is None or attempt.job.id != identity:
             if attempt is not None and (attempt.started or 0.0) > array.created:
                 return  # made since by somebody else
             number = run.begin(Job("slurm", identity, job.node if job else None)).number
-            run.close(number, state_of(reason), reason, message_of(identity, job, array))
+            run.close(number, state, reason, message)
         elif attempt.end is None:
-            run.close(attempt.number, state_of(reason), reason, message_of(identity, job, array))
-        elif job is not None and _says_more(job, reason, attempt.end):
-            run.explain(attempt.number, state_of(reason), reason, message_of(identity, job, array))
+            run.close(attempt.number, state, reason, message)
+        elif job is not None and _tells_more(job, reason, attempt.end):
+            run.explain(attempt.number, state, reason, message)
 
     def _stop_if_unseen(self) -> None:
         """Where a node does not see the output root, cancel what would fail in the same way."""
-        journal, queue = journal_of(self._ledger, self._sweep), self._queue or {}
-        current = {array.token: array for array in journal.current_arrays()}
-        jobs = [job for job in queue.values() if job.name in current]
-        blind = next((job for job in jobs if cannot_see_root(job)), None)
-        if blind is not None and (self._waiting or any(not job.ended for job in jobs)):
-            print(
-                f"terminator: {message_of(blind.id, blind, current[blind.name])}; the rest is cancelled",
-                file=sys.stderr,
-            )
-            journal.stop_waiting()
-            _scancel(job.id for job in jobs if not job.ended)
+        for journal in self._journals:
+            current = {array.token: array for array in journal.current_arrays()}
+            jobs = [job for job in (self._queue or {}).values() if job.name in current]
+            blind = next((job for job in jobs if cannot_see_root(job)), None)
+            if blind is not None and (self._waiting or any(not job.ended for job in jobs)):
+                message = message_of(blind.id, blind, current[blind.name])
+                print(f"terminator: {message}; the rest is cancelled", file=sys.stderr)
+                journal.stop_waiting()
+                _scancel(job.id for job in jobs if not job.ended)
 
 
-def _says_more(job: QueuedJob, reason: Reason, end: End) -> bool:
+def _tells_more(job: QueuedJob, reason: Reason, end: End) -> bool:
     """Whether SLURM knows better why a job ended than what its attempt wrote down meanwhile."""
     if end.outcome is RunState.preempted or end.reason is Reason.cancelled:
-        return job.state in BY_STATE and reason is not end.reason
+        return job.state in ENDINGS and reason is not end.reason
     return end.reason is Reason.killed and reason is Reason.out_of_memory
 
 
@@ -248,6 +212,55 @@ def _scancel(jobs: Iterable[str]) -> None:
             print(f"terminator: {error}", file=sys.stderr)
 
 
-def _say(submission: Submission) -> None:
-    if submission.jobs or submission.said:
+def _report(submission: Submission) -> None:
+    if submission.jobs or submission.problem:
         print(f"terminator: {submission}", file=sys.stderr)
+
+
+CANNOT_OPEN = 53  # the "signal" of a job whose slurmd could not open the job's output
+KILLED = 128 + 9
+OVER_MEMORY = re.compile(
+    r"slurmstepd.*: (?:error: )?(?:.*oom.kill event|Exceeded (?:job|step) memory limit)", re.IGNORECASE
+)
+END_OF_LOG = 65_536  # bytes
+
+
+def ending_of(identity: str, job: QueuedJob | None, array: Array) -> tuple[RunState, Reason]:
+    """How the run of a job stands that has ended. `job` is None for one that SLURM has forgotten."""
+    log = array.log(identity)
+    if job is None and not log.exists():  # without accounting SLURM forgets a task that is cancelled before its start
+        return ENDINGS["CANCELLED"]
+    if job is not None and job.state in ENDINGS:
+        return ENDINGS[job.state]
+    if job is not None and job.signal != 9 and job.exit_code != KILLED:
+        return RunState.failed, Reason.exception
+    return RunState.failed, Reason.out_of_memory if job is not None and _exceeded_memory(log) else Reason.killed
+
+
+def cannot_see_root(job: QueuedJob) -> bool:
+    """Whether the node did not find the output root."""
+    return job.state == "FAILED" and (job.signal == CANNOT_OPEN or job.exit_code == UNSEEN)
+
+
+def message_of(identity: str, job: QueuedJob | None, array: Array) -> str:
+    """What happened to the job, in a line."""
+    if job is None and not array.log(identity).exists():
+        return f"job {identity} left the queue before it started"
+    if job is None:
+        return f"job {identity} has left the queue, and there is no accounting to ask why"
+    if cannot_see_root(job):
+        root = array.folder.parents[3]
+        return f"node {job.node} does not see root={root}: it has to be on a file system that the nodes share"
+    code = f", signal {job.signal}" if job.signal else f", exit code {job.exit_code}" if job.exit_code else ""
+    reason = f" ({job.reason})" if job.reason else ""
+    return f"job {identity} on {job.node or 'no node'}: {job.state}{code}{reason}"
+
+
+def _exceeded_memory(log: Path) -> bool:
+    """Whether SLURM wrote into the job's log that it went over its memory: the state does not always say so."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - END_OF_LOG))
+            return OVER_MEMORY.search(file.read().decode("utf-8", "replace")) is not None
+    except OSError:
+        return False

@@ -1,4 +1,4 @@
-"""SLURM's own commands: what they answer, what they refuse, and patience while its controller is away."""
+"""SLURM's own commands and states: what they answer, what they refuse, and patience while the controller is away."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from terminator.errors import UserError
+from terminator.ledger import Reason, RunState
 
 log = logging.getLogger(__name__)
 
-# What the commands say when the controller, or the accounting's database, is not there.
+# What the commands print when the controller, or the accounting's database, is not there.
 AWAY = re.compile(
     r"Unable to contact slurm controller|Socket timed out|Connection refused|Connection timed out|Zero Bytes were"
     r"|Transport endpoint|Unexpected message received|Slurm backup controller in standby|Protocol authentication error"
 )
-# What they say where no controller is configured, nor to be found in the network: asking again is of no use.
+# What they print where no controller is configured, nor to be found in the network: asking again is of no use.
 UNREACHABLE = re.compile(r"resolve_ctls_from_dns_srv|Could not establish a configuration source|failed to fetch config")
 PATIENCE = 60.0  # seconds; each command already tries for about nine by itself
 LONGEST_PAUSE = 16.0
@@ -30,21 +31,21 @@ SETTLING = 8.0  # seconds
 
 
 class SlurmRefusedError(UserError):
-    """SLURM answered, and said no. `said`: its own words."""
+    """SLURM answered, and refused. `answer`: what the command printed."""
 
-    def __init__(self, command: str, said: str) -> None:
-        super().__init__(f"{command}: {said}")
-        self.said = said
+    def __init__(self, command: str, answer: str) -> None:
+        super().__init__(f"{command}: {answer}")
+        self.answer = answer
 
 
 class SlurmAwayError(UserError):
-    """The controller did not answer, or (`nowhere`) there is none. `said`: the command's own words."""
+    """The controller did not answer, or (`nowhere`) there is none. `answer`: what the command printed."""
 
-    def __init__(self, command: str, said: str) -> None:
-        self.nowhere = UNREACHABLE.search(said) is not None
+    def __init__(self, command: str, answer: str) -> None:
+        self.nowhere = UNREACHABLE.search(answer) is not None
         what = "no SLURM controller can be reached from here" if self.nowhere else "SLURM does not answer"
-        super().__init__(f"{what} ({command}: {said})")
-        self.said = said
+        super().__init__(f"{what} ({command}: {answer})")
+        self.answer = answer
 
 
 def require(command: str) -> None:
@@ -68,7 +69,7 @@ def ask(*command: str, patience: float | None = None) -> str:
                 raise
             problem: UserError = error
         except SlurmRefusedError as error:
-            if UNSETTLED not in error.said:
+            if UNSETTLED not in error.answer:
                 raise
             settled = settled or time.monotonic() + min(patience, SETTLING)
             problem = error
@@ -91,9 +92,9 @@ def ask_once(*command: str) -> str:
 def failure(command: str, stderr: str) -> SlurmAwayError | SlurmRefusedError:
     """The exception for what a command wrote before it failed."""
     lines = [re.sub(rf"^{command}: (error: )?", "", line.strip()) for line in stderr.splitlines() if line.strip()]
-    said = "; ".join(dict.fromkeys(lines)) or "failed without a word"
-    is_away = AWAY.search(said) or UNREACHABLE.search(said)
-    return (SlurmAwayError if is_away else SlurmRefusedError)(command, said)
+    answer = "; ".join(dict.fromkeys(lines)) or "failed without a message"
+    is_away = AWAY.search(answer) or UNREACHABLE.search(answer)
+    return (SlurmAwayError if is_away else SlurmRefusedError)(command, answer)
 
 
 def default_patience() -> float:
@@ -101,12 +102,18 @@ def default_patience() -> float:
     return float(os.environ.get("TERMINATOR_SLURM_PATIENCE", PATIENCE))
 
 
-ENDED = frozenset(
-    {
-        *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL"),
-        *("OUT_OF_MEMORY", "PREEMPTED", "REVOKED", "TIMEOUT"),
-    }
-)
+# What the run of a job is that ended in this state, and why: what a user stopped has not failed.
+ENDINGS = {
+    "BOOT_FAIL": (RunState.failed, Reason.node_lost),
+    "CANCELLED": (RunState.interrupted, Reason.cancelled),
+    "DEADLINE": (RunState.failed, Reason.timeout),
+    "NODE_FAIL": (RunState.failed, Reason.node_lost),
+    "OUT_OF_MEMORY": (RunState.failed, Reason.out_of_memory),
+    "PREEMPTED": (RunState.failed, Reason.preempted),
+    "REVOKED": (RunState.interrupted, Reason.cancelled),
+    "TIMEOUT": (RunState.failed, Reason.timeout),
+}
+ENDED = frozenset({*ENDINGS, "COMPLETED", "FAILED"})
 SQUEUE_COLUMNS = ("JobArrayID", "Name", "State", "Reason", "NodeList", "TimeLeft", "exit_code")
 SACCT_COLUMNS = ("JobID", "JobName", "State", "Reason", "NodeList", "ExitCode")
 CREATION_SLACK = 3600  # seconds by which this machine's clock and the accounting's may differ
@@ -229,7 +236,7 @@ def _accounting(names: Sequence[str], since: float) -> dict[str, QueuedJob]:
 
 
 def seconds(text: str) -> int | None:
-    """SLURM's [days-][hours:]minutes:seconds as seconds; None for a word such as UNLIMITED or N/A."""
+    """SLURM's [days-][hours:]minutes:seconds as seconds; None for UNLIMITED, N/A and the like."""
     match = re.fullmatch(r"(?:(?:(\d+)-)?(\d+):)?(\d+):(\d+)", text)
     if match is None:
         return None

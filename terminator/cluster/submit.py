@@ -12,16 +12,16 @@ import shlex
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from submitit import SlurmExecutor
 from submitit.core.utils import FailedJobError
 
 from terminator.cluster.journal import Array, JobPlan, Journal, PlannedJob, journals
-from terminator.cluster.lock import submission_lock
 from terminator.cluster.profile import ClusterProfile
 from terminator.cluster.slurm import (
     LONGEST_PAUSE,
@@ -35,48 +35,57 @@ from terminator.cluster.slurm import (
     read_queue,
     require,
 )
+from terminator.config import from_plain
 from terminator.errors import UserError
 from terminator.ledger import Ledger, Run, Sweep, alive_here, package_hash
+from terminator.run_key import code_hash, source_files
 from terminator.text import counted
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def take_snapshot(folder: Path, code: str) -> Path:
-    """The folder under `folder` (ROOT/sweeps/<id>/code) with a copy of the package whose code hash is `code`.
+def take_snapshot(folder: Path, code: str, runs: Iterable[Run] = ()) -> Path:
+    """The folder under `folder` (ROOT/sweeps/<id>/code) with a copy of the package and of a user's own modules.
 
-    It is the package as it is now, if that computes what `code` did; else the newest copy that does.
-    Raises UserError where there is none.
+    They are as now, if the package has the hash `code` and the runs' code is what they were frozen with; else as in
+    the newest copy that was made of `code`. Raises UserError where there is none.
     """
-    copies = sorted(folder.glob(f"{code}-*"), key=lambda copy: copy.stat().st_mtime)
-    if package_hash(PACKAGE) != code:
-        if copies:
+    one_of_each = {run.spec().code.hash: from_plain(run.spec().config) for run in runs}
+    changed = [frozen for frozen, config in one_of_each.items() if code_hash(config) != frozen]
+    if changed or package_hash(PACKAGE) != code:
+        if copies := sorted(folder.glob(f"{code}-*"), key=lambda copy: copy.stat().st_mtime):
             return copies[-1]
+        now = f"run code {changed[0]} has changed" if changed else f"now {package_hash(PACKAGE)}"
         raise UserError(
-            f"code={code}: these runs were planned with other code (now {package_hash(PACKAGE)}) and no copy of it was "
+            f"code={code}: these runs were planned with other code ({now}) and no copy of it was "
             "kept: check that commit out, or run the sweep's command again"
         )
-    copy = folder / f"{code}-{_content(PACKAGE)}"
-    if copy in copies:
-        return copy
+    modules = {name: path for config in one_of_each.values() for name, path in source_files(config).items()}
+    own = {name: path for name, path in modules.items() if name.partition(".")[0] != PACKAGE.name}
     folder.mkdir(parents=True, exist_ok=True)
     draft = folder / f".new-{os.getpid()}-{secrets.token_hex(4)}"
     shutil.copytree(PACKAGE, draft / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    for name, path in own.items():
+        place = draft.joinpath(*name.split("."))
+        target = place / path.name if path.name == "__init__.py" else place.with_suffix(".py")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
     if package_hash(draft / PACKAGE.name) != code:
         shutil.rmtree(draft)
         raise UserError(f"code={code}: the code was edited while the sweep was planned: run the command again")
+    copy = folder / f"{code}-{_content(draft)}"
     try:
         draft.rename(copy)
-    except OSError:  # another submission has just made the same copy
+    except OSError:  # there is the same copy already
         shutil.rmtree(draft)
     return copy
 
 
-def _content(package: Path) -> str:
+def _content(folder: Path) -> str:
     """A hash of every file's name and content."""
     digest = hashlib.sha256()
-    for path in sorted(path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
-        digest.update(f"{path.relative_to(package).as_posix()}\0".encode() + path.read_bytes() + b"\0")
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(folder).as_posix()}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()[:8]
 
 
@@ -100,7 +109,7 @@ class ArrayExecutor(SlurmExecutor):
             job_name=array.token,
             wckey=None,
             stderr_to_stdout=True,
-            srun_args=["--kill-on-bad-exit=1"],  # the first task's word ends all
+            srun_args=["--kill-on-bad-exit=1"],  # the first task's exit ends all
             setup=_setup(array.profile, code),
             **array.profile.sbatch_parameters(),
         )
@@ -121,7 +130,7 @@ class ArrayExecutor(SlurmExecutor):
 def check(profile: ClusterProfile) -> None:
     """Ask SLURM whether it would take a job of this profile, without submitting one.
 
-    Raises UserError with SLURM's own words where it would not, and where this machine has no sbatch.
+    Raises UserError with SLURM's own message where it would not, and where this machine has no sbatch.
     """
     require("sbatch")
     require("srun")
@@ -133,7 +142,7 @@ def check(profile: ClusterProfile) -> None:
         try:
             ask("sbatch", "--test-only", str(script))
         except SlurmRefusedError as error:
-            raise UserError(f"cluster: SLURM refuses jobs of this profile: {error.said}") from error
+            raise UserError(f"cluster: SLURM refuses jobs of this profile: {error.answer}") from error
 
 
 def _setup(profile: ClusterProfile, code: Path) -> list[str]:
@@ -148,6 +157,7 @@ def _setup(profile: ClusterProfile, code: Path) -> list[str]:
 
 log = logging.getLogger(__name__)
 
+LOCK_PATIENCE = 120.0  # seconds
 SECONDS_UNTIL_SEEN = 15.0  # by then a job that sbatch has handed over is in the queue, if it ever will be
 NOT_SENT = "connect failure"  # sbatch did not reach the controller, so no job can have come of it
 
@@ -156,24 +166,24 @@ NOT_SENT = "connect failure"  # sbatch did not reach the controller, so no job c
 class Submission:
     """What became of the runs: `runs` in `jobs` new jobs, `waiting` jobs for which the queue has no place yet.
 
-    `queued`: runs that were under way already. `said`: SLURM's words where it stopped taking jobs, else empty.
+    `queued`: runs that were under way already. `problem`: why SLURM stopped taking jobs, else empty.
     """
 
     runs: int = 0
     jobs: int = 0
     waiting: int = 0
     queued: int = 0
-    said: str = ""
+    problem: str = ""
 
     def __str__(self) -> str:
-        words = [f"{counted(self.runs, 'run')} queued in {counted(self.jobs, 'job')}"]
+        parts = [f"{counted(self.runs, 'run')} queued in {counted(self.jobs, 'job')}"]
         if self.queued:
-            words.append(f"{self.queued} under way already")
+            parts.append(f"{self.queued} under way already")
         if self.waiting:
             wait, them = ("waits", "it") if self.waiting == 1 else ("wait", "them")
             where = f"{wait} for a place in the queue: `sweeps watch` or `status` submits {them}"
-            words.append(f"{counted(self.waiting, 'job')} {where}")
-        return ", ".join(words) + (f" ({self.said})" if self.said else "")
+            parts.append(f"{counted(self.waiting, 'job')} {where}")
+        return ", ".join(parts) + (f" ({self.problem})" if self.problem else "")
 
 
 def check_sweep(sweep: Sweep, profile: ClusterProfile) -> None:
@@ -196,11 +206,11 @@ def submit(ledger: Ledger, sweep: Sweep, profile: ClusterProfile, runs: Sequence
     with submission_lock(ledger.root):
         taken = in_queue(ledger.root)
         queued = {run.key for run in runs if run.key in taken or _runs_here(run)}
-        todo = [run.key for run in runs if run.key not in queued and run.result() is None]
+        todo = [run for run in runs if run.key not in queued and run.result() is None]
         if not todo:
             return Submission(queued=len(queued))
-        code = take_snapshot(ledger.sweep_folder(sweep) / "code", sweep.code.hash)
-        profiles, jobs = _pack(todo, profiles_of(sweep, profile))
+        code = take_snapshot(ledger.sweep_folder(sweep) / "code", sweep.code.hash, todo)
+        profiles, jobs = _pack([run.key for run in todo], profiles_of(sweep, profile))
         before = journal.plan()
         journal.write_plan(JobPlan(secrets.token_hex(4), time.time(), code.name, profile, profiles, jobs))
         try:
@@ -218,6 +228,25 @@ def submit_waiting(ledger: Ledger, sweep: Sweep) -> Submission:
     """
     with submission_lock(ledger.root):
         return _submit_some(ledger, journal_of(ledger, sweep), in_queue(ledger.root), 0)
+
+
+@contextlib.contextmanager
+def submission_lock(root: Path) -> Iterator[None]:
+    """Wait until no other process under the root submits, on any login. Raises UserError after two minutes.
+
+    The lock goes with its process. (flock, so the root's file system has to support it, as NFS does since version 4.)
+    """
+    path = root / "sweeps" / ".slurm-lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=LOCK_PATIENCE, poll_interval=0.2)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError(f"{path}: another process has been submitting for two minutes") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def journal_of(ledger: Ledger, sweep: Sweep) -> Journal:
@@ -253,9 +282,9 @@ def in_queue(root: Path) -> dict[str, str]:
 
 
 def _runs_here(run: Run) -> bool:
-    """Whether a process of this machine is at it, outside of SLURM."""
-    last = run.attempts()[-1:]
-    return any(attempt.end is None and attempt.job is None and alive_here(attempt) for attempt in last)
+    """Whether a process of this machine is running it, outside of SLURM."""
+    attempt = run.last_attempt()
+    return attempt is not None and attempt.end is None and attempt.job is None and alive_here(attempt) is True
 
 
 def _pack(
@@ -287,6 +316,7 @@ def _submit_some(ledger: Ledger, journal: Journal, taken: dict[str, str], queued
     most = max_array_size()
     places = _places(plan)
     done: list[PlannedJob] = []
+    problem = ""
     for _, group in groupby(waiting, key=lambda job: job.profile):
         rest = list(group)
         while rest and places > 0:
@@ -296,14 +326,12 @@ def _submit_some(ledger: Ledger, journal: Journal, taken: dict[str, str], queued
             except (SlurmRefusedError, SlurmAwayError) as error:
                 if not done:
                     raise
-                return _submission(done, waiting, queued, str(error))
-            places -= len(some)
-            done += some
-    return _submission(done, waiting, queued)
-
-
-def _submission(done: Sequence[PlannedJob], waiting: Sequence[PlannedJob], queued: int, said: str = "") -> Submission:
-    return Submission(sum(len(job.keys) for job in done), len(done), len(waiting) - len(done), queued, said)
+                problem, places = str(error), 0
+            else:
+                places -= len(some)
+                done += some
+    runs = sum(len(job.keys) for job in done)
+    return Submission(runs, len(done), len(waiting) - len(done), queued, problem)
 
 
 def _places(plan: JobPlan) -> int:
@@ -326,7 +354,7 @@ def _submit_array(journal: Journal, plan: JobPlan, jobs: Sequence[PlannedJob]) -
             raise
         except SlurmAwayError as error:
             log.warning("%s; trying again", error)
-            if NOT_SENT not in error.said and _settle(array):
+            if NOT_SENT not in error.answer and _settle(array):
                 return
             if time.monotonic() + pause > deadline:
                 array.withdraw()

@@ -67,17 +67,15 @@ def _within_limits(job: Job, profile: ClusterProfile, runs: Sequence[Run], cause
     times = 1 + max((_times(run, job, cause) for run in runs), default=0)
     restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))  # counts those that came before a run could begin, too
     if cause is Reason.timeout:
-        limit, words, name = profile.max_timeouts, "reached its time limit", "max_timeouts"
+        limit, event, name = profile.max_timeouts, "reached its time limit", "max_timeouts"
     else:
-        limit, words, name = profile.max_preemptions, "was preempted", "max_preemptions"
+        limit, event, name = profile.max_preemptions, "was preempted", "max_preemptions"
     if times <= limit and restarts <= profile.max_timeouts + profile.max_preemptions:
-        return Stop(
-            RunState.preempted, cause, f"{words} ({times} of {counted(limit, 'time')}): back in the queue", not requeued
-        )
+        message = f"{event} ({times} of {counted(limit, 'time')}): back in the queue"
+        return Stop(RunState.preempted, cause, message, not requeued)
     # Where SLURM has requeued the job already, its next start finds the run failed, and ends at once.
-    return Stop(
-        RunState.failed, cause, f"{words} {counted(times, 'time')}, {name}={limit}: retry goes on from the checkpoint"
-    )
+    message = f"{event} {counted(times, 'time')}, {name}={limit}: retry continues from the checkpoint"
+    return Stop(RunState.failed, cause, message)
 
 
 def _times(run: Run, job: Job, cause: Reason) -> int:
@@ -93,7 +91,8 @@ def back_to_queue(job: Job) -> None:
         ask("scontrol", "requeue", job.id, patience=PATIENCE)
     except UserError as error:
         print(
-            f"terminator: not requeued: {error}; `terminator sweeps retry` goes on from the checkpoint", file=sys.stderr
+            f"terminator: not requeued: {error}; `terminator sweeps retry` continues from the checkpoint",
+            file=sys.stderr,
         )
 
 
@@ -115,7 +114,7 @@ class Signals:
 
 
 class Child:
-    """One run of the job, in a process of its own; in a job of several tasks, this task's share of it."""
+    """One run of the job, in a process of its own; in a job of several tasks, this task's rank of it."""
 
     def __init__(self, run: Run, job: Job, place: int) -> None:
         command = [sys.executable, "-u", "-m", "terminator.job", str(run.folder)]
@@ -146,11 +145,11 @@ def main() -> int:
     failed = [run for run in runs if _failed_before(run, job)]
     todo = [run for run in runs if run not in failed and run.result() is None]
     children = [] if signals.seen else [Child(run, job, place) for place, run in enumerate(todo)]
-    speaks = os.environ["SLURM_PROCID"] == "0"
-    follower = sync_beside_job(ledger, folder.parents[1].name, array.jobs[int(index)]) if speaks and children else None
+    leads = os.environ["SLURM_PROCID"] == "0"
+    follower = sync_beside_job(ledger, folder.parents[1].name, array.jobs[int(index)]) if leads and children else None
     _wait(children, signals)
-    if not speaks:
-        return 0  # the first task speaks for all, and with it srun ends them all
+    if not leads:
+        return 0  # the first task answers for all, and with it srun ends them all
     codes = [_ending(child, job, array) for child in children] if children else [PREEMPTED] * len(todo)
     if EXIT_SUPERSEDED in codes:
         return EXIT_SUPERSEDED
@@ -197,12 +196,10 @@ def _gpu(place: int) -> dict[str, str]:
 
 def _failed_before(run: Run, job: Job) -> bool:
     """Whether the run has failed in this job, before the job was requeued for the sake of another run."""
-    last = run.attempts()[-1:]
-    return any(each.job is not None and each.job.id == job.id and _has_failed(each) for each in last)
-
-
-def _has_failed(attempt: AttemptRecord) -> bool:
-    return attempt.end is not None and attempt.end.outcome is RunState.failed
+    attempt = run.last_attempt()
+    if attempt is None or attempt.job is None or attempt.end is None:
+        return False
+    return attempt.job.id == job.id and attempt.end.outcome is RunState.failed
 
 
 def _wait(children: Sequence[Child], signals: Signals) -> None:
@@ -217,7 +214,7 @@ def _wait(children: Sequence[Child], signals: Signals) -> None:
 
 
 def _ending(child: Child, job: Job, array: Array) -> int:
-    """How the child's run stands, as an exit code; what ended without a word is recorded in its stead."""
+    """How the child's run stands, as an exit code; an end that the run could not record is recorded for it."""
     run, code, attempt = child.run, child.process.returncode, child.attempt()
     if run.result() is not None:
         return 0
@@ -227,7 +224,7 @@ def _ending(child: Child, job: Job, array: Array) -> int:
         return code if code > 0 else FAILED
     if code == EXIT_SUPERSEDED:
         return EXIT_SUPERSEDED
-    preempted = code in (-signal.SIGTERM, -signal.SIGUSR2)  # so early that nobody listened yet
+    preempted = code in (-signal.SIGTERM, -signal.SIGUSR2)  # before it could heed signals
     if code < 0:
         message = f"the process was killed by {signal.Signals(-code).name}"
     else:

@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +34,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Ablation:
-    """One question, its baseline and its variants."""
+    """One question, its baseline and its variants. `match`: the budget of its size-matched controls, if it has any."""
 
     name: str
     question: str
@@ -43,6 +44,7 @@ class Ablation:
     smallest_effect: float
     seeds: Sequence[int]
     variants: Sequence[Variant]
+    match: str | None = None
 
 
 class Cell(NamedTuple):
@@ -60,6 +62,7 @@ class Sweep:
 
     `created`: when it was first typed, in seconds since 1970; `called`: when last, None if it was typed once.
     `tracked`: whether MLflow hears of it; `tracking_uri`: where MLflow is, None for ROOT/mlflow.db.
+    `settings`: what was typed that changes results, but for the choice of data; `data`: its runs' data sets, by name.
     """
 
     id: str
@@ -71,6 +74,13 @@ class Sweep:
     tracking_uri: str | None = None
     tracked: bool = True
     called: float | None = None
+    settings: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether it still asks what its ablations do: other data or seeds, but no other settings."""
+        return all(setting.startswith("seed=") for setting in self.settings)
 
     @property
     def last_called(self) -> float:
@@ -88,6 +98,13 @@ class Sweep:
         """The runs, each once, in the plan's order."""
         return list(dict.fromkeys(cell.key for cell in self.cells()))
 
+    def names(self) -> dict[str, str]:
+        """Run key → `variant/seed`, of its first place in the plan."""
+        names: dict[str, str] = {}
+        for cell in self.cells():
+            names.setdefault(cell.key, f"{cell.variant.name}/{cell.seed}")
+        return names
+
     def plain(self) -> dict[str, Any]:
         """As JSON."""
         return {"schema": SCHEMA, **asdict(self)}
@@ -95,6 +112,7 @@ class Sweep:
     @staticmethod
     def parse(plain: dict[str, Any]) -> Sweep:
         """From the file's JSON."""
+        settings, data = _typed_before(plain)
         return Sweep(
             id=plain["id"],
             created=float(plain["created"]),
@@ -105,7 +123,26 @@ class Sweep:
             tracking_uri=plain.get("tracking_uri"),
             tracked=plain.get("tracked", True),
             called=plain.get("called"),
+            settings=tuple(plain.get("settings", settings)),
+            data=tuple(plain.get("data", data)),
         )
+
+
+# The keys, and what keys begin with, that change no run's result.
+_NO_RESULT = ("root", "sweep", "tracking", "cluster", "hydra", "ablation", "machine", "data.folder")
+
+
+def _typed_before(plain: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """The settings and data of a sweep.json that does not hold them yet, read from the overrides that were typed."""
+    seeds = [each for each in plain["command"] if each.startswith("seed=")]
+    settings, data = [], "digits"
+    for override in dict.fromkeys([*plain["base"], *seeds]):
+        key, _, value = override.lstrip("+~").partition("=")
+        if key == "data":
+            data = value
+        elif not any(key == each or key.startswith((f"{each}.", f"{each}/")) for each in _NO_RESULT):
+            settings.append(override)
+    return settings, [data]
 
 
 def sweep_id(ablations: Sequence[Ablation]) -> str:
@@ -166,6 +203,10 @@ class Ledger:
     def run(self, key: str) -> Run:
         """The run of that key, frozen or not."""
         return Run(self.root / "runs" / key)
+
+    def runs_of(self, sweeps: Iterable[Sweep]) -> list[Run]:
+        """The runs of these sweeps, each once, in the plans' order."""
+        return [self.run(key) for key in dict.fromkeys(chain.from_iterable(map(Sweep.keys, sweeps)))]
 
     def runs(self) -> Iterator[Run]:
         """Every run there is, by key."""

@@ -75,6 +75,11 @@ class Run:
         """All attempts, oldest first."""
         return [self._attempt(number) for number in self.attempt_numbers()]
 
+    def last_attempt(self) -> AttemptRecord | None:
+        """The newest attempt; None before the first."""
+        numbers = self.attempt_numbers()
+        return self._attempt(numbers[-1]) if numbers else None
+
     def state(self, alive: Alive = alive_here) -> Status:
         """Where the run stands; writes nothing. `alive` tells whether an open attempt's process lives, None if unknown.
 

@@ -242,10 +242,10 @@ def build_local_slow_network(
     grid: Sequence[int], channels: int, recipe: SlowRecipe, config: TerminatorConfig
 ) -> LocalSlowNetwork | FreeLocalKernel:
     """What makes a depth-wise kernel of `channels` on `grid`."""
-    context, learn = config.local_context, config.learn_renormalisation
     if recipe.kind is SlowNetworkKind.free:
-        return FreeLocalKernel(grid, channels, recipe, has_context=context)
-    return LocalSlowNetwork(grid, channels, recipe, has_context=context, learn_renormalisation=learn)
+        return FreeLocalKernel(grid, channels, recipe, has_context=config.local_context)
+    learn = config.learn_renormalisation
+    return LocalSlowNetwork(grid, channels, recipe, has_context=config.local_context, learn_renormalisation=learn)
 
 
 class FirstLayer(NamedTuple):
@@ -280,8 +280,7 @@ class LocalKernels(nn.Module):
         self.register_buffer("bins", pad_sequence(bins, batch_first=True), persistent=False)  # (n, points, pixels)
         sizes = [matrix.sum(1, keepdim=True) for matrix in bins]
         self.register_buffer("bin_sizes", pad_sequence(sizes, batch_first=True, padding_value=1.0), persistent=False)
-        used = [torch.ones(len(matrix), 1) for matrix in bins]
-        self.register_buffer("mask", pad_sequence(used, batch_first=True), persistent=False)
+        self.register_buffer("mask", pad_sequence([torch.ones(len(each), 1) for each in bins], True), persistent=False)
 
     def forward(self, first: FirstLayer | None, contexts: Tensor | None) -> list[Tensor]:
         """`first`: of `first_layers`. `contexts`: (n, pixels, C), means over the batch, None for networks without.
@@ -331,8 +330,7 @@ def first_layers(blocks: Sequence[LocalKernels]) -> Sequence[FirstLayer | None]:
     if not networks:
         return [None] * len(blocks)
     h, (wave, *waves) = sine_features(networks)
-    bias = position_biases(networks)
-    mixed = stack([network.linears[0] for network in networks]).mix(h)
+    mixed, bias = stack([network.linears[0] for network in networks]).mix(h), position_biases(networks)
     h = next_features(networks[0].kind, mixed, wave, bias) * blocks[0].mask.repeat(len(blocks), 1, 1)
     return FirstLayer(_renormalise(h, networks, 0), tuple(waves), bias).split(len(blocks))
 

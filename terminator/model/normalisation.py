@@ -1,4 +1,5 @@
-"""Standardisation, not normalisation: no affine parameters, no running statistics (§3)."""
+"""Standardisation, not normalisation: no affine parameters, no running statistics (docs/architecture.md §3). Statistics
+are those of the whole batch, over all distributed ranks, or of the population."""
 
 from __future__ import annotations
 
@@ -117,8 +118,8 @@ def _standardise(x: Tensor, batch_channels: Tensor | None) -> Tensor:
 def _standardised(x: Tensor, batch_channels: Tensor | None) -> tuple[Tensor, Tensor]:
     """The standardised x (B, C, *pixels), and 1 / sqrt(variance + ε), (B, C, 1, …); bfloat16 by way of float32."""
     precise = _precise(x)
-    centred = precise - _share(precise.mean(pixel_axes(x), keepdim=True), batch_channels)
-    variance = _share(centred.square().mean(pixel_axes(x), keepdim=True), batch_channels)
+    centred = precise - _over_batch(precise.mean(pixel_axes(x), keepdim=True), batch_channels)
+    variance = _over_batch(centred.square().mean(pixel_axes(x), keepdim=True), batch_channels)
     scale = torch.rsqrt(variance + EPSILON)
     return (centred * scale).to(x.dtype), scale
 
@@ -148,8 +149,8 @@ class _Standardise(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         saved, scale, batch_channels = ctx.saved_tensors
         y, gradient = _precise(saved), _precise(gradients[0])
-        mean = _share(gradient.mean(pixel_axes(y), keepdim=True), batch_channels)
-        along = _share((gradient * y).mean(pixel_axes(y), keepdim=True), batch_channels)
+        mean = _over_batch(gradient.mean(pixel_axes(y), keepdim=True), batch_channels)
+        along = _over_batch((gradient * y).mean(pixel_axes(y), keepdim=True), batch_channels)
         return torch.addcmul(gradient - mean, y, along, value=-1).mul_(scale).to(saved.dtype), None
 
 
@@ -158,8 +159,8 @@ def _precise(x: Tensor) -> Tensor:
     return x.float() if x.dtype is torch.bfloat16 else x
 
 
-def _share(statistic: Tensor, batch_channels: Tensor | None) -> Tensor:
-    """Average a statistic (B, C, 1, …) of samples over the batch in the channels that say so."""
+def _over_batch(statistic: Tensor, batch_channels: Tensor | None) -> Tensor:
+    """Average a statistic (B, C, 1, …) of samples over the batch in the channels `batch_channels`."""
     if batch_channels is None:
         return statistic
     return torch.where(over_pixels(batch_channels, statistic), global_mean(statistic), statistic)
@@ -175,7 +176,7 @@ def _without_channels(x: Tensor) -> list[int]:
 
 
 class BatchNorm(nn.modules.batchnorm._BatchNorm):
-    """PyTorch's, on images and sequences, (B, C, *pixels) → same; over all processes that a batch is spread over
+    """PyTorch's, on images and sequences, (B, C, *pixels) → same; over all ranks that a batch is spread over
     (PyTorch's own for that, SyncBatchNorm, takes tensors on a GPU alone)."""
 
     def _check_input_dim(self, input: Tensor) -> None:
@@ -187,12 +188,12 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         channels = (1, -1, *[1] * (x.dim() - 2))
         mean = batch_mean(x.flatten(2).mean(2))  # (1, C)
         variance = batch_mean((x - mean.view(channels)).square().flatten(2).mean(2))
-        self._follow(mean[0], variance[0], x)
+        self._update_running(mean[0], variance[0], x)
         scale = torch.rsqrt(variance + self.eps) * self.weight
         return (x - mean.view(channels)) * scale.view(channels) + self.bias.view(channels)
 
     @torch.no_grad()
-    def _follow(self, mean: Tensor, variance: Tensor, x: Tensor) -> None:
+    def _update_running(self, mean: Tensor, variance: Tensor, x: Tensor) -> None:
         """Move the running statistics towards the batch's, its variance unbiased."""
         count = variance.new_tensor(x.shape[0] * x.shape[2:].numel())
         dist.all_reduce(count)
@@ -206,12 +207,12 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
 
 
 def is_distributed() -> bool:
-    """Whether the batch lies in several processes."""
+    """Whether the batch is spread over several ranks."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
 def global_mean(x: Tensor) -> Tensor:
-    """Mean over the first dimension in all processes, each with as many rows as it has: (B, …) → (1, …).
+    """Mean over the first dimension over all ranks, each with as many rows as it has: (B, …) → (1, …).
 
     Not differentiable: for use inside backward formulas.
     """
@@ -223,7 +224,7 @@ def global_mean(x: Tensor) -> Tensor:
 
 
 def batch_mean(x: Tensor) -> Tensor:
-    """`global_mean`, differentiable: gradients flow to every process's rows."""
+    """`global_mean`, differentiable: gradients flow to every rank's rows."""
     if not is_distributed():
         return x.mean(0, keepdim=True)
     mean: Tensor = _BatchMean.apply(x)  # type: ignore[no-untyped-call]
@@ -242,8 +243,8 @@ class _BatchMean(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         gradient = gradients[0].contiguous()
         dist.all_reduce(gradient)
-        share: Tensor = gradient / ctx.rows
-        return share.expand(ctx.shape)
+        of_row: Tensor = gradient / ctx.rows
+        return of_row.expand(ctx.shape)
 
 
 class PopulationStatistics(nn.Module):
@@ -271,12 +272,12 @@ class PopulationStatistics(nn.Module):
     def update(self, x: Tensor, dims: list[int]) -> None:
         """Add a batch (B, …): its statistics over `dims`, weighted by B (Chan et al. 1979)."""
         variance, mean = torch.var_mean(x.double(), dims, correction=0, keepdim=True)
-        share = len(x) / (self.count + len(x))
+        weight = len(x) / (self.count + len(x))
         shift = mean - self.mean.to(mean)
         self.variance = (
-            torch.lerp(self.variance.to(mean).expand_as(mean), variance, share) + share * (1 - share) * shift**2
+            torch.lerp(self.variance.to(mean).expand_as(mean), variance, weight) + weight * (1 - weight) * shift**2
         )
-        self.mean = self.mean.to(mean) + share * shift
+        self.mean = self.mean.to(mean) + weight * shift
         self.count += len(x)
 
 

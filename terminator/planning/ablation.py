@@ -1,18 +1,70 @@
-"""An ablation's variants: the ones its file lists and the ones its generators make."""
+"""An ablation file, and its variants: the ones that it lists and the ones that its generators make."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from terminator.config import shipped_data
 from terminator.data.config import DataConfig
 from terminator.errors import UserError
 from terminator.ledger import Variant
-from terminator.settings import AblationConfig, DataKind
+from terminator.text import describe, override_value
 
 Overrides = dict[str, Any]
+
+
+class Match(Enum):
+    """The budget of the size-matched controls: each variant again, widened or narrowed to the baseline's."""
+
+    parameters = "parameters"
+    flops = "flops"
+
+
+class DataKind(Enum):
+    """What kind of data an ablation asks about."""
+
+    image = "image"
+    sequence = "sequence"
+
+
+@dataclass(frozen=True)
+class AblationConfig:
+    """One ablation file (sweeps/ablation/*.yaml): a question, a baseline, and variants as named sets of overrides.
+
+    Generators add variants to the listed ones. `leave_one_out` and `add_one_in` map a key to the value that switches
+    it off; the others map a key to the values it takes. A variant is a mapping from configuration keys to values.
+    `data_kind`: what the question is about, None for any data; other data are refused.
+    """
+
+    question: str = ""
+    data_kind: DataKind | None = None
+    baseline: str = "full"
+    seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
+    metric: str = "test_accuracy"
+    higher_is_better: bool = True
+    smallest_effect: float = 0.005
+    match: Match | None = None
+    variants: dict[str, Any] = field(default_factory=dict)
+    leave_one_out: dict[str, Any] = field(default_factory=dict)
+    add_one_in: dict[str, Any] = field(default_factory=dict)
+    one_at_a_time: dict[str, Any] = field(default_factory=dict)
+    grid: dict[str, Any] = field(default_factory=dict)
+    zip: dict[str, Any] = field(default_factory=dict)
+    resources: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.seeds:
+            raise UserError("ablation.seeds=[]: give at least one seed, for instance seed=0,1,2")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise UserError(f"ablation.seeds={self.seeds}: seeds must differ from each other")
+        if not self.smallest_effect > 0:
+            raise UserError(f"ablation.smallest_effect={self.smallest_effect}: must be positive")
+        if not self.baseline:
+            raise UserError("ablation.baseline='': name the variant that the others are compared with")
 
 
 def variants(ablation: AblationConfig, name: str) -> list[Variant]:
@@ -36,28 +88,6 @@ def variants(ablation: AblationConfig, name: str) -> list[Variant]:
     if not by_name:
         raise UserError(f"ablation={name}: nothing to compare with the baseline {ablation.baseline}; list variants")
     return [baseline, *by_name.values()]
-
-
-def describe(overrides: Mapping[str, Any]) -> str:
-    """Overrides as the words one would type: `model.gate=glu model.local_kernels=[3,5]`."""
-    return " ".join(to_words(overrides)) or "no override"
-
-
-def to_words(overrides: Mapping[str, Any]) -> list[str]:
-    """Overrides in Hydra's grammar, one word each."""
-    return [f"{key}={_value(value)}" for key, value in overrides.items()]
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{_value(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ",".join(_value(item) for item in value) + "]"
-    return str(value)
 
 
 def _listed(ablation: AblationConfig, name: str) -> Iterator[Variant]:
@@ -100,7 +130,7 @@ def _zip(axes: Overrides, where: str, baseline: str) -> Iterator[Variant]:
 
 
 def _cell(overrides: Overrides, axes: Overrides) -> Variant:
-    name = ",".join(f"{_short(key, axes)}={_value(value)}" for key, value in overrides.items())
+    name = ",".join(f"{_short(key, axes)}={override_value(value)}" for key, value in overrides.items())
     return Variant(name, overrides, dict(overrides))
 
 
@@ -133,11 +163,11 @@ def kind_of(data: DataConfig) -> DataKind:
 
 def check_kind(name: str, ablation: AblationConfig, data: DataConfig) -> None:
     """Raises UserError, with the data that would do, where the ablation asks about data of another kind."""
-    asked, held = ablation.data_kind, kind_of(data)
-    if asked is None or asked is held:
+    wanted, held = ablation.data_kind, kind_of(data)
+    if wanted is None or wanted is held:
         return
-    *others, last = [f"data={choice}" for choice, each in shipped_data().items() if kind_of(each) is asked]
+    *others, last = [f"data={choice}" for choice, each in shipped_data().items() if kind_of(each) is wanted]
     raise UserError(
-        f"ablation={name}: asks about {asked.value}s; data={data.name} holds {held.value}s; "
+        f"ablation={name}: asks about {wanted.value}s; data={data.name} holds {held.value}s; "
         f"add {', '.join(others)} or {last}"
     )

@@ -1,4 +1,4 @@
-"""Hydra's composition, from override words to typed settings."""
+"""Hydra's composition, from overrides to typed settings, and its errors in one line."""
 
 from __future__ import annotations
 
@@ -18,78 +18,9 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from yaml.error import MarkedYAMLError
 
 from terminator.errors import UserError
-from terminator.settings import Settings
+from terminator.planning.settings import Settings
 
 INPUT_ERRORS = (UserError, HydraException, OmegaConfBaseException, MarkedYAMLError)
-
-
-def complaint(error: BaseException) -> str:
-    """One line for an error of INPUT_ERRORS, found by following its causes to the most telling one."""
-    chain = [error]
-    while (cause := _cause(chain[-1])) is not None:
-        chain.append(cause)
-    for link in chain:
-        if isinstance(link, UserError):
-            return str(link)
-        if isinstance(link, MissingConfigException) and link.missing_cfg_file:
-            return _missing_choice(link)
-        if isinstance(link, MarkedYAMLError) and (mark := link.problem_mark) is not None:
-            return f"{mark.name}: line {mark.line + 1}, column {mark.column + 1}: no YAML: {link.problem}"
-    file = next(filter(None, map(_file, chain)), "")
-    for link in reversed(chain):
-        if isinstance(link, (ConfigKeyError, ConfigAttributeError)):
-            return _in_file(file, _unknown_key(link, chain))
-        if isinstance(link, OmegaConfBaseException):
-            return _in_file(file, f"{link.full_key or 'configuration'}: {str(link).splitlines()[0]}")
-    return _first_line(error)
-
-
-def _cause(error: BaseException) -> BaseException | None:
-    """What the error was raised from; Hydra raises its own while it handles OmegaConf's of a file, without a word."""
-    return error.__cause__ or (error.__context__ if _file(error) else None)
-
-
-def _file(error: BaseException) -> str:
-    """The configuration file, as `ablation/mine`, whose words do not fit; empty where the error is of none."""
-    named = re.match(r"In '([^']+)': ", str(error)) if isinstance(error, ConfigCompositionException) else None
-    return named.group(1) if named else ""
-
-
-def _in_file(file: str, said: str) -> str:
-    """Keys of a group's file are said as they stand in it: without the group."""
-    return f"{file}: {said.removeprefix(file.rpartition('/')[0] + '.')}" if file else said
-
-
-def _missing_choice(error: MissingConfigException) -> str:
-    group, _, word = str(error.missing_cfg_file).rpartition("/")
-    choices = sorted(error.options or ())
-    return f"{group}={word}: no such {group}; {_choose(word, choices)}" if choices else _first_line(error)
-
-
-def _unknown_key(error: OmegaConfBaseException, chain: list[BaseException]) -> str:
-    full_key = str(error.full_key or "")
-    for link in chain:  # Hydra names the whole key, OmegaConf only the part below the node it was in
-        named = re.search(
-            r"Could not (?:override|append to config\. An item is already at|delete from config) '([^']+)'", str(link)
-        )
-        if isinstance(link, ConfigCompositionException) and named:
-            full_key = named.group(1).split("=")[0].lstrip("+~")
-    parent = error.parent_node
-    choices = [str(key) for key in parent] if isinstance(parent, DictConfig) else []
-    return (
-        f"{full_key}: no such key; {_choose(full_key.rpartition('.')[2], choices)}" if choices else _first_line(error)
-    )
-
-
-def _choose(word: str, choices: Iterable[str]) -> str:
-    choices = list(choices)
-    close = difflib.get_close_matches(word, choices, n=1)
-    meant = f"did you mean {close[0]}? " if close else ""
-    return f"{meant}choose from {', '.join(choices)}"
-
-
-def _first_line(error: BaseException) -> str:
-    return " ".join(line.strip() for line in str(error).splitlines() if line.strip()) or type(error).__name__
 
 
 @dataclass(frozen=True)
@@ -102,19 +33,18 @@ class CommandLine:
     choices: dict[str, list[str]]
 
     def contexts(self) -> Iterator[list[str]]:
-        """Every combination of the choices, each as override words (one empty list where there is no choice)."""
-        for words in product(*([f"{key}={value}" for value in values] for key, values in self.choices.items())):
-            yield list(words)
+        """Every combination of the choices, each as overrides (one empty list where there is no choice)."""
+        for values in product(*self.choices.values()):
+            yield [f"{key}={value}" for key, value in zip(self.choices, values, strict=True)]
 
 
 def read_command_line(loader: ConfigLoader, arguments: Sequence[str]) -> CommandLine:
     """Raises UserError for an interval or another sweep that has no finite list of values."""
-    parser = OverridesParser.create(config_loader=loader)
     ablations: list[str] = []
     seeds: list[int] | None = None
     base: list[str] = []
     choices: dict[str, list[str]] = {}
-    for override in parser.parse_overrides(list(arguments)):
+    for override in OverridesParser.create(config_loader=loader).parse_overrides(list(arguments)):
         key = override.get_key_element()
         values = _values(override)
         if key == "ablation":
@@ -150,13 +80,12 @@ class Composer:
         self._loader = loader
         self._master = master
 
-    def settings(self, words: Sequence[str], *, of: str = "") -> Settings:
+    def settings(self, overrides: Sequence[str], *, of: str = "") -> Settings:
         """Raises UserError that names `of` (a variant, say) where the overrides do not fit."""
         try:
-            composed = self._loader.load_sweep_config(self._master, list(words))
-            return typed(composed)
+            return typed(self._loader.load_sweep_config(self._master, list(overrides)))
         except INPUT_ERRORS as error:
-            raise UserError(f"{of}: {complaint(error)}" if of else complaint(error)) from error
+            raise UserError(f"{of}: {format_error(error)}" if of else format_error(error)) from error
 
 
 def typed(config: DictConfig) -> Settings:
@@ -166,3 +95,72 @@ def typed(config: DictConfig) -> Settings:
     settings: Any = OmegaConf.to_object(config)
     assert isinstance(settings, Settings)
     return settings
+
+
+def format_error(error: BaseException) -> str:
+    """One line for an error of INPUT_ERRORS, found by following its causes to the most telling one."""
+    chain = [error]
+    while (cause := _cause(chain[-1])) is not None:
+        chain.append(cause)
+    for link in chain:
+        if isinstance(link, UserError):
+            return str(link)
+        if isinstance(link, MissingConfigException) and link.missing_cfg_file:
+            return _missing_choice(link)
+        if isinstance(link, MarkedYAMLError) and (mark := link.problem_mark) is not None:
+            return f"{mark.name}: line {mark.line + 1}, column {mark.column + 1}: invalid YAML: {link.problem}"
+    file = next(filter(None, map(_file, chain)), "")
+    for link in reversed(chain):
+        if isinstance(link, (ConfigKeyError, ConfigAttributeError)):
+            return _in_file(file, _unknown_key(link, chain))
+        if isinstance(link, OmegaConfBaseException):
+            return _in_file(file, f"{link.full_key or 'configuration'}: {str(link).splitlines()[0]}")
+    return _first_line(error)
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    """What the error was raised from; Hydra raises its own while it handles OmegaConf's of a file, without `from`."""
+    return error.__cause__ or (error.__context__ if _file(error) else None)
+
+
+def _file(error: BaseException) -> str:
+    """The configuration file, as `ablation/mine`, that the error was found in; empty where it names none."""
+    named = re.match(r"In '([^']+)': ", str(error)) if isinstance(error, ConfigCompositionException) else None
+    return named.group(1) if named else ""
+
+
+def _in_file(file: str, message: str) -> str:
+    """Keys of a group's file are named as they are written in it: without the group."""
+    return f"{file}: {message.removeprefix(file.rpartition('/')[0] + '.')}" if file else message
+
+
+def _missing_choice(error: MissingConfigException) -> str:
+    group, _, name = str(error.missing_cfg_file).rpartition("/")
+    choices = sorted(error.options or ())
+    return f"{group}={name}: no such {group}; {_choose(name, choices)}" if choices else _first_line(error)
+
+
+def _unknown_key(error: OmegaConfBaseException, chain: list[BaseException]) -> str:
+    full_key = str(error.full_key or "")
+    for link in chain:  # Hydra names the whole key, OmegaConf only the part below the node it was in
+        named = re.search(
+            r"Could not (?:override|append to config\. An item is already at|delete from config) '([^']+)'", str(link)
+        )
+        if isinstance(link, ConfigCompositionException) and named:
+            full_key = named.group(1).split("=")[0].lstrip("+~")
+    parent = error.parent_node
+    choices = [str(key) for key in parent] if isinstance(parent, DictConfig) else []
+    if not choices:
+        return _first_line(error)
+    return f"{full_key}: no such key; {_choose(full_key.rpartition('.')[2], choices)}"
+
+
+def _choose(name: str, choices: Iterable[str]) -> str:
+    choices = list(choices)
+    close = difflib.get_close_matches(name, choices, n=1)
+    meant = f"did you mean {close[0]}? " if close else ""
+    return f"{meant}choose from {', '.join(choices)}"
+
+
+def _first_line(error: BaseException) -> str:
+    return " ".join(line.strip() for line in str(error).splitlines() if line.strip()) or type(error).__name__

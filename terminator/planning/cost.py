@@ -1,4 +1,4 @@
-"""What a model costs, before anything is trained."""
+"""What a model costs before anything is trained, and the size-matched controls that cost as much as the baseline."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from torch import nn
 from terminator.config import RunConfig, from_plain, to_plain
 from terminator.model.build import build, forward_flops
 from terminator.model.config import GROUPS, TerminatorConfig
-from terminator.settings import Match
+from terminator.planning.ablation import Match
+
+NARROWEST, WIDEST, STEPS = 1 / 16, 16.0, 12
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,10 @@ class Cost:
     parameters: int
     flops: int
 
+    def of(self, match: Match) -> int:
+        """The part of the cost that is to match."""
+        return int(getattr(self, match.value))
+
 
 def check(config: RunConfig) -> None:
     """Build the network, for the errors that this raises: UserError where model and data do not fit."""
@@ -31,12 +37,48 @@ def check(config: RunConfig) -> None:
 
 def cost(config: RunConfig) -> Cost:
     """Build the network on its data set's images and count. Raises UserError where they do not fit."""
-    return _cost(*_model_and_data(config))
+    model, data = _model_and_data(config)
+    return Cost(_parameters(model, data), _flops(model, data))
 
 
-def parameters(config: RunConfig) -> int:
-    """The network's trainable parameters alone: sooner counted than FLOPs."""
-    return _parameters(*_model_and_data(config))
+def size_matched(config: RunConfig, budget: Cost, match: Match) -> tuple[float, RunConfig]:
+    """The `model.width` whose network comes closest to the budget, and its configuration.
+
+    Channels are whole, a Terminator's in whole groups, so the budget is met only as nearly as they allow: see `miss`.
+    """
+    wanted = budget.of(match)
+    low, high = math.log(NARROWEST), math.log(WIDEST)
+    counts = {config.model.width: _count(config, match)}
+    for _ in range(STEPS):  # cost grows with width: halve the interval towards the budget
+        middle = (low + high) / 2
+        width = round(math.exp(middle), 3)
+        counts[width] = _count(_widened(config, width), match)
+        low, high = (middle, high) if counts[width] < wanted else (low, middle)
+    best = min(sorted(counts), key=lambda width: abs(math.log(counts[width] / wanted)))
+    return best, _widened(config, best)
+
+
+def miss(config: RunConfig, budget: Cost, match: Match) -> float:
+    """By what share of the budget a control lies above it, or below (negative)."""
+    return _count(config, match) / budget.of(match) - 1
+
+
+def obstacle(config: RunConfig, budget: Cost, match: Match) -> str:
+    """What keeps a control from its budget."""
+    if config.model.width * 2 > WIDEST and _count(_widened(config, WIDEST), match) < budget.of(match):
+        return f"the search ends at {WIDEST:g} times the width"
+    if isinstance(config.model, TerminatorConfig):
+        return f"channels come in steps of {GROUPS}, at least {GROUPS}"
+    return "channels are whole, at least one"
+
+
+def _count(config: RunConfig, match: Match) -> int:
+    """The matched part alone: parameters are sooner counted than FLOPs."""
+    return (_parameters if match is Match.parameters else _flops)(*_model_and_data(config))
+
+
+def _widened(config: RunConfig, width: float) -> RunConfig:
+    return replace(config, model=replace(config.model, width=width))
 
 
 def _model_and_data(config: RunConfig) -> tuple[str, str]:
@@ -44,10 +86,13 @@ def _model_and_data(config: RunConfig) -> tuple[str, str]:
     return json.dumps(plain["model"], sort_keys=True), json.dumps(plain["data"], sort_keys=True)
 
 
+def _config(model: str, data: str) -> RunConfig:
+    return from_plain({"model": json.loads(model), "data": json.loads(data)})
+
+
 @functools.lru_cache(maxsize=4096)
-def _cost(model: str, data: str) -> Cost:
-    network = _network(model, data)
-    return Cost(_parameters(model, data), forward_flops(network, _config(model, data).data.input_shape))
+def _flops(model: str, data: str) -> int:
+    return forward_flops(_network(model, data), _config(model, data).data.input_shape)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -60,62 +105,3 @@ def _network(model: str, data: str) -> nn.Module:
     config = _config(model, data)
     generator = torch.Generator().manual_seed(0)
     return build(config.model, image_shape=config.data.input_shape, classes=config.data.classes, generator=generator)
-
-
-def _config(model: str, data: str) -> RunConfig:
-    return from_plain({"model": json.loads(model), "data": json.loads(data)})
-
-
-NARROWEST, WIDEST, STEPS = 1 / 16, 16.0, 12
-
-
-def twin(config: RunConfig, budget: Cost, match: Match) -> tuple[float, RunConfig]:
-    """The `model.width` whose network comes closest to the budget, and its configuration.
-
-    Channels are whole, a Terminator's in whole groups, so the budget is met only as nearly as they allow: see `miss`.
-    """
-    wanted = spent(budget, match)
-
-    def reached(width: float) -> int:
-        return _count(_widened(config, width), match)
-
-    low, high = math.log(NARROWEST), math.log(WIDEST)
-    tried = {config.model.width}
-    for _ in range(STEPS):  # cost grows with width: halve the interval towards the budget
-        middle = (low + high) / 2
-        width = round(math.exp(middle), 3)
-        tried.add(width)
-        if reached(width) < wanted:
-            low = middle
-        else:
-            high = middle
-    best = min(sorted(tried), key=lambda width: abs(math.log(reached(width) / wanted)))
-    return best, _widened(config, best)
-
-
-def spent(cost: Cost, match: Match) -> int:
-    """The part of the cost that is to match."""
-    return int(getattr(cost, match.value))
-
-
-def miss(config: RunConfig, budget: Cost, match: Match) -> float:
-    """By what share of the budget a twin lies above it, or below (negative)."""
-    return _count(config, match) / spent(budget, match) - 1
-
-
-def obstacle(config: RunConfig, budget: Cost, match: Match) -> str:
-    """What keeps a twin from its budget."""
-    widest = config.model.width * 2 > WIDEST and _count(_widened(config, WIDEST), match) < spent(budget, match)
-    if widest:
-        return f"the search ends at {WIDEST:g} times the width"
-    if isinstance(config.model, TerminatorConfig):
-        return f"channels come in steps of {GROUPS}, at least {GROUPS}"
-    return "channels are whole, at least one"
-
-
-def _count(config: RunConfig, match: Match) -> int:
-    return parameters(config) if match is Match.parameters else cost(config).flops
-
-
-def _widened(config: RunConfig, width: float) -> RunConfig:
-    return replace(config, model=replace(config.model, width=width))

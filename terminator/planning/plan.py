@@ -3,184 +3,198 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from terminator.config import RunConfig, to_plain
 from terminator.data.load import fingerprint
 from terminator.errors import UserError
 from terminator.ledger import Ablation, Ledger, Provenance, Sweep, Variant, sweep_id
-from terminator.planning.ablation import check_kind, describe, to_words, variants
-from terminator.planning.compose import Composer
-from terminator.planning.cost import Cost, check, cost, twin
+from terminator.planning.ablation import AblationConfig, Match, check_kind, variants
+from terminator.planning.compose import CommandLine, Composer
+from terminator.planning.cost import check, cost, size_matched
+from terminator.planning.settings import Settings, TrackingConfig
 from terminator.run_key import code_hash, run_key
-from terminator.settings import AblationConfig, Settings, TrackingConfig
-from terminator.tracking.uri import checked_uri
-
-
-@dataclass(frozen=True)
-class PlannedVariant:
-    """A variant with its configuration."""
-
-    variant: Variant
-    config: RunConfig
-
-    @property
-    def cost(self) -> Cost:
-        """What its network costs; counted when first asked for."""
-        return cost(self.config)
-
-
-@dataclass(frozen=True)
-class PlannedAblation:
-    """An ablation in one context (data set, model, …); the baseline is the first variant."""
-
-    name: str
-    settings: AblationConfig
-    variants: list[PlannedVariant]
+from terminator.text import describe, to_overrides
+from terminator.tracking import checked_uri
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What one command means in one context. `base`: the overrides that all its runs have in common."""
+    """What one command means in one context: the sweep as the ledger keeps it, and each run's configuration by key."""
 
-    base: list[str]
-    ablations: list[PlannedAblation]
+    sweep: Sweep
+    configs: Mapping[str, RunConfig]
 
-    def sweep(self, provenance: Provenance, command: Sequence[str], tracking: TrackingConfig | None = None) -> Sweep:
-        """The plan with its run keys, as the ledger keeps it. Writes nothing.
+    def config(self, variant: Variant) -> RunConfig:
+        """The configuration of the variant's first seed."""
+        return self.configs[next(iter(variant.runs.values()))]
 
-        Raises UserError for no tracking URI, and where the images are not on this machine.
-        """
-        tracking = tracking or TrackingConfig()
-        ablations = [_keyed(ablation) for ablation in self.ablations]
-        return Sweep(
-            id=sweep_id(ablations),
-            created=time.time(),
-            command=list(command),
-            base=self.base,
-            code=provenance.code,
-            ablations=ablations,
-            tracking_uri=checked_uri(tracking.uri),
-            tracked=tracking.enabled,
-        )
-
-    def freeze(self, ledger: Ledger, sweep: Sweep, provenance: Provenance) -> None:
+    def freeze(self, ledger: Ledger, provenance: Provenance) -> None:
         """Write every run's frozen spec, then the sweep. Raises UserError if the root can't be written."""
-        for planned, ablation in zip(self.ablations, sweep.ablations, strict=True):
-            for each, variant in zip(planned.variants, ablation.variants, strict=True):
-                code = replace(provenance.code, hash=code_hash(each.config))
-                origin, images = replace(provenance, code=code), fingerprint(each.config.data)
-                for seed, key in variant.runs.items():
-                    ledger.freeze(key, to_plain(replace(each.config, seed=seed)), origin, images)
-        ledger.write_sweep(sweep)
+        for key, config in self.configs.items():
+            own = replace(provenance, code=replace(provenance.code, hash=code_hash(config)))
+            ledger.freeze(key, to_plain(config), own, fingerprint(config.data))
+        ledger.write_sweep(self.sweep)
 
 
-def _keyed(planned: PlannedAblation) -> Ablation:
-    settings = planned.settings
-    rows = []
-    for each in planned.variants:
-        runs = {seed: run_key(replace(each.config, seed=seed)) for seed in settings.seeds}
-        rows.append(replace(each.variant, runs=runs))
+class Planner:
+    """Plans what one command asks for. `command`: as it was typed; `settings`: what it sets outside of the runs.
+
+    Every method raises UserError for what does not fit, and where a run's images are not on this machine.
+    """
+
+    def __init__(
+        self, composer: Composer, provenance: Provenance, command: Sequence[str] = (), settings: Settings | None = None
+    ) -> None:
+        """Raises UserError for a tracking URI that is none."""
+        tracking = settings.tracking if settings else TrackingConfig()
+        self._composer = composer
+        self._provenance = provenance
+        self._command = list(command)
+        self._tracked, self._tracking_uri = tracking.enabled, checked_uri(tracking.uri)
+        self._configs: dict[str, RunConfig] = {}
+
+    def plans(self, line: CommandLine) -> list[Plan]:
+        """Ablations are planned once for each combination of the other choices; without any, these are compared."""
+        if not line.ablations:
+            return [self.choices(list(line.contexts()), line.base, line.seeds)]
+        return [self.ablations(line.ablations, [*line.base, *chosen], line.seeds) for chosen in line.contexts()]
+
+    def ablations(self, names: Sequence[str], base: Sequence[str], seeds: Sequence[int] | None) -> Plan:
+        """The ablations `names` on top of the overrides `base`."""
+        found = [self._ablation(name, base, seeds) for name in names]
+        _check_union(found)
+        return self._plan(base, found, seeds)
+
+    def choices(self, contexts: Sequence[Sequence[str]], base: Sequence[str], seeds: Sequence[int] | None) -> Plan:
+        """Hydra's plain `-m key=a,b`: every combination is a variant, the first of them the baseline."""
+        found = []
+        for context in contexts:
+            overrides = dict(each.split("=", 1) for each in context)
+            found.append(Variant(" ".join(context) or "default", overrides, dict(overrides)))
+        default = [self._composer.settings(base).seed] if seeds is None else list(seeds)
+        config = AblationConfig(baseline=found[0].name, seeds=default)
+        return self._plan(base, [self._compose("choices", config, found, base)], seeds)
+
+    def single(self, config: RunConfig, base: Sequence[str]) -> Plan:
+        """One run, as a sweep of one variant."""
+        check(config)
+        record = _record("single", AblationConfig(baseline="default", seeds=[config.seed]))
+        record = replace(record, variants=[self._keyed(Variant("default"), config, record)])
+        return self._plan(base, [record], None)
+
+    def _ablation(self, name: str, base: Sequence[str], seeds: Sequence[int] | None) -> Ablation:
+        chosen = self._composer.settings([*base, f"ablation={name}"])
+        config = chosen.ablation if seeds is None else replace(chosen.ablation, seeds=list(seeds))
+        check_kind(name, config, chosen.data)
+        found = variants(config, name)
+        names = [variant.name for variant in found]
+        for unknown in config.resources.keys() - set(names):
+            raise UserError(f"ablation={name}: resources.{unknown}: no such variant; choose from {', '.join(names)}")
+        found = [replace(variant, resources=config.resources.get(variant.name, {})) for variant in found]
+        return self._compose(name, config, found, _of_runs(base))
+
+    def _compose(self, name: str, config: AblationConfig, found: Sequence[Variant], base: Sequence[str]) -> Ablation:
+        """Variants with the baseline's very configuration are the baseline; controls follow their variants."""
+        record = _record(name, config)
+        first: RunConfig | None = None
+        rows: list[Variant] = []
+        for variant in found:
+            overrides = [*base, *to_overrides(variant.overrides)]
+            own = self._composer.settings(overrides, of=f"ablation={name}, {variant.name}").run_config()
+            if own == first:
+                rows[0] = replace(rows[0], factors=variant.factors)
+                continue
+            check(own)
+            rows.append(self._keyed(variant, own, record))
+            if first is None:
+                first = own
+            elif config.match:
+                rows.append(self._control(variant, own, first, config.match, record))
+        return replace(record, variants=rows)
+
+    def _control(
+        self, variant: Variant, config: RunConfig, baseline: RunConfig, match: Match, record: Ablation
+    ) -> Variant:
+        width, matched = size_matched(config, cost(baseline), match)
+        overrides = {**variant.overrides, "model.width": width}
+        name = f"{variant.name}@{match.value}"
+        control = Variant(name, overrides, twin_of=variant.name, resources=variant.resources)
+        return self._keyed(control, matched, record)
+
+    def _keyed(self, variant: Variant, config: RunConfig, record: Ablation) -> Variant:
+        """The variant with the keys of its runs, one a seed."""
+        runs = {}
+        for seed in record.seeds:
+            seeded = replace(config, seed=seed)
+            runs[seed] = run_key(seeded)
+            self._configs.setdefault(runs[seed], seeded)
+        return replace(variant, runs=runs)
+
+    def _plan(self, base: Sequence[str], found: Sequence[Ablation], seeds: Sequence[int] | None) -> Plan:
+        keys = [key for ablation in found for variant in ablation.variants for key in variant.runs.values()]
+        configs = {key: self._configs[key] for key in keys}
+        typed_seeds = [] if seeds is None else [f"seed={','.join(map(str, seeds))}"]
+        sweep = Sweep(
+            id=sweep_id(found),
+            created=time.time(),
+            command=self._command,
+            base=list(base),
+            code=self._provenance.code,
+            ablations=list(found),
+            tracking_uri=self._tracking_uri,
+            tracked=self._tracked,
+            settings=(*own_settings(self._composer, base), *typed_seeds),
+            data=tuple(dict.fromkeys(config.data.name for config in configs.values())),
+        )
+        return Plan(sweep, configs)
+
+
+def own_settings(composer: Composer, base: Sequence[str]) -> list[str]:
+    """The overrides of `base` that change a run's key, as its typed configuration has it, but for the choice of data.
+
+    An override counts if the composition without it comes to another key, or to none.
+    """
+    kept = _of_runs(base)
+    whole = to_plain(composer.settings(kept).run_config(), key_only=True)
+    for override in list(kept):
+        others = [other for other in kept if other is not override]
+        try:
+            if to_plain(composer.settings(others).run_config(), key_only=True) == whole:
+                kept = others
+        except UserError:  # the others need this one
+            continue
+    return [override for override in kept if override.partition("=")[0] != "data"]
+
+
+def _of_runs(base: Sequence[str]) -> list[str]:
+    """The overrides that do not speak of the ablation."""
+    return [override for override in base if not override.lstrip("+~").startswith("ablation.")]
+
+
+def _record(name: str, config: AblationConfig) -> Ablation:
     return Ablation(
-        name=planned.name,
-        question=settings.question,
-        baseline=settings.baseline,
-        metric=settings.metric,
-        higher_is_better=settings.higher_is_better,
-        smallest_effect=settings.smallest_effect,
-        seeds=list(settings.seeds),
-        variants=rows,
+        name=name,
+        question=config.question,
+        baseline=config.baseline,
+        metric=config.metric,
+        higher_is_better=config.higher_is_better,
+        smallest_effect=config.smallest_effect,
+        seeds=list(config.seeds),
+        variants=[],
+        match=config.match.value if config.match else None,
     )
 
 
-def plan(composer: Composer, names: Sequence[str], base: Sequence[str], seeds: Sequence[int] | None) -> Plan:
-    """Compose the ablations `names` on top of `base`. Raises UserError for anything that does not fit."""
-    planned = [_plan_ablation(composer, name, base, seeds) for name in names]
-    _check_union(planned)
-    return Plan(list(base), planned)
-
-
-def plan_choices(
-    composer: Composer, contexts: Sequence[Sequence[str]], base: Sequence[str], seeds: Sequence[int] | None
-) -> Plan:
-    """Hydra's plain `-m key=a,b`: every combination is a variant, the first of them the baseline."""
-    names = [" ".join(words) or "default" for words in contexts]
-    found = [
-        Variant(name, overrides, dict(overrides))
-        for name, words in zip(names, contexts, strict=True)
-        for overrides in [dict(word.split("=", 1) for word in words)]
-    ]
-    settings = composer.settings(base)
-    chosen = AblationConfig(baseline=names[0], seeds=list(seeds) if seeds is not None else [settings.seed])
-    return Plan(list(base), [PlannedAblation("choices", chosen, _compose(composer, "choices", found, base, chosen))])
-
-
-def plan_single(settings: Settings, words: Sequence[str]) -> Plan:
-    """One run, as a sweep of one variant."""
-    config = settings.run_config()
-    check(config)
-    variant = PlannedVariant(Variant("default"), config)
-    single = AblationConfig(baseline="default", seeds=[settings.seed])
-    return Plan(list(words), [PlannedAblation("single", single, [variant])])
-
-
-def _plan_ablation(composer: Composer, name: str, base: Sequence[str], seeds: Sequence[int] | None) -> PlannedAblation:
-    chosen = composer.settings([*base, f"ablation={name}"])
-    check_kind(name, chosen.ablation, chosen.data)
-    settings = chosen.ablation
-    if seeds is not None:
-        settings = replace(settings, seeds=list(seeds))
-    base = [word for word in base if not word.lstrip("+").startswith("ablation.")]
-    found = [
-        replace(variant, resources=settings.resources.get(variant.name, {})) for variant in variants(settings, name)
-    ]
-    _check_names(settings, name, found)
-    return PlannedAblation(name, settings, _compose(composer, name, found, base, settings))
-
-
-def _compose(
-    composer: Composer, name: str, found: Sequence[Variant], base: Sequence[str], settings: AblationConfig
-) -> list[PlannedVariant]:
-    """Variants that come to the same configuration as the baseline are the baseline; twins follow their variants."""
-    rows: list[PlannedVariant] = []
-    for variant in found:
-        config = composer.settings(
-            [*base, *to_words(variant.overrides)], of=f"ablation={name}, {variant.name}"
-        ).run_config()
-        if rows and config == rows[0].config:
-            rows[0] = replace(rows[0], variant=replace(rows[0].variant, factors=variant.factors))
-            continue
-        check(config)
-        rows.append(PlannedVariant(variant, config))
-        if settings.match and len(rows) > 1:
-            rows.append(_twin(rows[-1], rows[0].cost, settings))
-    return rows
-
-
-def _twin(of: PlannedVariant, budget: Cost, settings: AblationConfig) -> PlannedVariant:
-    assert settings.match is not None
-    width, config = twin(of.config, budget, settings.match)
-    name = f"{of.variant.name}@{settings.match.value}"
-    overrides = {**of.variant.overrides, "model.width": width}
-    return PlannedVariant(Variant(name, overrides, twin_of=of.variant.name, resources=of.variant.resources), config)
-
-
-def _check_names(settings: AblationConfig, name: str, found: Sequence[Variant]) -> None:
-    names = [variant.name for variant in found]
-    for unknown in settings.resources.keys() - set(names):
-        raise UserError(f"ablation={name}: resources.{unknown}: no such variant; choose from {', '.join(names)}")
-
-
-def _check_union(planned: Sequence[PlannedAblation]) -> None:
-    """One name means one thing in one table: the same word for different overrides would mislead."""
+def _check_union(found: Sequence[Ablation]) -> None:
+    """A name means one thing in one table: the same for different overrides would mislead."""
     known: dict[str, tuple[str, Variant]] = {}
-    for ablation in planned:
-        for each in ablation.variants:
-            name = each.variant.name
-            other, variant = known.setdefault(name, (ablation.name, each.variant))
-            if variant.overrides != each.variant.overrides:
+    for ablation in found:
+        for variant in ablation.variants:
+            other, before = known.setdefault(variant.name, (ablation.name, variant))
+            if before.overrides != variant.overrides:
                 raise UserError(
-                    f"ablation={other},{ablation.name}: both have a variant {name}, with different overrides: "
-                    f"{describe(variant.overrides)} in {other}, {describe(each.variant.overrides)} in {ablation.name}"
+                    f"ablation={other},{ablation.name}: both have a variant {variant.name}, with different overrides: "
+                    f"{describe(before.overrides)} in {other}, {describe(variant.overrides)} in {ablation.name}"
                 )

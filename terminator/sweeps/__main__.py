@@ -14,10 +14,10 @@ from terminator.ledger import Ledger, RunState, Sweep, default_root
 from terminator.sweeps.scheduler import scheduler_of
 from terminator.sweeps.show import counts, find_run, find_sweep, no_sweeps, rows, run_table, sweep_table, watch
 from terminator.text import counted
-from terminator.tracking import LiveSync, checked_uri, follow, sync
+from terminator.tracking import checked_uri, follow, sync
 
 NAMES = "its id, how that begins, or an ablation"
-WIDTH_OF_A_PIPE = 200  # where nobody's terminal says how wide a line may be
+WIDTH_OF_A_PIPE = 200  # where no terminal tells how wide a line may be
 
 
 def main() -> None:
@@ -46,10 +46,10 @@ def _parser() -> _Parser:
         "--root", default=argparse.SUPPRESS, help="the output root; default $TERMINATOR_ROOT, else ./outputs"
     )
     parser = _Parser(prog="terminator sweeps", description="Come back to a sweep.", parents=[common])
-    words = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def add(name: str, command: Callable[[Ledger, argparse.Namespace], int], purpose: str) -> argparse.ArgumentParser:
-        sub = words.add_parser(name, help=purpose, description=purpose, parents=[common])
+        sub = commands.add_parser(name, help=purpose, description=purpose, parents=[common])
         sub.set_defaults(command=command)
         return sub
 
@@ -84,10 +84,10 @@ def _console() -> Console:
     return console if console.is_terminal else Console(width=WIDTH_OF_A_PIPE)
 
 
-def _word(arguments: argparse.Namespace) -> str | None:
-    """The sweep's name, given as a plain word or as an option."""
-    word: str | None = arguments.named or arguments.sweep
-    return word
+def _name(arguments: argparse.Namespace) -> str | None:
+    """The sweep's name, given by its place or as an option."""
+    name: str | None = arguments.named or arguments.sweep
+    return name
 
 
 def _list(ledger: Ledger, arguments: argparse.Namespace) -> int:
@@ -99,7 +99,7 @@ def _list(ledger: Ledger, arguments: argparse.Namespace) -> int:
 
 
 def _status(ledger: Ledger, arguments: argparse.Namespace) -> int:
-    sweep = find_sweep(ledger, _word(arguments))
+    sweep = find_sweep(ledger, _name(arguments))
     scheduler = scheduler_of(ledger, sweep)
     scheduler.refresh()
     _console().print(run_table(ledger, sweep, rows(ledger, sweep, scheduler)))
@@ -107,26 +107,24 @@ def _status(ledger: Ledger, arguments: argparse.Namespace) -> int:
 
 
 def _watch(ledger: Ledger, arguments: argparse.Namespace) -> int:
-    sweep = find_sweep(ledger, _word(arguments))
-    follower = LiveSync(ledger, [sweep], None) if sweep.tracked else None
+    sweep = find_sweep(ledger, _name(arguments))
     found = watch(_console(), ledger, sweep, scheduler_of(ledger, sweep))
     _console().print(run_table(ledger, sweep, found))
-    if follower:
-        print(follower.close())
     return int(any(row.state != RunState.done.value for row in found))
 
 
 def _retry(ledger: Ledger, arguments: argparse.Namespace) -> int:
-    sweep = find_sweep(ledger, _word(arguments))
+    sweep = find_sweep(ledger, _name(arguments))
     scheduler = scheduler_of(ledger, sweep)
     scheduler.refresh()
     again = [row for row in rows(ledger, sweep, scheduler) if row.over and row.state != RunState.done.value]
-    print(f"{sweep.id}: {counts(row.state for row in again) or 'nothing'} to run again")
-    return scheduler.retry([row.run for row in again]) if again else 0
+    print(f"{sweep.id}: {counts(row.state for row in again) or 'nothing'} to run again", flush=True)
+    ended = scheduler.retry([row.run for row in again]) if again else False
+    return int(ended and any(row.run.result() is None for row in again))
 
 
 def _cancel(ledger: Ledger, arguments: argparse.Namespace) -> int:
-    sweep = find_sweep(ledger, _word(arguments))
+    sweep = find_sweep(ledger, _name(arguments))
     scheduler = scheduler_of(ledger, sweep)
     going = [row.run for row in rows(ledger, sweep, scheduler) if not row.over]
     print(f"{sweep.id}: {counted(scheduler.cancel(going), 'run')} stopped")
@@ -135,10 +133,10 @@ def _cancel(ledger: Ledger, arguments: argparse.Namespace) -> int:
 
 def _sync(ledger: Ledger, arguments: argparse.Namespace) -> int:
     uri = checked_uri(arguments.uri)
-    sweeps = [ledger.sweep(word) for word in [*arguments.sweep, *arguments.named]] or None
+    sweeps = [ledger.sweep(name) for name in [*arguments.sweep, *arguments.named]] or None
     if not arguments.follow:  # whoever started a follower looks after the sweep
         _refresh(ledger, sweeps or ledger.sweeps())
-    runs = [find_run(ledger, sweeps or ledger.sweeps(), word).key for word in arguments.run]
+    runs = [find_run(ledger, sweeps or ledger.sweeps(), name).key for name in arguments.run]
     if arguments.follow:
         report = follow(ledger, sweeps, uri, sys.stdin, runs=runs)
     else:
@@ -152,12 +150,12 @@ def _refresh(ledger: Ledger, sweeps: Iterable[Sweep]) -> None:
         try:
             scheduler_of(ledger, sweep).refresh()
         except UserError as error:
-            print(f"terminator: {error}; synced is what the ledger knows", file=sys.stderr)
+            print(f"terminator: {error}; only what the ledger knows is synced", file=sys.stderr)
 
 
 def _logs(ledger: Ledger, arguments: argparse.Namespace) -> int:
-    word = _word(arguments)
-    sweeps = ledger.sweeps() if word is None else [ledger.sweep(word)]
+    name = _name(arguments)
+    sweeps = ledger.sweeps() if name is None else [ledger.sweep(name)]
     run = find_run(ledger, sweeps, arguments.run)
     path = run.log_path()
     if path is None:

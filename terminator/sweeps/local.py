@@ -1,4 +1,4 @@
-"""Sweeps that run on the machine where they were started."""
+"""Runs that are processes of the machine where they were started: side by side, or through a Hydra launcher."""
 
 from __future__ import annotations
 
@@ -14,27 +14,112 @@ from rich.console import Console
 
 from terminator.config import Device, from_plain
 from terminator.errors import UserError
-from terminator.ledger import (
-    AttemptRecord,
-    Ledger,
-    Reason,
-    Run,
-    RunState,
-    Status,
-    Sweep,
-    alive_here,
-    files,
-)
+from terminator.ledger import AttemptRecord, Ledger, Reason, Run, RunState, Sweep, alive_here, files
 from terminator.ledger.provenance import is_alive, this_process
 from terminator.run_key import code_hash
-from terminator.settings import TrackingConfig
-from terminator.sweeps.pool import Pool, SweepProgress
-from terminator.text import counted
-from terminator.tracking.live import LiveSync
+from terminator.sweeps.pool import Pool, PoolProgress
+from terminator.sweeps.scheduler import Launch, Scheduler
+from terminator.text import to_overrides
+from terminator.tracking import LiveSync
+
+
+class Local(Scheduler):
+    """A pool of processes. Those of another machine can be seen through the ledger, but not stopped from here."""
+
+    def __init__(self, ledger: Ledger, sweeps: Sequence[Sweep], workers: int | None = None) -> None:
+        self._ledger = ledger
+        self._sweeps = sweeps
+        self._workers = workers
+
+    def start(self, runs: Sequence[Run]) -> bool:
+        """Run these side by side, until all have ended."""
+        tracked = [sweep for sweep in self._sweeps if sweep.tracked]
+        follower = LiveSync(self._ledger, tracked) if tracked else None
+        try:
+            if runs:
+                self._carry_out(runs)
+        finally:
+            if follower:
+                print(follower.close(), file=sys.stderr)
+        return True
+
+    def retry(self, runs: Sequence[Run]) -> bool:
+        """Run these here.
+
+        Raises UserError where another process does already, or where the code is not the one they were frozen with.
+        """
+        for driver in self._drivers():
+            raise UserError(
+                f"{self._sweeps[0].id}: process {driver.pid} on {driver.host} is running it: watch or cancel it"
+            )
+        for run in runs:
+            frozen, now = run.spec(), code_hash(from_plain(run.spec().config))
+            if frozen.code.hash != now:
+                raise UserError(
+                    f"run {run.key}: frozen with other code (code={frozen.code.hash}, now {now}): "
+                    "check that commit out, or run the sweep's command again"
+                )
+        return self.start(runs)
+
+    def cancel(self, runs: Sequence[Run]) -> int:
+        """Interrupt the sweep's own process, which passes it on, else the runs: they save checkpoints and end."""
+        found = self._drivers()
+        here = [driver.pid for driver in found if driver.alive()]
+        for driver in found:
+            if driver.alive() is None:
+                print(f"process {driver.pid} on {driver.host} is running it: cancel it there", file=sys.stderr)
+        open_here = [attempt for run in runs if (attempt := _open_attempt(run)) is not None and alive_here(attempt)]
+        pids = [attempt.pid for attempt in open_here if attempt.pid is not None]
+        for pid in here or pids:
+            os.kill(pid, signal.SIGINT)
+        return len(pids)
+
+    def refresh(self) -> None:
+        """Close the attempts of this machine whose process is gone."""
+        for run in self._ledger.runs_of(self._sweeps):
+            attempt = _open_attempt(run)
+            if attempt is not None and alive_here(attempt) is False:
+                message = "the process ended without recording why"
+                run.close(attempt.number, RunState.failed, Reason.killed, message)
+
+    def busy(self) -> bool:
+        """Whether the process of the sweep may be at work."""
+        return bool(self._drivers())
+
+    def _carry_out(self, runs: Sequence[Run]) -> None:
+        names = {key: name for sweep in self._sweeps for key, name in sweep.names().items()}
+        workers = min(self._workers or _default_workers(runs), len(runs))
+        progress = PoolProgress(Console(stderr=True), len(runs), names)
+        with driving(self._ledger, self._sweeps), progress:
+            pool = Pool(runs, workers, progress.update)
+            pool.run()
+        if pool.interrupted:
+            raise KeyboardInterrupt
+
+    def _drivers(self) -> list[Driver]:
+        return [driver for sweep in self._sweeps for driver in drivers(self._ledger, sweep)]
+
+
+class HydraLauncher(Local):
+    """Hands the runs to one of Hydra's launchers, each as its overrides, and waits for it."""
+
+    def __init__(self, ledger: Ledger, sweeps: Sequence[Sweep], launch: Launch) -> None:
+        super().__init__(ledger, sweeps)
+        self._launch = launch
+
+    def _carry_out(self, runs: Sequence[Run]) -> None:
+        wanted = {run.key for run in runs}
+        jobs: dict[str, list[str]] = {}
+        for sweep in self._sweeps:
+            for cell in sweep.cells():
+                if cell.key in wanted:
+                    overrides = [*sweep.base, *to_overrides(cell.variant.overrides), f"seed={cell.seed}"]
+                    jobs.setdefault(cell.key, overrides)
+        self._launch(list(jobs.values()))
 
 
 class Driver(NamedTuple):
-    """A file in `drivers/`, beside sweep.json."""
+    """A process that carries a sweep out: a file in `drivers/`, beside sweep.json."""
 
     host: str
     pid: int
@@ -71,110 +156,17 @@ def _folder(ledger: Ledger, sweep: Sweep) -> Path:
     return ledger.sweep_folder(sweep) / "drivers"
 
 
-def default_workers(device: Device) -> int:
+def _default_workers(runs: Sequence[Run]) -> int:
     """As many as there are GPUs where runs use them, else as many as there are CPU cores for this process."""
-    if device is not Device.cpu:
+    if any(run.spec().config["machine"]["device"] != Device.cpu.value for run in runs):
         import torch
 
         if gpus := torch.cuda.device_count():
             return gpus
-    return cores()
-
-
-def cores() -> int:
-    """The CPU cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
-def run_here(console: Console, ledger: Ledger, sweeps: Sequence[Sweep], workers: int, tracking: TrackingConfig) -> bool:
-    """Run what has no result yet, each run once. Returns whether it was interrupted."""
-    names: dict[str, str] = {}
-    for sweep in sweeps:
-        for cell in sweep.cells():
-            names.setdefault(cell.key, f"{cell.variant.name}/{cell.seed}")
-    runs = [ledger.run(key) for key in names]
-    todo = [run for run in runs if run.state().state is not RunState.done]
-    skipped = len(runs) - len(todo)
-    workers = min(workers, len(todo)) or 1
-    on = f" on {counted(workers, 'worker')}" if todo else ""
-    console.print(f"{counted(len(runs), 'run')}: {skipped} done already, {len(todo)} to run{on} → {ledger.root}")
-    follower = LiveSync(ledger, sweeps, tracking.uri) if tracking.enabled else None
-    interrupted = False
-    if todo:
-        with driving(ledger, sweeps), SweepProgress(console, len(runs), skipped, workers, names) as progress:
-            pool = Pool(todo, workers, progress.update)
-            pool.run()
-        interrupted = pool.interrupted
-    if follower:
-        console.print(follower.close())
-    return interrupted
-
-
-class Local:
-    """A sweep of processes. Those of another machine can be seen through the ledger, but not stopped from here."""
-
-    def __init__(self, ledger: Ledger, sweep: Sweep) -> None:
-        self._ledger = ledger
-        self._sweep = sweep
-
-    def refresh(self) -> None:
-        """Close the attempts of this machine whose process has ended without a word."""
-        for run in map(self._ledger.run, self._sweep.keys()):
-            for attempt in _open_attempt(run):
-                if alive_here(attempt) is False:
-                    run.close(attempt.number, RunState.failed, Reason.killed, "ended without a word")
-
-    def busy(self) -> bool:
-        """Whether a process that carries the sweep out may be at work."""
-        return bool(drivers(self._ledger, self._sweep))
-
-    def alive(self, attempt: AttemptRecord) -> bool | None:
-        """As the process table has it."""
-        return alive_here(attempt)
-
-    def queued(self, run: Run) -> str | None:
-        """None: there is no queue."""
-        return None
-
-    def seconds_left(self, status: Status) -> float | None:
-        """None: there is no time limit."""
-        return None
-
-    def retry(self, runs: Sequence[Run]) -> int:
-        """Run these here, side by side.
-
-        Raises UserError where somebody does already, or where the code is no longer the one they were frozen with.
-        """
-        for driver in drivers(self._ledger, self._sweep):
-            raise UserError(
-                f"{self._sweep.id}: process {driver.pid} on {driver.host} carries it out: watch or cancel it"
-            )
-        for run in runs:
-            frozen, now = run.spec(), code_hash(from_plain(run.spec().config))
-            if frozen.code.hash != now:
-                raise UserError(
-                    f"run {run.key}: frozen with other code (code={frozen.code.hash}, now {now}): "
-                    "check that commit out, or run the sweep's command again"
-                )
-        tracking = TrackingConfig(enabled=self._sweep.tracked, uri=self._sweep.tracking_uri)
-        if run_here(Console(stderr=True), self._ledger, [self._sweep], default_workers(Device.auto), tracking):
-            return 130
-        return int(any(run.state().state is not RunState.done for run in runs))
-
-    def cancel(self, runs: Sequence[Run]) -> int:
-        """Interrupt what carries the sweep out, which tells its runs, else the runs: they save checkpoints and end."""
-        found = drivers(self._ledger, self._sweep)
-        here = [driver.pid for driver in found if driver.alive()]
-        for driver in found:
-            if driver.alive() is None:
-                print(f"process {driver.pid} on {driver.host} carries the sweep on: cancel it there", file=sys.stderr)
-        pids = [a.pid for run in runs for a in _open_attempt(run) if alive_here(a) and a.pid is not None]
-        for pid in here or pids:
-            os.kill(pid, signal.SIGINT)
-        return len(pids)
-
-
-def _open_attempt(run: Run) -> list[AttemptRecord]:
+def _open_attempt(run: Run) -> AttemptRecord | None:
     """The attempt that has not ended, if there is one."""
-    newest = run.attempts()[-1:] if run.result() is None else []
-    return [attempt for attempt in newest if attempt.end is None]
+    attempt = run.last_attempt() if run.result() is None else None
+    return attempt if attempt is not None and attempt.end is None else None

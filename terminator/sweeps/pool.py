@@ -8,14 +8,14 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerProcess
 from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from terminator.ledger import Reason, Run, RunState, Status
@@ -65,22 +65,16 @@ class Pool:
             elif state is RunState.done:
                 self.ended.append((run, 0.0))
             else:
-                self._start(run)
-
-    def _start(self, run: Run) -> None:
-        process = self._context.Process(target=_job, args=(run,), name=f"terminator-{run.key}")
-        process.start()
-        self.running[process.sentinel] = (run, process, time.monotonic())
+                process = self._context.Process(target=_job, args=(run,), name=f"terminator-{run.key}")
+                process.start()
+                self.running[process.sentinel] = (run, process, time.monotonic())
 
     def _end(self, sentinel: int) -> None:
         run, process, started = self.running.pop(sentinel)
         process.join()
         self.ended.append((run, time.monotonic() - started))
-        status = run.state()
-        if status.state is RunState.done:
-            return
         code = process.exitcode or 0
-        if code < 0 and (attempts := run.attempts()):
+        if code < 0 and run.result() is None and (attempts := run.attempts()):
             message = f"the process was killed by {signal.Signals(-code).name}"
             run.close(attempts[-1].number, RunState.failed, Reason.killed, message)
 
@@ -112,66 +106,42 @@ def _stop_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-class SweepProgress:
-    """Shows a pool's state; `names` maps a run key to `variant/seed`."""
+class PoolProgress:
+    """A line for each run that ends, and on a terminal a bar; `names` maps a run key to `variant/seed`."""
 
-    def __init__(self, console: Console, total: int, skipped: int, workers: int, names: dict[str, str]) -> None:
-        self._console = console
+    def __init__(self, console: Console, total: int, names: Mapping[str, str]) -> None:
         self._total = total
-        self._skipped = skipped
-        self._workers = workers
         self._names = names
         self._reported = 0
-        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        columns = (MofNCompleteColumn(), BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+        self._bar = Progress(
+            *columns, console=console, transient=True, auto_refresh=False, disable=not console.is_terminal
+        )
+        self._task = self._bar.add_task("", total=total)
 
-    def __enter__(self) -> SweepProgress:
-        if self._live:
-            self._live.start()
+    def __enter__(self) -> PoolProgress:
+        self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live:
-            self._live.stop()
+        self._bar.stop()
 
     def update(self, pool: Pool) -> None:
-        """Report the runs that ended since the last call, and redraw the live line."""
+        """Report the runs that ended since the last call, and redraw the bar."""
         for run, seconds in pool.ended[self._reported :]:
             self._reported += 1
-            line = f"{self._names.get(run.key, run.key)} {ending(run.state(), seconds, pool.interrupted)}"
-            self._console.print(Text(f"[{self._skipped + self._reported}/{self._total}] {line}"))
-        if self._live:
-            self._live.update(Text(self._line(pool), style="bold"), refresh=True)
-
-    def _line(self, pool: Pool) -> str:
-        failed = sum(run.state().state is not RunState.done for run, _ in pool.ended)
-        done = self._skipped + len(pool.ended) - failed
-        now = ", ".join(self._where(run) for run, *_ in pool.running.values())
-        parts = [
-            f"{done}/{self._total} done",
-            f"{len(pool.running)} running",
-            f"{failed} failed",
-            self._left(pool),
-            now,
-        ]
-        return "  ".join(part for part in parts if part)
+            line = f"{self._names[run.key]} {ending(run.state(), seconds, pool.interrupted)}"
+            self._bar.console.print(Text(f"[{self._reported}/{self._total}] {line}"))
+        running = ", ".join(self._where(run) for run, *_ in pool.running.values())
+        state = f"stopping at the next step: {running}" if pool.interrupted else running
+        self._bar.update(self._task, completed=len(pool.ended), description=state, refresh=True)
 
     def _where(self, run: Run) -> str:
         status = run.state()
         epoch = f" {status.epoch}/{status.epochs}" if status.epochs else ""
-        return f"{self._names.get(run.key, run.key)}{epoch}"
-
-    def _left(self, pool: Pool) -> str:
-        if pool.interrupted:
-            return "stopping at the next step"
-        if not pool.ended:
-            return ""
-        mean = sum(seconds for _, seconds in pool.ended) / len(pool.ended)
-        now = time.monotonic()
-        under_way = sum(max(mean - (now - started), 0.0) for _, _, started in pool.running.values())
-        left = (under_way + mean * len(pool.waiting)) / self._workers
-        return f"about {left / 60:.0f} min left" if left >= 90 else f"about {left:.0f} s left"
+        return f"{self._names[run.key]}{epoch}"
 
 
 def ending(status: Status, seconds: float, interrupted: bool) -> str:
@@ -179,7 +149,7 @@ def ending(status: Status, seconds: float, interrupted: bool) -> str:
     if status.state is RunState.done:
         return f"done in {seconds:.1f} s"
     if status.state is RunState.interrupted or (interrupted and status.state is not RunState.failed):
-        return f"stopped after {seconds:.1f} s; the same command goes on"
+        return f"stopped after {seconds:.1f} s; the same command continues it"
     if status.state is RunState.running:
         return f"left to another process after {seconds:.1f} s"
     reason = f": {status.reason.value}" if status.reason else ""

@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from rich.console import Console
 from rich.live import Live
@@ -16,12 +15,14 @@ from rich.text import Text
 from terminator.errors import UserError
 from terminator.ledger import Ledger, Run, RunState, Status, Sweep
 from terminator.sweeps.scheduler import Scheduler, scheduler_of
+from terminator.text import moment
+from terminator.tracking import LiveSync
 
 
-def find_sweep(ledger: Ledger, word: str | None) -> Sweep:
-    """The sweep that `word` names, None for the newest. Raises UserError where there is none."""
-    if word is not None:
-        return ledger.sweep(word)
+def find_sweep(ledger: Ledger, name: str | None) -> Sweep:
+    """The sweep of that name, None for the newest. Raises UserError where there is none."""
+    if name is not None:
+        return ledger.sweep(name)
     sweeps = ledger.sweeps()
     if not sweeps:
         raise UserError(no_sweeps(ledger))
@@ -33,32 +34,31 @@ def no_sweeps(ledger: Ledger) -> str:
     return f"no sweeps in {ledger.root}; --root or TERMINATOR_ROOT names another"
 
 
-def find_run(ledger: Ledger, sweeps: Sequence[Sweep], word: str) -> Run:
-    """The run called `word`: `VARIANT/SEED` of the first sweep that has it, or how a run key begins.
+def find_run(ledger: Ledger, sweeps: Sequence[Sweep], name: str) -> Run:
+    """The run called `name`: `VARIANT/SEED` of the first sweep that has it, or how a run key begins.
 
     Raises UserError, listing what there is, where none or several are called so.
     """
-    names: dict[str, str] = {}
+    keys: dict[str, str] = {}
     for sweep in sweeps:
         for cell in sweep.cells():
-            names.setdefault(f"{cell.variant.name}/{cell.seed}", cell.key)
-    if word in names:
-        return ledger.run(names[word])
-    by_key = sorted({key for key in (*names.values(), *(run.key for run in ledger.runs())) if key.startswith(word)})
+            keys.setdefault(f"{cell.variant.name}/{cell.seed}", cell.key)
+    if name in keys:
+        return ledger.run(keys[name])
+    by_key = sorted({key for key in (*keys.values(), *(run.key for run in ledger.runs())) if key.startswith(name)})
     if len(by_key) == 1:
         return ledger.run(by_key[0])
     rule = "means several runs" if by_key else "no such run"
-    raise UserError(f"run={word}: {rule}; choose from {', '.join(by_key or names) or 'none'}")
+    raise UserError(f"run={name}: {rule}; choose from {', '.join(by_key or keys) or 'none'}")
 
 
 QUEUED = "queued"
-SHOWN_ELSEWHERE = ("data=", "root=", "sweep.", "tracking.", "machine.", "cluster")
 STYLES = {"done": "green", "running": "cyan", "failed": "bold red", "preempted": "yellow", "interrupted": "yellow"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """A run in its place, and where it stands. `state` is the ledger's word, or `queued`."""
+    """A run in its place, and where it stands. `state` as in the ledger, or `queued`."""
 
     name: str
     run: Run
@@ -75,10 +75,7 @@ class Row:
 
 def rows(ledger: Ledger, sweep: Sweep, scheduler: Scheduler) -> list[Row]:
     """Every run of the sweep, once, in the plan's order."""
-    names: dict[str, str] = {}
-    for cell in sweep.cells():
-        names.setdefault(cell.key, f"{cell.variant.name}/{cell.seed}")
-    return [_row(name, ledger.run(key), scheduler) for key, name in names.items()]
+    return [_row(name, ledger.run(key), scheduler) for key, name in sweep.names().items()]
 
 
 def _row(name: str, run: Run, scheduler: Scheduler) -> Row:
@@ -97,10 +94,10 @@ def _row(name: str, run: Run, scheduler: Scheduler) -> Row:
 
 def _seconds_left(run: Run, limit: float | None) -> float | None:
     """To the run's last epoch at its pace so far, or to its time limit if that comes first."""
-    attempt = run.attempts()[-1]
-    progress, origin = attempt.progress, attempt.resumed_from
-    if progress is None or attempt.started is None:
+    attempt = run.last_attempt()
+    if attempt is None or attempt.progress is None or attempt.started is None:
         return limit
+    progress, origin = attempt.progress, attempt.resumed_from
     steps = max(progress.steps_per_epoch, 1)
     done = progress.epoch - 1 + progress.step / steps
     here = done - (origin.epoch + origin.step / steps if origin else 0)
@@ -121,30 +118,15 @@ def sweep_table(ledger: Ledger) -> Table:
     table = Table(*columns, title=str(ledger.root), title_justify="left")
     for sweep in ledger.sweeps():
         found = rows(ledger, sweep, scheduler_of(ledger, sweep))
-        started = datetime.fromtimestamp(sweep.created).strftime("%Y-%m-%d %H:%M")
         table.add_row(
             Text(sweep.id),
-            ", ".join(_data(sweep, found)),
-            Text(" ".join(_settings(sweep))),
-            started,
+            ", ".join(sweep.data),
+            Text(" ".join(sweep.settings)),
+            moment(sweep.created),
             str(len(found)),
             counts(row.state for row in found),
         )
     return table
-
-
-def _data(sweep: Sweep, found: list[Row]) -> list[str]:
-    """The data sets of its runs, as one seed of each variant has them frozen."""
-    one_each = {next(iter(variant.runs.values())) for ablation in sweep.ablations for variant in ablation.variants}
-    configs = [row.run.spec().config for row in found if row.run.key in one_each and row.run.frozen()]
-    return sorted({str(config["data"]["name"]) for config in configs})
-
-
-def _settings(sweep: Sweep) -> list[str]:
-    """What was typed that changes a result or the seeds, but for the data set, which has a column of its own."""
-    seeds = [word for word in sweep.command if word.startswith("seed=")]
-    words = dict.fromkeys([*sweep.base, *seeds])
-    return [word for word in words if not word.lstrip("+").startswith(SHOWN_ELSEWHERE)]
 
 
 def run_table(ledger: Ledger, sweep: Sweep, found: list[Row]) -> Table:
@@ -187,18 +169,26 @@ SECONDS_BETWEEN = 2.0
 
 
 def watch(console: Console, ledger: Ledger, sweep: Sweep, scheduler: Scheduler) -> list[Row]:
-    """Show the sweep until no run is queued or running; where there is no terminal, a line whenever it changes."""
-    with Live(console=console, auto_refresh=False, transient=True) as live:
-        said = ""
-        while True:
-            scheduler.refresh()
-            found = rows(ledger, sweep, scheduler)
-            if all(row.over for row in found) and not scheduler.busy():
-                return found
-            now = counts(row.state for row in found)
-            if console.is_terminal:
-                live.update(run_table(ledger, sweep, found), refresh=True)
-            elif now != said:
-                console.print(f"{sweep.id}: {now}")
-            said = now
-            time.sleep(SECONDS_BETWEEN)
+    """Show the sweep, and keep MLflow up to date, until no run is queued or running.
+
+    Where there is no terminal, a line whenever the counts change.
+    """
+    follower = LiveSync(ledger, [sweep]) if sweep.tracked else None
+    shown = ""
+    try:
+        with Live(console=console, auto_refresh=False, transient=True) as live:
+            while True:
+                scheduler.refresh()
+                found = rows(ledger, sweep, scheduler)
+                if all(row.over for row in found) and not scheduler.busy():
+                    return found
+                now = counts(row.state for row in found)
+                if console.is_terminal:
+                    live.update(run_table(ledger, sweep, found), refresh=True)
+                elif now != shown:
+                    console.print(f"{sweep.id}: {now}")
+                shown = now
+                time.sleep(SECONDS_BETWEEN)
+    finally:
+        if follower:
+            console.print(follower.close(), soft_wrap=True)

@@ -13,12 +13,12 @@ from typing import IO
 
 from terminator.ledger import Ledger, Sweep
 from terminator.ledger.provenance import PACKAGE
+from terminator.tracking.store import is_server
 from terminator.tracking.sync import SyncReport, sync
-from terminator.tracking.uri import is_server
 
 SECONDS_BETWEEN = 10.0
-SHARE = 0.1  # of its time that a follower spends syncing, at the most
-LAST_WORDS = 60.0
+LARGEST_SHARE = 0.1  # of its time that a follower spends syncing
+SECONDS_TO_CLOSE = 60.0
 
 
 def follow(
@@ -31,7 +31,7 @@ def follow(
     while True:
         began = time.monotonic()
         sync(ledger, sweeps, uri, runs=runs)
-        pause = max(SECONDS_BETWEEN, (time.monotonic() - began) / SHARE)
+        pause = max(SECONDS_BETWEEN, (time.monotonic() - began) / LARGEST_SHARE)
         readable, _, _ = select.select([until], [], [], pause)
         if readable and not until.readline():
             return sync(ledger, sweeps, uri, runs=runs)
@@ -45,6 +45,7 @@ class LiveSync:
     ) -> None:
         command = [sys.executable, "-m", "terminator.sweeps", "sync", *(sweep.id for sweep in sweeps), "--follow"]
         options = ["--root", str(ledger.root), *(["--uri", uri] if uri else []), *(f"--run={key}" for key in runs)]
+        path = filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH")])
         self._process = subprocess.Popen(
             [*command, *options],
             stdin=subprocess.PIPE,  # its end tells the child that this process is done, or gone
@@ -52,7 +53,7 @@ class LiveSync:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,  # a terminal's Ctrl-C is not for the child: the last sync is still to come
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), *_python_path()])},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
         )
 
     @property
@@ -60,13 +61,13 @@ class LiveSync:
         """The child's process, and process group."""
         return self._process.pid
 
-    def close(self, timeout: float = LAST_WORDS) -> str:
+    def close(self, timeout: float = SECONDS_TO_CLOSE) -> str:
         """Ask for the last sync and wait for it: its report, in a line. It goes on alone if it takes longer."""
         try:
-            said, _ = self._process.communicate(timeout=timeout)
+            output, _ = self._process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
             return "mlflow: still being brought up to date"
-        return said.strip().splitlines()[-1] if said.strip() else "mlflow: the sync ended without a word"
+        return output.strip().splitlines()[-1] if output.strip() else "mlflow: the sync ended without a report"
 
 
 def sync_beside_job(ledger: Ledger, sweep: str, runs: Collection[str]) -> LiveSync | None:
@@ -75,7 +76,3 @@ def sync_beside_job(ledger: Ledger, sweep: str, runs: Collection[str]) -> LiveSy
         each for each in ledger.sweeps() if each.id == sweep and each.tracked and is_server(each.tracking_uri or "")
     ]
     return LiveSync(ledger, mine, runs=runs) if mine else None
-
-
-def _python_path() -> list[str]:
-    return list(filter(None, [os.environ.get("PYTHONPATH")]))

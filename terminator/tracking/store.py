@@ -1,77 +1,278 @@
-"""An MLflow store: the one module that imports mlflow."""
+"""An MLflow store: what its runs say, and how they are written. The one module that imports mlflow, when it must.
+
+A sqlite file is read by read-only SQL: a sync that has nothing to write needs no import of mlflow, which takes seconds,
+and the curves of a thousand runs come many times faster than through MLflow's client.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import secrets
+import sqlite3
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
+from typing import Any, NamedTuple
 
-# Set before mlflow is imported, which reads them; what the user has set stays.
-for _name, _value in {
+from terminator.errors import UserError
+from terminator.ledger import Ablation, Reason, RunState, Status
+
+SQLITE = "sqlite:///"
+SERVERS = ("http://", "https://")
+DATABASES = ("postgresql", "mysql", SQLITE)
+SECONDS_FOR_LOCK = 20.0
+POINTS_PER_BATCH = 1000  # MLflow's limits
+PARAMETERS_PER_BATCH = 100
+RESULTS_PER_PAGE = 1000
+ENVIRONMENT = {  # read by mlflow when it is imported; what the user has set stays
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the default waits minutes for a server that is not there
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}.items():
-    os.environ.setdefault(_name, _value)
+}
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # what of its libraries mlflow uses that is deprecated is its own business
-    from mlflow import MlflowClient
-    from mlflow.entities import Metric, Param, Run, RunTag, ViewType
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+# A preempted run waits for its next start. A status read back means the first state that has it.
+STATUSES = {
+    RunState.pending: "SCHEDULED",
+    RunState.running: "RUNNING",
+    RunState.done: "FINISHED",
+    RunState.failed: "FAILED",
+    RunState.interrupted: "KILLED",
+    RunState.preempted: "SCHEDULED",
+}
+STOPPED = (Reason.killed, Reason.cancelled, Reason.interrupted)  # failed, but by no fault of its own
+FINAL = ("FINISHED", "FAILED", "KILLED")
 
-from terminator.tracking.known import Known, Place  # noqa: E402
-from terminator.tracking.sync import Entry, Point  # noqa: E402
-from terminator.tracking.uri import SQLITE, is_server, sqlite_path  # noqa: E402
+# What tags say of the ablation that a run belongs to: the fields of the ledger's `Ablation`, and how each is read back.
+# With the runs rather than their experiment, for there another sweep may have asked otherwise.
+ABLATION_TAGS: dict[str, Callable[[str], Any]] = {
+    "baseline": str,
+    "metric": str,
+    "higher_is_better": json.loads,
+    "smallest_effect": float,
+}
 
-POINTS_PER_BATCH = 1000  # MLflow's limits
-PARAMETERS_PER_BATCH = 100
-RUNS_PER_PAGE = 1000
-OVER = ("FINISHED", "FAILED", "KILLED")
 
-for _noisy in ("mlflow", "alembic", "urllib3"):  # their complaints come as exceptions too
-    logging.getLogger(_noisy).setLevel(logging.CRITICAL)
+def checked_uri(uri: str | None) -> str | None:
+    """The tracking URI, with a sqlite file's path made absolute, for MLflow would read it from any current folder.
+
+    Raises UserError for what is no tracking URI. MLflow's old store of plain folders is closed, so a path is none.
+    """
+    if uri is None:
+        return None
+    if not uri.startswith((*SERVERS, *DATABASES)):
+        raise UserError(f"tracking.uri={uri}: must begin with http://, https://, sqlite:///, postgresql or mysql")
+    path = sqlite_path(uri)
+    return uri if path is None else f"{SQLITE}{path.absolute()}"
+
+
+def default_uri(root: Path) -> str:
+    """The sqlite file in an output root."""
+    return f"{SQLITE}{root / 'mlflow.db'}"
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """The file of a sqlite URI; None for other stores."""
+    return Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
+
+
+def is_server(uri: str) -> bool:
+    """Whether it is an MLflow server, which keeps artifacts itself."""
+    return uri.startswith(SERVERS)
+
+
+def status_of(status: Status) -> str:
+    """A run's state as MLflow's status."""
+    stopped = status.state is RunState.failed and status.reason in STOPPED
+    return STATUSES[RunState.interrupted if stopped else status.state]
+
+
+def state_of(status: str) -> str:
+    """MLflow's status as a run's state."""
+    return next((state.value for state, known in STATUSES.items() if known == status), status.lower())
+
+
+def ablation_tags(ablation: Ablation) -> dict[str, str]:
+    """What an ablation asks, as tags."""
+    return {name: as_text(getattr(ablation, name)) for name in ABLATION_TAGS}
+
+
+def ablation_fields(tags: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of an `Ablation` that `ablation_tags` wrote; those whose tag is missing are left out."""
+    return {name: read(tags[name]) for name, read in ABLATION_TAGS.items() if name in tags}
+
+
+def as_text(value: Any) -> str:
+    """A value as a tag or a parameter: JSON, but text as it is."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+class Place(NamedTuple):
+    """What identifies one of our runs in MLflow: its experiment, and three of its tags."""
+
+    experiment: str
+    run_key: str
+    variant: str
+    seed: str
+
+
+class Point(NamedTuple):
+    """A metric's value at the end of an epoch. `time` in milliseconds since 1970."""
+
+    name: str
+    value: float
+    time: int
+    epoch: int
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run as MLflow has it. `curves`: metric → (step, value), in the order of the steps; times in seconds.
+
+    `deleted`: by the user, in MLflow.
+    """
+
+    run_id: str
+    experiment_id: str
+    experiment: str
+    name: str
+    status: str
+    started: float | None
+    ended: float | None
+    deleted: bool = False
+    tags: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, str] = field(default_factory=dict)
+    curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+
+    @property
+    def place(self) -> Place:
+        """Where it belongs."""
+        return Place(self.experiment, *(self.tags.get(name, "") for name in Place._fields[1:]))
+
+
+def read_runs(
+    uri: str, experiments: Collection[str] | None = None, *, details: bool = True, deleted: bool = False
+) -> list[StoredRun]:
+    """The runs of `experiments` (None: of all), oldest first; none where a sqlite file is not there.
+
+    `details`: with their parameters and curves. `deleted`: with the deleted ones. Raises what sqlite3 or mlflow raises.
+    """
+    path = sqlite_path(uri)
+    if path is None:
+        runs = list(_read_by_client(uri, experiments, details, deleted))
+    else:
+        runs = _read_by_sql(path, experiments, details, deleted) if path.exists() else []
+    return sorted(runs, key=lambda run: run.started or 0)
+
+
+def _read_by_sql(path: Path, experiments: Collection[str] | None, details: bool, deleted: bool) -> list[StoredRun]:
+    readonly = f"{path.absolute().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(readonly, uri=True, timeout=SECONDS_FOR_LOCK)) as database:
+        rows = database.execute(
+            "select run_uuid, experiment_id, experiments.name, runs.name, status, start_time, end_time, "
+            "runs.lifecycle_stage != 'active', experiments.lifecycle_stage != 'active' "
+            "from runs join experiments using (experiment_id)"
+        )
+        found = {
+            row[0]: StoredRun(
+                row[0], str(row[1]), row[2], row[3] or "", row[4], _seconds(row[5]), _seconds(row[6]), bool(row[7])
+            )
+            for row in rows
+            if (experiments is None or row[2] in experiments) and (deleted or not (row[7] or row[8]))
+        }
+        for run_id, key, value in database.execute("select run_uuid, key, value from tags"):
+            if run_id in found:
+                found[run_id].tags[key] = value
+        if details:
+            for run_id, key, value in database.execute("select run_uuid, key, value from params"):
+                if run_id in found:
+                    found[run_id].parameters[key] = value
+            points = "select run_uuid, key, step, value from metrics where is_nan = 0 order by step, timestamp"
+            curves: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
+            for run_id, key, step, value in database.execute(points):
+                curves[run_id][key][step] = value  # of several values at a step, the last
+            for run_id in found.keys() & curves.keys():
+                found[run_id].curves.update({key: list(by_step.items()) for key, by_step in curves[run_id].items()})
+    return list(found.values())
+
+
+def _read_by_client(uri: str, experiments: Collection[str] | None, details: bool, deleted: bool) -> Iterator[StoredRun]:
+    client = _mlflow().MlflowClient(uri)
+    views = _mlflow("mlflow.entities").ViewType
+    view = views.ALL if deleted else views.ACTIVE_ONLY
+    for experiment in _all_pages(client.search_experiments, view_type=view):
+        if experiments is not None and experiment.name not in experiments:
+            continue
+        of_it = {"experiment_ids": [experiment.experiment_id], "order_by": ["attributes.start_time"]}
+        for run in _all_pages(client.search_runs, run_view_type=view, **of_it):
+            curves = {key: _curve(client, run.info.run_id, key) for key in run.data.metrics} if details else {}
+            yield StoredRun(
+                run.info.run_id,
+                str(experiment.experiment_id),
+                experiment.name,
+                run.info.run_name or "",
+                run.info.status,
+                _seconds(run.info.start_time),
+                _seconds(run.info.end_time),
+                run.info.lifecycle_stage != "active",
+                dict(run.data.tags),
+                dict(run.data.params) if details else {},
+                curves,
+            )
+
+
+def _curve(client: Any, run_id: str, key: str) -> list[tuple[int, float]]:
+    points = sorted(client.get_metric_history(run_id, key), key=lambda point: (point.step, point.timestamp))
+    return list({point.step: point.value for point in points}.items())
+
+
+def _all_pages(search: Callable[..., Any], **arguments: Any) -> Iterator[Any]:
+    """All that a search of MLflow's client finds."""
+    token = None
+    while True:
+        page = search(max_results=RESULTS_PER_PAGE, page_token=token, **arguments)
+        yield from page
+        if not (token := page.token):
+            return
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000
 
 
 class Store:
-    """The store at `uri`; a sqlite file is made if it isn't there. Artifacts go under `root`, except a server's."""
+    """Writes to the store at `uri`; a sqlite file is made if it isn't there. Artifacts go under `root`, except a
+    server's."""
 
     def __init__(self, root: Path, uri: str) -> None:
         artifacts = (root / "mlflow-artifacts").as_uri()
         if path := sqlite_path(uri):
             make_database(path, artifacts)
         self._artifacts = None if is_server(uri) else artifacts
-        self._client = MlflowClient(uri, registry_uri=uri)
+        self._client = _mlflow().MlflowClient(uri, registry_uri=uri)
+        self._entities = _mlflow("mlflow.entities")
         self._experiments: dict[str, str] = {}  # name → id
 
-    def known(self, experiments: Iterable[str]) -> dict[Place, Known]:
-        """The runs of these experiments; of several in one place, the oldest."""
-        known: dict[Place, Known] = {}
-        for name in experiments:
-            experiment = self._client.get_experiment_by_name(name)
-            for run in self._runs(experiment.experiment_id) if experiment else ():
-                deleted = run.info.lifecycle_stage != "active"
-                mine = Known(run.info.run_id, run.info.status, run.data.tags, deleted)
-                known.setdefault(mine.place(name), mine)
-        return known
-
-    def create(self, entry: Entry, start: int | None) -> str:
-        """A new run's id."""
-        tags = entry.place._asdict()
-        name = tags.pop("experiment")
-        if name not in self._experiments:
-            self._experiments[name] = self._experiment(name, entry.ablation.question)
-        run = self._client.create_run(self._experiments[name], start_time=start, tags=tags, run_name=entry.name)
+    def create(self, place: Place, question: str, start: int | None) -> str:
+        """A new run's id. `question`: what a new experiment's description says; `start` in milliseconds since 1970."""
+        tags = place._asdict()
+        experiment = tags.pop("experiment")
+        if experiment not in self._experiments:
+            self._experiments[experiment] = self._experiment(experiment, question)
+        name = f"{place.variant}/{place.seed}"
+        run = self._client.create_run(self._experiments[experiment], start_time=start, tags=tags, run_name=name)
         return str(run.info.run_id)
 
     def set_up(self, run_id: str, parameters: Mapping[str, str], artifacts: Iterable[Path]) -> None:
         """Write what doesn't change any more: parameters (those it has can't be changed) and files."""
-        known: Mapping[str, str] = self._client.get_run(run_id).data.params
-        new = [Param(name, value) for name, value in parameters.items() if name not in known]
+        known = self._client.get_run(run_id).data.params
+        new = [self._entities.Param(name, value) for name, value in parameters.items() if name not in known]
         for start in range(0, len(new), PARAMETERS_PER_BATCH):
             self._client.log_batch(run_id, params=new[start : start + PARAMETERS_PER_BATCH])
         for path in artifacts:
@@ -79,21 +280,22 @@ class Store:
 
     def log(self, run_id: str, points: Sequence[Point], tags: Mapping[str, str]) -> None:
         """Write points in as few requests as MLflow allows, and the tags in the last: they say that all is there."""
-        metrics = [Metric(point.name, point.value, point.time, point.epoch) for point in points]
+        metrics = [self._entities.Metric(point.name, point.value, point.time, point.epoch) for point in points]
         last = max(len(metrics) - 1, 0) // POINTS_PER_BATCH * POINTS_PER_BATCH
         for start in range(0, last, POINTS_PER_BATCH):
             self._client.log_batch(run_id, metrics[start : start + POINTS_PER_BATCH])
-        self._client.log_batch(run_id, metrics[last:], tags=[RunTag(name, value) for name, value in tags.items()])
+        marks = [self._entities.RunTag(name, value) for name, value in tags.items()]
+        self._client.log_batch(run_id, metrics[last:], tags=marks)
 
     def set_status(self, run_id: str, status: str, ended: int | None) -> None:
-        """Set a run's status, and when it ended where it is over."""
-        if status in OVER:
+        """Set a run's status, and when it ended where that is final."""
+        if status in FINAL:
             self._client.set_terminated(run_id, status, ended)
         else:
             self._client.update_run(run_id, status)
 
     def _experiment(self, name: str, question: str) -> str:
-        """The id of the experiment of that name, made or brought back if need be."""
+        """The id of the experiment of that name, made or restored if need be."""
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
             location = f"{self._artifacts}/{name}" if self._artifacts else None
@@ -102,21 +304,6 @@ class Store:
         if experiment.lifecycle_stage != "active":
             self._client.restore_experiment(experiment.experiment_id)
         return str(experiment.experiment_id)
-
-    def _runs(self, experiment: str) -> Iterator[Run]:
-        token = None
-        while True:
-            page = self._client.search_runs(
-                [experiment],
-                run_view_type=ViewType.ALL,
-                max_results=RUNS_PER_PAGE,
-                order_by=["attributes.start_time ASC"],
-                page_token=token,
-            )
-            yield from page
-            token = page.token
-            if not token:
-                return
 
 
 def make_database(path: Path, artifacts: str) -> None:
@@ -129,10 +316,23 @@ def make_database(path: Path, artifacts: str) -> None:
         return
     draft = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
-        store = SqlAlchemyStore(f"{SQLITE}{draft}", artifacts)  # type: ignore[no-untyped-call]
-        store.engine.dispose()
+        _mlflow("mlflow.store.tracking.sqlalchemy_store").SqlAlchemyStore(
+            f"{SQLITE}{draft}", artifacts
+        ).engine.dispose()
         os.link(draft, path)
     except FileExistsError:
         pass
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _mlflow(module: str = "mlflow") -> Any:
+    """A module of mlflow's, which takes seconds to import."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that mlflow uses what its libraries have deprecated is its own business
+        imported = import_module(module)
+    for noisy in ("mlflow", "alembic", "urllib3"):  # what they log comes as exceptions too
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
+    return imported

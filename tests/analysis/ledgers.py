@@ -89,7 +89,8 @@ class Invented:
             "python", "-m", "terminator.run", "-m", f"ablation={self.name}", f"data={self.dataset}", *self.typed,
         ]  # fmt: skip
         base = [f"data={self.dataset}", "sweep.workers=2", "cluster=dev", *(f"{''.join(pair)}" for pair in pairs)]
-        ledger.write_sweep(Sweep(sweep_id([ablation]), self.created, command, base, self.code, [ablation]))
+        shown = {"settings": tuple(self.typed), "data": (self.dataset,)}
+        ledger.write_sweep(Sweep(sweep_id([ablation]), self.created, command, base, self.code, [ablation], **shown))
         return ledger
 
     def _fill(self, run: Run, row: Row, number: int, seed: int) -> None:

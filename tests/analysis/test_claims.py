@@ -13,8 +13,7 @@ from terminator.analysis.claims import Claim, Expectation, Finding, has_ablation
 from terminator.analysis.features import features_path
 from terminator.config import shipped
 from terminator.errors import UserError
-from terminator.planning.ablation import variants
-from terminator.settings import AblationConfig
+from terminator.planning.ablation import AblationConfig, variants
 from tests.analysis.ledgers import Invented, Row
 
 CLEAR = Invented(

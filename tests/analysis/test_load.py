@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
 from terminator import analysis
+from terminator.analysis.report import write_report
+from terminator.analysis.results import own_settings
+from terminator.analysis.summary import summarize
 from terminator.errors import UserError
-from terminator.ledger import Reason
+from terminator.ledger import Reason, metrics
 from tests.analysis.ledgers import branches
 
 FAILED = {("no_local", 1): (Reason.out_of_memory, "no room for 3 GiB")}
@@ -31,9 +35,10 @@ def test_one_row_a_run_and_one_a_run_and_epoch(tmp_path: Path) -> None:
     assert lost.overrides == {"model.branches.local": False}
     assert lost.isna().test_accuracy
 
-    (question,) = results.questions
-    assert (question.baseline, question.metric, question.smallest_effect) == ("full", "test_accuracy", 0.005)
-    assert question.variants[:2] == ("full", "no_gated")
+    ((ablation, sweep),) = results.questions
+    assert (ablation.baseline, ablation.metric, ablation.smallest_effect) == ("full", "test_accuracy", 0.005)
+    assert [variant.name for variant in ablation.variants][:2] == ["full", "no_gated"]
+    assert sweep.ablations == [ablation]
 
 
 def test_filters(tmp_path: Path) -> None:
@@ -49,7 +54,7 @@ def test_the_newest_sweep_is_read_unless_another_is_named(tmp_path: Path) -> Non
     branches(2, created=2.0, seeds=(5, 6)).write(tmp_path)
     newest = analysis.load(tmp_path, "branches")
     assert sorted(newest.runs["seed"].unique()) == [5, 6]
-    older = min(folder.name for folder in (tmp_path / "sweeps").iterdir() if folder.name != newest.questions[0].sweep)
+    (older,) = {folder.name for folder in (tmp_path / "sweeps").iterdir()} - {newest.questions[0].sweep.id}
     assert sorted(analysis.load(tmp_path, sweep=older).runs["seed"].unique()) == [0, 1, 2]
 
 
@@ -64,7 +69,7 @@ def test_one_sweep_a_data_set(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no results on cifar10 in it"):
         analysis.load(tmp_path, dataset="cifar10")
     branches(1, name="gating").write(tmp_path)
-    assert [question.name for question in analysis.load(tmp_path, dataset="mnist").questions] == ["branches"]
+    assert [question.ablation.name for question in analysis.load(tmp_path, dataset="mnist").questions] == ["branches"]
 
 
 def test_a_run_that_two_ablations_share_is_in_both(tmp_path: Path) -> None:
@@ -92,3 +97,25 @@ def test_an_ablation_without_results(tmp_path: Path) -> None:
         analysis.load(tmp_path, "brunches")
     with pytest.raises(UserError, match="sweep=gating: no such sweep"):
         analysis.load(tmp_path, sweep="gating")
+
+
+def test_a_ledger_written_at_3795d4e_is_read(tmp_path: Path) -> None:
+    """Two epochs of two variants of `gating`, recorded there; expected are the numbers of its own report."""
+    recorded = Path(__file__).with_name("recorded") / "ledger_3795d4e.json"
+    for name, content in json.loads(recorded.read_text("utf-8")).items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = map(metrics.line, content) if path.suffix == ".jsonl" else [json.dumps(content)]
+        path.write_text("".join(rows), "utf-8")
+    results = analysis.load(tmp_path)
+    assert set(results.runs["state"]) == {"done"}
+    assert {packages["torch"] for packages in results.runs["packages"]} == {"2.13.0+cpu"}
+    assert len(results.epochs) == 8
+    (question,) = results.questions
+    assert set(own_settings(question.sweep)) >= {"training.epochs=2", "seed=0,1"}
+    full, plain = summarize(results, question).variants
+    assert (full.mean, full.std) == pytest.approx((93.05555555555554, 3.142696805273544), rel=1e-12)
+    assert plain.comparison is not None
+    assert plain.comparison.pairs.mean == pytest.approx(0.2777777777777857, rel=1e-12)
+    assert plain.comparison.p_raw == pytest.approx(0.5000000000000001, rel=1e-9)
+    assert write_report(tmp_path, "gating").exists()

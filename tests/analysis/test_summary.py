@@ -11,7 +11,7 @@ from terminator.analysis.results import Results
 from terminator.analysis.statistics.verdict import Verdict
 from terminator.analysis.summary import Summary, summarize
 from terminator.analysis.tables.ablation import ablation_table
-from terminator.analysis.text import sentence, verdict_words
+from terminator.analysis.text import sentence, verdict_text
 from terminator.errors import UserError
 from terminator.ledger import Code, Reason
 from tests.analysis.ledgers import BRANCHES, Invented, Row, branches
@@ -37,7 +37,7 @@ def summary_of(invented: Invented, root: Path, metric: str | None = None) -> Sum
 def test_order_and_verdicts(tmp_path: Path) -> None:
     summary = summary_of(CLEAR, tmp_path)
     assert [variant.name for variant in summary.variants] == ["full", "no_local", "gate=glu", "off"]
-    assert [verdict_words(variant) for variant in summary.variants] == [
+    assert [verdict_text(variant) for variant in summary.variants] == [
         "baseline", "part helps", "change hurts", "part hurts",
     ]  # fmt: skip
     assert [variant.best for variant in summary.variants] == [False, False, False, True]
@@ -88,7 +88,7 @@ def test_another_metric_has_its_own_direction_and_unit(tmp_path: Path) -> None:
     summary = summary_of(CLEAR, tmp_path, "test_loss")
     assert not summary.higher_is_better
     assert [variant.name for variant in summary.variants] == ["full", "no_local", "gate=glu", "off"]
-    assert verdict_words(summary.variants[1]) == "part helps"
+    assert verdict_text(summary.variants[1]) == "part helps"
     assert summary.smallest_effect == 0
 
 
@@ -97,7 +97,7 @@ def test_error_is_the_complement_of_accuracy(tmp_path: Path) -> None:
     results = analysis.load(tmp_path)
     error = summarize(results, results.questions[0], "test_error")
     assert error.baseline.mean == pytest.approx(100 - accuracy.baseline.mean)
-    assert [verdict_words(v) for v in error.variants] == [verdict_words(v) for v in accuracy.variants]
+    assert [verdict_text(v) for v in error.variants] == [verdict_text(v) for v in accuracy.variants]
 
 
 def test_one_seed_has_no_verdict(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_twins_follow_their_variants(tmp_path: Path) -> None:
     twin = Row("no_local@parameters", {"model.branches.local": False, "model.width": 1.25}, -0.01, twin_of="no_local")
     summary = summary_of(replace(CLEAR, rows=[*CLEAR.rows, twin]), tmp_path)
     assert [variant.name for variant in summary.variants][1:3] == ["no_local", "no_local@parameters"]
-    assert verdict_words(summary.variants[2]) == "part helps"
+    assert verdict_text(summary.variants[2]) == "part helps"
 
 
 def test_runs_of_other_code_are_marked(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_results_that_are_no_numbers_are_missing(tmp_path: Path) -> None:
     summary = summarize(replace(results, runs=runs), results.questions[0])
     by_name = {variant.name: variant for variant in summary.variants}
     assert list(by_name["off"].values) == [0]
-    assert by_name["no_local"].lost == verdict_words(by_name["no_local"]) == "missing: not logged"
+    assert by_name["no_local"].lost == verdict_text(by_name["no_local"]) == "missing: not logged"
     assert by_name["no_local"] is summary.variants[-1]
     assert "missing: not logged" in [cell.text for cell in ablation_table([summary]).sections[0].rows[-1]]
 
@@ -177,6 +177,6 @@ def test_what_does_not_belong_together_is_refused(tmp_path: Path) -> None:
 def test_an_ablation_that_has_not_begun(tmp_path: Path) -> None:
     names = [(row.name, seed) for row in branches(1).rows for seed in (0, 1, 2)]
     summary = summary_of(branches(1, pending=names, code=Code("c0de" * 16, None, True)), tmp_path)
-    assert verdict_words(summary.variants[1]) == "missing: pending"
+    assert verdict_text(summary.variants[1]) == "missing: pending"
     assert sentence(summary, summary.variants[1]) == "no_gated (without gated): no verdict, missing: pending."
     assert not any(variant.best for variant in summary.variants)

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from terminator.cluster.profile import ClusterProfile
 from terminator.config import shipped
 from terminator.errors import UserError
-from terminator.settings import Settings, register_schemas
+from terminator.planning.settings import Settings, register_schemas
 
 
 @pytest.mark.parametrize(

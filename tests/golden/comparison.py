@@ -27,7 +27,7 @@ def largest_deviation(actual: Mapping[str, Tensor | None], golden: Mapping[str, 
     Raises ValueError where there is nothing to compare with.
 
     A tensor's scale is at least 1e-6 of the file's largest number of this kind: some gradients are zero but for
-    rounding (spec §9.6), and noise has no relative accuracy.
+    rounding (§9.6), and noise has no relative accuracy.
     """
     if not golden:
         raise ValueError("the file holds nothing to compare with")

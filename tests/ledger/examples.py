@@ -27,7 +27,9 @@ def sweep(
             runs[seed] = ledger.freeze(digest({**config, "code": code}), config, origin).key
         variants.append(Variant(name, {} if local else {"model.local": False}, runs=runs))
     planned = [Ablation(name, "Why?", "full", "test_accuracy", True, 0.005, [0, 1], variants) for name in ablations]
-    made = Sweep(sweep_id(planned), created, ["python"], ["data=digits"], origin.code, planned, uri, tracked)
+    made = Sweep(
+        sweep_id(planned), created, ["python"], ["data=digits"], origin.code, planned, uri, tracked, data=("digits",)
+    )
     ledger.write_sweep(made)
     return made
 

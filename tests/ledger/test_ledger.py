@@ -12,6 +12,7 @@ import pytest
 
 from terminator.errors import UserError
 from terminator.ledger import METRICS, Ablation, Code, Ledger, Sweep, Variant, default_root, files, sweep_id
+from tests.ledger import examples
 from tests.ledger.conftest import PROVENANCE
 
 
@@ -144,3 +145,20 @@ def test_a_command_typed_again_keeps_its_sweeps_first_time_and_is_the_newest(led
         (first.id, 1.0, 3.0),
         (other.id, 2.0, 2.0),
     ]
+
+
+def test_a_sweep_written_before_settings_were_is_read_by_what_was_typed(ledger: Ledger) -> None:
+    planned = examples.sweep(ledger, "branches")
+    path = ledger.sweep_folder(planned) / "sweep.json"
+    plain = json.loads(path.read_text("utf-8"))
+    settings = ["+optimizer=sgd", "model.width=2"]
+    elsewhere = [
+        "root=there", "sweep.workers=2", "tracking.uri=x", "cluster=dev", "ablation.match=parameters",
+        "hydra/launcher=submitit_local", "machine.threads=1", "data.folder=there", "data=sdigits",
+    ]  # fmt: skip
+    base = [*elsewhere, *settings]
+    old = {**plain, "base": base, "command": ["python", "-m", "terminator.run", "-m", "seed=0,1", *base]}
+    path.write_text(json.dumps({key: old[key] for key in old if key not in ("settings", "data")}))
+    found = ledger.sweep("branches")
+    assert (found.settings, found.data) == ((*settings, "seed=0,1"), ("sdigits",))
+    assert not found.is_comparable

@@ -15,7 +15,7 @@ from terminator.model.config import (
 
 
 def parameter_count(config: TerminatorConfig, image_shape: tuple[int, ...], classes: int) -> int:
-    """Of a whole network: spec §1–7."""
+    """Of a whole network: §1–7."""
     channels, *pixels = image_shape
     outs = config.block_channels()
     total = mixer(outs[-1], classes)

@@ -40,7 +40,7 @@ def test_images_and_sequences_become_logits_and_every_parameter_learns(
     assert output.logits.shape == (4, 5)
     assert output.kernels == ()
     nn.functional.cross_entropy(output.logits, torch.arange(4)).backward()
-    # A bias in front of a standardisation has no gradient but for rounding (spec §9.6).
+    # A bias in front of a standardisation has no gradient but for rounding (§9.6).
     weights = {name: weight for name, weight in network.named_parameters() if not name.endswith("bias")}
     assert all(parameter.grad is not None for parameter in network.parameters())
     assert [name for name, weight in weights.items() if not weight.grad.any()] == []

@@ -1,4 +1,4 @@
-"""Standardisation by hand and by its backward formula; population statistics, exact over batches; batch normalisation."""
+"""Standardisation by hand and by its backward formula; population statistics over batches; batch normalisation."""
 
 from __future__ import annotations
 

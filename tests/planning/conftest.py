@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -10,8 +10,10 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 
 from terminator.config import shipped
+from terminator.ledger import provenance
 from terminator.planning.compose import Composer
-from terminator.settings import register_schemas
+from terminator.planning.plan import Plan, Planner
+from terminator.planning.settings import register_schemas
 
 
 @pytest.fixture
@@ -25,3 +27,14 @@ def loader() -> Iterator[ConfigLoader]:
 @pytest.fixture
 def composer(loader: ConfigLoader) -> Composer:
     return Composer(loader, compose("config", return_hydra_config=True))
+
+
+@pytest.fixture
+def planner(composer: Composer) -> Planner:
+    return Planner(composer, provenance(), ["command"])
+
+
+@pytest.fixture
+def plan(planner: Planner) -> Callable[..., Plan]:
+    """A plan of one seed: `plan("gating", "model.width=2")`."""
+    return lambda name, *overrides: planner.ablations([name], overrides, [0])

@@ -9,9 +9,9 @@ import pytest
 
 from terminator.config import RunConfig, shipped
 from terminator.model.build import build
-from terminator.planning.ablation import to_words, variants
+from terminator.planning.ablation import AblationConfig, DataKind, variants
 from terminator.planning.compose import Composer
-from terminator.settings import AblationConfig, DataKind
+from terminator.text import to_overrides
 
 ABLATIONS = sorted(path.stem for path in (shipped("sweeps") / "ablation").glob("*.yaml"))
 
@@ -35,7 +35,7 @@ def _rows() -> dict[str, Row]:
 
 def _listed_values(ablation: AblationConfig) -> list[str]:
     axes = [*ablation.one_at_a_time.values(), *ablation.grid.values()]
-    return [to_words({"": value})[0].lstrip("=") for values in axes for value in values]
+    return [to_overrides({"": value})[0].lstrip("=") for values in axes for value in values]
 
 
 def test_the_table_has_one_row_for_each_file() -> None:
@@ -50,14 +50,13 @@ def test_the_variants_make_networks_and_the_table_is_true(composer: Composer, na
     configs: list[RunConfig] = []
     keys: set[str] = set()
     for variant in variants(ablation, name):
-        config = composer.settings([*data, *to_words(variant.overrides)]).run_config()
+        config = composer.settings([*data, *to_overrides(variant.overrides)]).run_config()
         keys.update(variant.overrides)
         if config in configs:
             continue
         configs.append(config)
         if all(config.model != other.model for other in configs[:-1]):
-            data = config.data
-            build(config.model, image_shape=data.input_shape, classes=data.classes)
+            build(config.model, image_shape=config.data.input_shape, classes=config.data.classes)
     row = _rows()[name]
     twins = len(configs) - 1 if ablation.match else 0
     assert int(row.runs) == (len(configs) + twins) * len(ablation.seeds)

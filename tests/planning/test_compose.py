@@ -1,4 +1,4 @@
-"""The words after `-m`, sorted."""
+"""The command line after `-m`, sorted; typed settings; errors in one line."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from terminator.planning.compose import Composer, read_command_line
 
 
 def test_a_command_line_is_sorted(loader: ConfigLoader) -> None:
-    words = ["ablation=branches,gating", "seed=range(3)", "data=digits", "model=tiny,release", "training.epochs=2"]
-    line = read_command_line(loader, words)
+    arguments = ["ablation=branches,gating", "seed=range(3)", "data=digits", "model=tiny,release", "training.epochs=2"]
+    line = read_command_line(loader, arguments)
     assert line.ablations == ["branches", "gating"]
     assert line.seeds == [0, 1, 2]
     assert line.base == ["data=digits", "training.epochs=2"]
@@ -26,39 +26,37 @@ def test_one_ablation_twice_is_one(loader: ConfigLoader) -> None:
 
 def test_choices_multiply(loader: ConfigLoader) -> None:
     contexts = read_command_line(loader, ["model.width=1,2", "model.gate=glu,mixer"]).contexts()
-    assert [" ".join(words) for words in contexts] == [
+    assert [" ".join(context) for context in contexts] == [
         "model.width=1 model.gate=glu",
         "model.width=1 model.gate=mixer",
         "model.width=2 model.gate=glu",
         "model.width=2 model.gate=mixer",
     ]
-
-
-def test_no_choice_is_one_context(loader: ConfigLoader) -> None:
     assert list(read_command_line(loader, ["data=digits"]).contexts()) == [[]]
 
 
-@pytest.mark.parametrize("word", ["seed=a,b", "seed=0.5"])
-def test_seeds_are_whole_numbers(loader: ConfigLoader, word: str) -> None:
-    with pytest.raises(UserError, match=rf"{word}: seeds must be whole numbers, as in seed=0,1,2"):
-        read_command_line(loader, [word])
-
-
-def test_an_interval_has_no_list_of_values(loader: ConfigLoader) -> None:
-    with pytest.raises(UserError, match=r"model\.width=interval\(1,2\): must list its values"):
-        read_command_line(loader, ["model.width=interval(1,2)"])
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("seed=a,b", r"seed=a,b: seeds must be whole numbers, as in seed=0,1,2"),
+        ("seed=0.5", r"seed=0\.5: seeds must be whole numbers, as in seed=0,1,2"),
+        ("model.width=interval(1,2)", r"model\.width=interval\(1,2\): must list its values"),
+    ],
+)
+def test_values_are_listed_and_seeds_are_whole_numbers(loader: ConfigLoader, override: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        read_command_line(loader, [override])
 
 
 def test_settings_are_typed_and_frozen(composer: Composer) -> None:
-    settings = composer.settings(["model.gate=glu", "model.width=2", "seed=7"])
-    config = settings.run_config()
+    config = composer.settings(["model.gate=glu", "model.width=2", "seed=7"]).run_config()
     assert type(config) is RunConfig
     assert isinstance(config.model, TerminatorConfig)
     assert (config.model.gate, config.model.width, config.seed) == (Gate.glu, 2.0, 7)
 
 
 @pytest.mark.parametrize(
-    ("word", "complaint"),
+    ("override", "message"),
     [
         ("model=foo", r"model=foo: no such model; .*choose from .*release.*tiny"),
         ("data=cifar", r"data=cifar: no such data; did you mean cifar10\? choose from cifar10, cifar100, digits"),
@@ -67,11 +65,13 @@ def test_settings_are_typed_and_frozen(composer: Composer) -> None:
         ("model.gate=gru", r"model\.gate: Invalid value 'gru', expected one of \[rgu, glu, mixer\]"),
         ("model.local_kernels=[4]", r"model\.local_kernels=\[4\]: sizes must be odd and positive"),
         ("ablation.seeds=[]", r"ablation\.seeds=\[\]: give at least one seed"),
+        ("ablation.seeds=[1,1]", r"ablation\.seeds=\[1, 1\]: seeds must differ from each other"),
+        ("ablation.smallest_effect=0.0", r"ablation\.smallest_effect=0\.0: must be positive"),
         ("sweep.workers=0", r"sweep\.workers=0: must be at least 1"),
         ("training.epochs=many", r"training\.epochs: Value 'many' .* could not be converted to Integer"),
     ],
 )
-def test_bad_input_names_key_value_and_choices(composer: Composer, word: str, complaint: str) -> None:
-    with pytest.raises(UserError, match=f"^{complaint}") as caught:
-        composer.settings([word])
+def test_bad_input_names_key_value_and_choices(composer: Composer, override: str, message: str) -> None:
+    with pytest.raises(UserError, match=f"^{message}") as caught:
+        composer.settings([override])
     assert "\n" not in str(caught.value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,46 +15,48 @@ from terminator.errors import UserError
 from terminator.ledger import Ledger, provenance
 from terminator.model.config import Gate, TerminatorConfig
 from terminator.planning.compose import Composer
-from terminator.planning.plan import PlannedAblation, plan, plan_choices
+from terminator.planning.cost import cost
+from terminator.planning.plan import Plan, Planner, own_settings
+from terminator.planning.settings import Settings
 from terminator.run_key import code_hash, run_key
 
 
-def _variant(ablation: PlannedAblation, name: str) -> TerminatorConfig:
-    [config] = [each.config.model for each in ablation.variants if each.variant.name == name]
-    assert isinstance(config, TerminatorConfig)
-    return config
+def _models(plan: Plan) -> dict[str, TerminatorConfig]:
+    [ablation] = plan.sweep.ablations
+    models = {variant.name: plan.config(variant).model for variant in ablation.variants}
+    return {name: model for name, model in models.items() if isinstance(model, TerminatorConfig)}
 
 
-def test_a_variant_is_its_overrides_on_top_of_the_common_ones(composer: Composer) -> None:
-    [gating] = plan(composer, ["gating"], ["model.width=2"], None).ablations
-    assert _variant(gating, "gate=glu").gate is Gate.glu
-    assert {_variant(gating, each.variant.name).width for each in gating.variants} == {2.0}
+def test_a_variant_is_its_overrides_on_top_of_the_common_ones(plan: Callable[..., Plan]) -> None:
+    models = _models(plan("gating", "model.width=2"))
+    assert models["gate=glu"].gate is Gate.glu
+    assert {model.width for model in models.values()} == {2.0}
 
 
-def test_a_union_runs_the_shared_baseline_once(composer: Composer) -> None:
-    sweep = plan(composer, ["branches", "gating"], [], [0, 1]).sweep(provenance(), [])
+def test_a_union_runs_the_shared_baseline_once(planner: Planner) -> None:
+    sweep = planner.ablations(["branches", "gating"], [], [0, 1]).sweep
     branches, gating = sweep.ablations
     assert branches.variants[0].runs == gating.variants[0].runs
     cells = 2 * (len(branches.variants) + len(gating.variants))
     assert len(sweep.keys()) == cells - 2
 
 
-def test_seeds_are_paired_and_every_run_has_a_key_of_its_own(composer: Composer) -> None:
-    [ablation] = plan(composer, ["gating"], [], [3, 5]).sweep(provenance(), []).ablations
+def test_seeds_are_paired_and_every_run_has_a_key_of_its_own(planner: Planner) -> None:
+    planned = planner.ablations(["gating"], [], [3, 5])
+    [ablation] = planned.sweep.ablations
     assert all(list(variant.runs) == [3, 5] for variant in ablation.variants)
     keys = [key for variant in ablation.variants for key in variant.runs.values()]
     assert len(set(keys)) == len(keys)
+    assert [planned.configs[key].seed for key in keys] == [3, 5] * len(ablation.variants)
 
 
-def test_a_plan_writes_nothing_until_it_is_frozen(composer: Composer, tmp_path: Path) -> None:
-    planned = plan(composer, ["gating"], ["machine.threads=3"], [0])
-    origin = provenance()
-    sweep = planned.sweep(origin, ["command"])
+def test_a_plan_writes_nothing_until_it_is_frozen(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    planned = plan("gating", "machine.threads=3")
     assert not list(tmp_path.iterdir())
     ledger = Ledger(tmp_path)
-    planned.freeze(ledger, sweep, origin)
-    assert ledger.sweep("gating").id == sweep.id
-    assert sorted(run.key for run in ledger.runs()) == sorted(sweep.keys())
+    planned.freeze(ledger, provenance())
+    assert ledger.sweep("gating") == planned.sweep
+    assert sorted(run.key for run in ledger.runs()) == sorted(planned.sweep.keys())
     for spec in (run.spec() for run in ledger.runs()):
         config = from_plain(spec.config)
         assert config.machine.threads == 3
@@ -60,51 +64,108 @@ def test_a_plan_writes_nothing_until_it_is_frozen(composer: Composer, tmp_path: 
         assert spec.data_fingerprint == fingerprint(config.data)
 
 
-def test_missing_images_are_told_before_anything_is_written(composer: Composer, tmp_path: Path) -> None:
-    planned = plan(composer, ["gating"], ["data=cifar10", f"data.folder={tmp_path}/images"], [0])
+def test_missing_images_are_told_at_planning(planner: Planner, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^data.folder=.*images: no train\*.parquet under it; fetch them with "):
-        planned.sweep(provenance(), [])
-    assert not list(tmp_path.iterdir())
+        planner.ablations(["gating"], ["data=cifar10", f"data.folder={tmp_path}/images"], [0])
 
 
-def test_the_same_command_continues_the_same_sweep(composer: Composer) -> None:
-    first, second = (plan(composer, ["gating"], [], None).sweep(provenance(), []) for _ in range(2))
-    assert first.id == second.id
-    assert plan(composer, ["gating"], ["training.epochs=2"], None).sweep(provenance(), []).id != first.id
+def test_the_same_command_continues_the_same_sweep(plan: Callable[..., Plan]) -> None:
+    first, second = plan("gating"), plan("gating")
+    assert first.sweep.id == second.sweep.id
+    assert plan("gating", "training.epochs=2").sweep.id != first.sweep.id
 
 
-def test_a_variant_equal_to_the_baseline_is_the_baseline(composer: Composer) -> None:
-    chosen = plan_choices(composer, [["model.gate=rgu"], ["model.gate=glu"]], ["model.gate=rgu"], [0])
-    [ablation] = chosen.ablations
-    assert [each.variant.name for each in ablation.variants] == ["model.gate=rgu", "model.gate=glu"]
-    again = plan_choices(composer, [["model.gate=rgu"], ["model.gate=rgu"]], [], [0])
-    assert len(again.ablations[0].variants) == 1
+def test_a_variant_equal_to_the_baseline_is_the_baseline(planner: Planner) -> None:
+    [ablation] = planner.choices([["model.gate=rgu"], ["model.gate=glu"]], ["model.gate=rgu"], [0]).sweep.ablations
+    assert [variant.name for variant in ablation.variants] == ["model.gate=rgu", "model.gate=glu"]
+    [again] = planner.choices([["model.gate=rgu"], ["model.gate=rgu"]], [], [0]).sweep.ablations
+    assert len(again.variants) == 1
 
 
-def test_twins_come_close_to_the_baselines_budget(composer: Composer) -> None:
-    [gating] = plan(composer, ["gating"], ["ablation.match=parameters"], [0]).ablations
-    budget = gating.variants[0].cost.parameters
-    twins = {each.variant.twin_of: each for each in gating.variants if each.variant.twin_of}
-    assert set(twins) == {each.variant.name for each in gating.variants[1:] if not each.variant.twin_of}
-    for of, each in twins.items():
-        [original] = [other for other in gating.variants if other.variant.name == of]
-        assert abs(each.cost.parameters - budget) <= abs(original.cost.parameters - budget)
+def test_size_matched_controls_come_close_to_the_baselines_budget(plan: Callable[..., Plan]) -> None:
+    planned = plan("gating", "ablation.match=parameters")
+    [ablation] = planned.sweep.ablations
+    assert ablation.match == "parameters"
+    sizes = {variant.name: cost(planned.config(variant)).parameters for variant in ablation.variants}
+    controls = {variant.twin_of: variant.name for variant in ablation.variants if variant.twin_of}
+    assert set(controls) == {variant.name for variant in ablation.variants[1:] if not variant.twin_of}
+    for original, control in controls.items():
+        assert abs(sizes[control] - sizes["full"]) <= abs(sizes[str(original)] - sizes["full"])
+
+
+@pytest.mark.parametrize(
+    ("base", "settings", "data"),
+    [
+        ([], [], ["digits"]),
+        (["data=digits", "root=there", "sweep.workers=2", "tracking.uri=sqlite:///x", "cluster=dev"], [], ["digits"]),
+        (["data=pdigits", "ablation.match=flops", "hydra/launcher=submitit_local"], [], ["pdigits"]),
+        (["model=release", "training.epochs=2"], ["model=release", "training.epochs=2"], ["digits"]),
+        (["model=tiny", "model.width=1.0", "optimizer=kar3"], [], ["digits"]),  # as without them
+        (["model=resnet20", "model.width=2"], ["model=resnet20", "model.width=2"], ["digits"]),
+        (["optimizer.lr=0.1", "data.validation_fraction=0.2"],) * 2 + (["digits"],),
+    ],
+)
+def test_settings_are_the_overrides_that_change_results(
+    planner: Planner, base: list[str], settings: list[str], data: list[str]
+) -> None:
+    sweep = planner.choices([[]], base, None).sweep
+    assert (list(sweep.settings), list(sweep.data)) == (settings, data)
+    assert sweep.is_comparable == (not settings)
+
+
+def test_typed_seeds_are_settings_that_leave_a_sweep_comparable(planner: Planner) -> None:
+    sweep = planner.ablations(["gating"], ["data=sdigits"], [0, 1]).sweep
+    assert (sweep.settings, sweep.data, sweep.is_comparable) == (("seed=0,1",), ("sdigits",), True)
+
+
+def test_overrides_that_need_each_other_both_count(composer: Composer) -> None:
+    assert own_settings(composer, ["data=mnist", "data.folder=there", "optimizer=sgd", "optimizer.betas=[0.8]"]) == [
+        "optimizer=sgd",
+        "optimizer.betas=[0.8]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "data", "message"),
+    [
+        (
+            ["sequence_product"],
+            "digits",
+            "ablation=sequence_product: asks about sequences; data=digits holds images; "
+            "add data=pdigits or data=sdigits",
+        ),
+        (
+            ["gating", "product"],
+            "sdigits",
+            "ablation=product: asks about images; data=sdigits holds sequences; add data=",
+        ),
+    ],
+)
+def test_data_of_another_kind_are_refused(planner: Planner, names: list[str], data: str, message: str) -> None:
+    with pytest.raises(UserError, match=f"^{re.escape(message)}"):
+        planner.ablations(names, [f"data={data}"], None)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"), [("product", "digits"), ("sequence_product", "pdigits"), ("gating", "pdigits")]
+)
+def test_the_data_that_an_ablation_is_about_are_planned(plan: Callable[..., Plan], name: str, data: str) -> None:
+    assert len(plan(name, f"data={data}").sweep.ablations[0].variants) > 1
 
 
 def test_one_name_in_two_ablations_means_one_thing(
-    composer: Composer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    planner: Planner, composer: Composer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = composer.settings
 
-    def with_another_meaning(words: list[str], *, of: str = "") -> object:
-        settings = original(words, of=of)
-        if "ablation=slow_loss" in words:
+    def with_another_meaning(overrides: Sequence[str], *, of: str = "") -> Settings:
+        settings = original(overrides, of=of)
+        if "ablation=slow_loss" in overrides:
             ablation = replace(settings.ablation, variants={"plain": {"model.width": 2}})
             return replace(settings, ablation=ablation)
         return settings
 
     monkeypatch.setattr(composer, "settings", with_another_meaning)
-    with pytest.raises(
-        UserError, match="ablation=gating,slow_loss: both have a variant plain, with different overrides"
-    ):
-        plan(composer, ["gating", "slow_loss"], [], None)
+    message = "ablation=gating,slow_loss: both have a variant plain, with different overrides"
+    with pytest.raises(UserError, match=message):
+        planner.ablations(["gating", "slow_loss"], [], None)

@@ -1,25 +1,147 @@
+"""The plan's table, and the lines under it."""
+
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+import torch
 from rich.console import Console
+from rich.table import Table
 
-from terminator.ledger import Ledger, provenance
-from terminator.planning.compose import Composer
-from terminator.planning.plan import plan
-from terminator.planning.show import show_plan
+from terminator.config import RunConfig
+from terminator.ledger import Ledger
+from terminator.model.build import build
+from terminator.planning.cost import WIDEST, cost
+from terminator.planning.plan import Plan, Planner
+from terminator.planning.show import Breakable, broken, notes, same_runs, show_plan
+from terminator.text import signed_percent
+
+SMALL = ["model.channels=[12]", "model.depth=2"]
 
 
-def test_a_plan_shows_how_far_twins_are_off(composer: Composer, tmp_path: Path) -> None:
-    words = ["ablation.match=parameters", "ablation.one_at_a_time={model.depth:[1]}"]
-    planned = plan(composer, ["depth"], words, [0])
-    console = Console(file=io.StringIO(), width=100)
-    show_plan(console, planned, planned.sweep(provenance(), []), Ledger(tmp_path))
+def _notes(plan: Plan) -> list[str]:
+    return notes(plan, plan.sweep.ablations[0])
+
+
+def _printed(console: Console) -> str:
     assert isinstance(console.file, io.StringIO)
-    table, said, _ = console.file.getvalue().partition("depth=1@parameters misses the 103,991 parameters")
-    assert said
+    return console.file.getvalue()
+
+
+def test_a_plan_shows_how_far_controls_are_off(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    planned = plan("depth", "ablation.match=parameters", "ablation.one_at_a_time={model.depth:[1]}")
+    console = Console(file=io.StringIO(), width=100)
+    show_plan(console, planned, Ledger(tmp_path), lambda plan, ablation: f"Power of {ablation.name}.")
+    table, note, rest = _printed(console).partition("depth=1@parameters misses the 103,991 parameters")
+    assert note
+    assert "Power of depth.\n3 runs; 0 done, 3 to run" in rest
     cells = {row[0]: row[1:] for line in table.splitlines() if (row := line.split())}
     assert cells["variant"] == ["parameters", "MFLOPs", "off", "done", "overrides"]
     assert cells["full"] == ["103,991", "4.41", "0/1"]
     assert cells["depth=1@parameters"][2:5] == ["−82", "%", "0/1"]
+
+
+def test_a_control_at_the_bound_of_the_search_is_told(plan: Callable[..., Plan]) -> None:
+    planned = plan("depth", "ablation.match=parameters", "ablation.one_at_a_time={model.depth:[1]}")
+    full, _, control = planned.sweep.ablations[0].variants
+    assert [cost(planned.config(each)).parameters for each in (full, control)] == [103_991, 19_183]
+    assert _notes(planned) == [
+        "depth=1@parameters misses the 103,991 parameters of full by −82 %: "
+        f"the search ends at {WIDEST:g} times the width."
+    ]
+
+
+def test_a_control_between_two_steps_is_told(plan: Callable[..., Plan]) -> None:
+    small = ["model.channels=[12]", "model.depth=1"]
+    *_, note = _notes(plan("depth", *small, "ablation.match=flops", "ablation.one_at_a_time={model.depth:[2]}"))
+    assert note.startswith("depth=2@flops misses the ")
+    assert note.endswith(" %: channels come in steps of 12, at least 12.")
+
+
+def test_a_control_that_is_near_needs_no_note(plan: Callable[..., Plan]) -> None:
+    planned = plan("omega_0", "ablation.match=parameters", "ablation.one_at_a_time={model.omega_0:[3.0]}")
+    assert any(variant.twin_of for variant in planned.sweep.ablations[0].variants)
+    assert not any("misses" in note for note in _notes(planned))
+    assert _notes(plan("depth")) == []
+
+
+def _output(config: RunConfig) -> torch.Tensor:
+    data = config.data
+    network = build(
+        config.model, image_shape=data.input_shape, classes=data.classes, generator=torch.Generator().manual_seed(0)
+    ).eval()
+    with torch.no_grad():
+        output = network(torch.ones(2, *data.input_shape))
+    logits = output if isinstance(output, torch.Tensor) else output.logits
+    assert isinstance(logits, torch.Tensor)
+    return logits
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "are_same"),
+    [
+        ("model.width=1", "model.width=0.5", True),
+        ("model.width=2", "model.width=2.1", True),
+        ("model.width=2", "model.channels=[24]", True),
+        ("model.width=1", "model.width=2", False),
+        ("model.dropout=[0.0]", "model.dropout=[0.0,0.0,0.3]", True),
+        ("model.dropout=[0.0]", "model.dropout=[0.0,0.3]", False),
+        ("model.branches.previous=true", "model.branches.previous=false", True),  # two blocks of tiny read none
+        ("model.branches.local=false", "model.local_kernels=[]", True),
+        ("model.product=auto", "model.product=matmul", True),
+        ("model.product=auto", "model.product=fft", False),
+        ("model=resnet20 model.width=1", "model=resnet20 model.width=1.001", True),
+        ("model=resnet20 model.width=1", "model=resnet20 model.width=1.1", False),
+        ("model=ckcnn model.channels=20", "model=ckcnn model.channels=40 model.width=0.5", True),
+        ("seed=0", "training.epochs=3", False),
+    ],
+)
+def test_the_same_network_by_two_names(planner: Planner, one: str, other: str, are_same: bool) -> None:
+    family = [] if one.startswith("model=") else SMALL
+    planned = planner.choices([one.split(), other.split()], family, [0])
+    [ablation] = planned.sweep.ablations
+    assert same_runs(planned, ablation) == ([[one, other]] if are_same else [])
+    if are_same:
+        assert torch.equal(*(_output(planned.config(variant)) for variant in ablation.variants))
+
+
+def test_the_plan_names_both(plan: Callable[..., Plan]) -> None:
+    assert _notes(plan("width", *SMALL, "ablation.one_at_a_time={model.width:[0.5,2.0,2.1]}")) == [
+        "full and width=0.5 are the same network: their settings come to equal channels and values.",
+        "width=2.0 and width=2.1 are the same network: their settings come to equal channels and values.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("override", "width", "lines"),
+    [
+        ("model.branches.local=true", 30, ["model.branches.local=true"]),
+        ("model.branches.local=true", 22, ["model.branches.", "local=true"]),
+        ("model.branches.local=true", 10, ["model.", "branches.", "local=true"]),
+        ("model.channels=[12,24,48]", 22, ["model.channels=[12,24,", "48]"]),
+        ("model.omega_0=30.5", 15, ["model.", "omega_0=30.5"]),
+        ("objective.penalty=5e-06", 5, ["objective.", "penalty=5e-06"]),
+        ("data=digits", 3, ["data=digits"]),
+    ],
+)
+def test_overrides_are_broken_at_their_joints(override: str, width: int, lines: list[str]) -> None:
+    assert broken(override, width) == lines
+
+
+def test_a_cell_is_as_wide_as_the_table_leaves_it() -> None:
+    table = Table("variant", "overrides", box=None, pad_edge=False)
+    table.add_row("a" * 20, Breakable(["model.branches.local=false", "seed=1"]))
+    console = Console(file=io.StringIO(), width=44)
+    console.print(table)
+    lines = [line.replace("a" * 20, "").strip() for line in _printed(console).splitlines()[1:]]
+    assert lines == ["model.branches.", "local=false", "seed=1"]
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(-0.8156, "−82 %"), (0.05, "+5 %"), (0.0, "0 %"), (0.001, "0 %"), (2.0, "+200 %")]
+)
+def test_shares_have_a_sign(share: float, text: str) -> None:
+    assert signed_percent(share) == text

@@ -14,11 +14,12 @@ from typing import Any
 
 from terminator.cluster.profile import ClusterProfile
 from terminator.cluster.slurm import QueuedJob, read_queue
-from terminator.cluster.submit import journal_of
+from terminator.cluster.submit import journal_of, submit
 from terminator.config import Device, MachineConfig, RunConfig, TrainingConfig, to_plain
 from terminator.job import execute
 from terminator.ledger import Ablation, Ledger, Run, Sweep, Variant, digest, provenance, sweep_id
 from terminator.model.config import Branches, TerminatorConfig
+from terminator.run_key import code_hash
 
 REPOSITORY = Path(__file__).parents[2]
 PROFILE = ClusterProfile(timeout_min=5, gpus_per_node=1, cpus_per_task=1, memory_gb=0.5)
@@ -41,7 +42,8 @@ def freeze(root: Path, configs: Sequence[RunConfig], name: str = "trial", **vari
     ledger, origin = Ledger(root), provenance()
     runs = {}
     for index, config in enumerate(configs):
-        runs[index] = ledger.freeze(digest(to_plain(config)), to_plain(config), origin).key
+        own = replace(origin, code=replace(origin.code, hash=code_hash(config)))
+        runs[index] = ledger.freeze(digest(to_plain(config)), to_plain(config), own).key
     variants = [Variant("full", runs=runs, **variant)]
     ablation = Ablation(name, "", "full", "test_accuracy", True, 0.005, list(runs), variants)
     sweep = Sweep(sweep_id([ablation]), time.time(), [], [], origin.code, [ablation])
@@ -51,6 +53,16 @@ def freeze(root: Path, configs: Sequence[RunConfig], name: str = "trial", **vari
 
 def runs_of(ledger: Ledger, sweep: Sweep) -> list[Run]:
     return list(map(ledger.run, sweep.keys()))
+
+
+def submitted(
+    root: Path, configs: Sequence[RunConfig], profile: ClusterProfile = PROFILE
+) -> tuple[Ledger, Sweep, list[Run]]:
+    """A sweep of these runs that has been given to SLURM."""
+    ledger, sweep = freeze(root, configs)
+    runs = runs_of(ledger, sweep)
+    submit(ledger, sweep, profile, runs)
+    return ledger, sweep, runs
 
 
 def all_done(ledger: Ledger, sweep: Sweep) -> bool:

@@ -59,20 +59,6 @@ def test_the_submitter_is_killed_and_nothing_is_lost(cluster: Cluster, tmp_path:
     assert {len(run.attempts()) for run in runs_of(ledger, sweep)} == {1}
 
 
-def test_hydras_own_keys_work_without_a_profile(cluster: Cluster, tmp_path: Path) -> None:
-    keys = ("timeout_min=3", "cpus_per_task=1", "mem_gb=0.5", "gpus_per_node=1", "comment=hi")
-    further = "+hydra.launcher.additional_parameters.nice=3"
-    launcher = ("hydra/launcher=slurm", *(f"hydra.launcher.{key}" for key in keys), further)
-    said = command("terminator.run", "-m", "seed=0", *POINTWISE, f"root={tmp_path}", *launcher)
-    assert said.returncode == 0, said.stderr
-    ledger, sweep = newest(tmp_path)
-    (job,) = jobs_of(ledger, sweep).values()
-    shown = cluster.run("scontrol", "show", "job", job.id)
-    for expected in ("TimeLimit=00:03:00", "MinMemoryNode=512M", "TresPerNode=gres:gpu:1", "Comment=hi", "Nice=3"):
-        assert expected in shown
-    cluster.wait(lambda: all_done(ledger, sweep), 120)
-
-
 def test_hydras_own_launcher_still_works(cluster: Cluster, tmp_path: Path) -> None:
     launcher = ("hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=3", "hydra.launcher.mem_gb=1")
     said = command(

@@ -12,17 +12,15 @@ from pathlib import Path
 import pytest
 
 from terminator.cluster.scheduler import Slurm
-from terminator.cluster.submit import submit
 from terminator.ledger import Ledger, Reason, Run, RunState, Sweep
 from tests.slurm.conftest import Cluster
 from tests.slurm.sweeps import (
     PROFILE,
     all_done,
     determined,
-    freeze,
     in_epoch,
     jobs_of,
-    runs_of,
+    submitted,
     task_of,
     tiny,
     undisturbed,
@@ -39,9 +37,7 @@ def job_in_epoch(cluster: Cluster, ledger: Ledger, sweep: Sweep, run: Run, epoch
 
 def test_every_kind_of_preemption_continues_exactly(cluster: Cluster, tmp_path: Path) -> None:
     configs = [tiny(EPOCHS, seed) for seed in range(4)]
-    ledger, sweep = freeze(tmp_path / "cluster", configs)
-    runs = runs_of(ledger, sweep)
-    submit(ledger, sweep, PROFILE, runs)
+    ledger, sweep, runs = submitted(tmp_path / "cluster", configs)
     for run, blow in zip(runs, ("USR2", "TERM", "requeue", "urgent"), strict=True):
         job = job_in_epoch(cluster, ledger, sweep, run)
         if blow == "requeue":
@@ -66,15 +62,12 @@ def test_every_kind_of_preemption_continues_exactly(cluster: Cluster, tmp_path: 
 
 def test_two_tasks_stop_and_go_on_together(cluster: Cluster, tmp_path: Path) -> None:
     profile = replace(PROFILE, nodes=2)
-    disturbed, sweep = freeze(tmp_path / "disturbed", [tiny(EPOCHS)])
-    submit(disturbed, sweep, profile, runs_of(disturbed, sweep))
-    (run,) = runs_of(disturbed, sweep)
+    disturbed, sweep, (run,) = submitted(tmp_path / "disturbed", [tiny(EPOCHS)], profile)
     job = job_in_epoch(cluster, disturbed, sweep, run)
     steps = cluster.run("squeue", "--noheader", "--steps", f"--jobs={job}", "--format=%i").split()
     cluster.run("scancel", "--signal=USR2", next(step for step in steps if step.endswith(".0")))
     cluster.wait(lambda: all_done(disturbed, sweep), 180)
-    calm, sweep = freeze(tmp_path / "calm", [tiny(EPOCHS)])
-    submit(calm, sweep, profile, runs_of(calm, sweep))
+    calm, sweep, _ = submitted(tmp_path / "calm", [tiny(EPOCHS)], profile)
     cluster.wait(lambda: all_done(calm, sweep), 120)
     assert determined(run) == determined(calm.run(run.key))
     assert [attempt.end.outcome for attempt in run.attempts() if attempt.end] == [RunState.preempted, RunState.done]
@@ -82,16 +75,14 @@ def test_two_tasks_stop_and_go_on_together(cluster: Cluster, tmp_path: Path) -> 
 
 def test_the_time_limit_is_counted_apart(cluster: Cluster, tmp_path: Path) -> None:
     """SLURM itself sends the signal, within the last 45 seconds of the one-minute limit."""
-    ledger, sweep = freeze(tmp_path, [tiny(10_000)])
-    submit(ledger, sweep, replace(PROFILE, timeout_min=1, max_timeouts=0), runs_of(ledger, sweep))
-    (run,) = runs_of(ledger, sweep)
+    ledger, sweep, (run,) = submitted(tmp_path, [tiny(10_000)], replace(PROFILE, timeout_min=1, max_timeouts=0))
     began = time.monotonic()
     cluster.wait(lambda: run.state(lambda attempt: True).state is RunState.failed, 75)
     assert time.monotonic() - began > 10
     status = run.state()
     assert (status.reason, status.message) == (
         Reason.timeout,
-        "reached its time limit 1 time, max_timeouts=0: retry goes on from the checkpoint",
+        "reached its time limit 1 time, max_timeouts=0: retry continues from the checkpoint",
     )
     cluster.wait(lambda: jobs_of(ledger, sweep)[run.key].ended)
     assert (jobs_of(ledger, sweep)[run.key].state, jobs_of(ledger, sweep)[run.key].exit_code) == ("FAILED", 75)
@@ -101,15 +92,13 @@ def test_the_time_limit_is_counted_apart(cluster: Cluster, tmp_path: Path) -> No
 @pytest.mark.parametrize("blow", ["TERM", "requeue"])
 def test_preempted_too_often_and_retried(cluster: Cluster, tmp_path: Path, blow: str) -> None:
     configs = [tiny(EPOCHS)]
-    ledger, sweep = freeze(tmp_path / "cluster", configs)
-    submit(ledger, sweep, replace(PROFILE, max_preemptions=0), runs_of(ledger, sweep))
-    (run,) = runs_of(ledger, sweep)
+    ledger, sweep, (run,) = submitted(tmp_path / "cluster", configs, replace(PROFILE, max_preemptions=0))
     job = job_in_epoch(cluster, ledger, sweep, run)
     cluster.run(*(("scontrol", "requeue", job) if blow == "requeue" else ("scancel", "--signal=TERM", job)))
     cluster.wait(lambda: run.state(lambda attempt: True).state is RunState.failed)
     assert run.state().reason is Reason.preempted
     cluster.wait(lambda: jobs_of(ledger, sweep)[run.key].ended)
-    assert Slurm(ledger, sweep).retry([run]) == 0
+    assert not Slurm(ledger, [sweep]).retry([run])  # the job goes on by itself
     cluster.wait(lambda: all_done(ledger, sweep), 120)
     assert determined(run) == determined(undisturbed(tmp_path / "local", configs).run(run.key))
     assert len(run.attempts()) == 2
@@ -122,14 +111,12 @@ def test_a_cluster_that_cancels_what_it_preempts(
     """There no job comes back by itself, but its checkpoint is there for a retry."""
     cluster = start_cluster("--set", "PreemptMode=CANCEL")
     monkeypatch.setenv("SLURM_CONF", str(cluster.folder / "slurm.conf"))
-    ledger, sweep = freeze(tmp_path, [tiny(10_000)])
-    submit(ledger, sweep, PROFILE, runs_of(ledger, sweep))
-    (run,) = runs_of(ledger, sweep)
+    ledger, sweep, (run,) = submitted(tmp_path, [tiny(10_000)])
     job_in_epoch(cluster, ledger, sweep, run)
     wanted = ("--partition=urgent", "--nodes=2", "--gpus-per-node=2", "--output=/dev/null")
     cluster.run("sbatch", *wanted, "--wrap=sleep 1")
     cluster.wait(lambda: jobs_of(ledger, sweep)[run.key].ended)
-    Slurm(ledger, sweep).refresh()
+    Slurm(ledger, [sweep]).refresh()
     assert jobs_of(ledger, sweep)[run.key].state == "PREEMPTED"
     assert run.state().reason is Reason.preempted
     assert (run.attempts()[-1].folder / "checkpoint.pt").exists()
@@ -137,9 +124,7 @@ def test_a_cluster_that_cancels_what_it_preempts(
 
 def test_a_killed_job_continues_from_its_checkpoint_when_retried(cluster: Cluster, tmp_path: Path) -> None:
     configs = [tiny(EPOCHS)]
-    ledger, sweep = freeze(tmp_path / "cluster", configs)
-    submit(ledger, sweep, PROFILE, runs_of(ledger, sweep))
-    (run,) = runs_of(ledger, sweep)
+    ledger, sweep, (run,) = submitted(tmp_path / "cluster", configs)
     job_in_epoch(cluster, ledger, sweep, run, epoch=2)
     pid = run.attempts()[-1].pid
     assert pid is not None
@@ -148,7 +133,7 @@ def test_a_killed_job_continues_from_its_checkpoint_when_retried(cluster: Cluste
     for victim in (pid, task):
         os.kill(victim, signal.SIGKILL)
     cluster.wait(lambda: jobs_of(ledger, sweep)[run.key].ended)
-    slurm = Slurm(ledger, sweep)
+    slurm = Slurm(ledger, [sweep])
     slurm.refresh()
     assert (run.state().state, run.state().reason) == (RunState.failed, Reason.killed)
     slurm.retry([run])

@@ -34,7 +34,7 @@ def test_arrays_are_split_and_the_rest_waits_for_places(
     submission = submit(ledger, sweep, replace(PROFILE, max_submit=25), runs)
     assert submission == Submission(runs=25, jobs=25, waiting=5)
     assert [len(array.jobs) for array in journal_of(ledger, sweep).arrays()] == [11, 11, 3]
-    slurm = Slurm(ledger, sweep)
+    slurm = Slurm(ledger, [sweep])
     assert slurm.queued(runs[29]) == WAITING
     assert own_jobs_in_queue() <= 25
     said = command("terminator.sweeps", "watch", "--root", str(tmp_path))
@@ -134,7 +134,7 @@ def test_the_controller_is_away(
     cluster.daemon("down", "slurmctld")
     monkeypatch.setenv("TERMINATOR_SLURM_PATIENCE", "0")
     try:
-        slurm = Slurm(ledger, sweep)
+        slurm = Slurm(ledger, [sweep])
         slurm.refresh()
         assert "SLURM does not answer (squeue: " in capsys.readouterr().err
         assert runs[0].state(slurm.alive).state is RunState.pending
@@ -167,7 +167,7 @@ def test_the_accounting_remembers_what_the_queue_has_forgotten(
     cluster.wait(lambda: read_queue([token], since=began))
     (job,) = read_queue([token], since=began).values()
     assert (job.state, job.exit_code) == ("FAILED", 7)
-    Slurm(ledger, sweep).refresh()
+    Slurm(ledger, [sweep]).refresh()
     assert (run.state().state, run.state().reason) == (RunState.failed, Reason.exception)
     assert "FAILED, exit code 7" in run.state().message
     assert in_queue(tmp_path) == {}

@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 
 from terminator.cluster.scheduler import Slurm
-from terminator.cluster.submit import submit
 from terminator.config import OptimizerConfig, OptimizerName
 from terminator.data.config import DataConfig, DataFormat
 from terminator.ledger import Reason, RunState
 from terminator.model.config import TerminatorConfig
 from tests.slurm.conftest import Cluster
-from tests.slurm.sweeps import PROFILE, command, freeze, in_epoch, jobs_of, runs_of, task_of, tiny
+from tests.slurm.sweeps import PROFILE, command, in_epoch, jobs_of, submitted, task_of, tiny
 
 
 def test_failures_keep_to_themselves_and_say_why(cluster: Cluster, tmp_path: Path) -> None:
@@ -25,11 +24,9 @@ def test_failures_keep_to_themselves_and_say_why(cluster: Cluster, tmp_path: Pat
     no_data = replace(well, data=DataConfig(format=DataFormat.hub, folder=str(tmp_path / "nowhere")))
     diverging = replace(well, optimizer=OptimizerConfig(name=OptimizerName.sgd, betas=[0.9], lr=1e30))
     huge = replace(well, model=TerminatorConfig(channels=[12_000_000], previous_blocks=[[]]))
-    ledger, sweep = freeze(tmp_path, [well, no_data, diverging, huge])
-    submit(ledger, sweep, PROFILE, runs_of(ledger, sweep))
+    ledger, sweep, runs = submitted(tmp_path, [well, no_data, diverging, huge])
     cluster.wait(lambda: all(job.ended for job in jobs_of(ledger, sweep).values()), 120)
-    Slurm(ledger, sweep).refresh()
-    runs = runs_of(ledger, sweep)
+    Slurm(ledger, [sweep]).refresh()
     jobs = jobs_of(ledger, sweep)
     assert [(jobs[run.key].state, jobs[run.key].exit_code) for run in runs] == [
         ("COMPLETED", 0),
@@ -48,9 +45,7 @@ def test_failures_keep_to_themselves_and_say_why(cluster: Cluster, tmp_path: Pat
 
 
 def test_a_killed_process_is_named_at_once(cluster: Cluster, tmp_path: Path) -> None:
-    ledger, sweep = freeze(tmp_path, [tiny(10_000)])
-    submit(ledger, sweep, PROFILE, runs_of(ledger, sweep))
-    (run,) = runs_of(ledger, sweep)
+    ledger, sweep, (run,) = submitted(tmp_path, [tiny(10_000)])
     cluster.wait(lambda: in_epoch(run), 120)
     pid = run.attempts()[-1].pid
     assert pid is not None
@@ -63,15 +58,13 @@ def test_a_killed_process_is_named_at_once(cluster: Cluster, tmp_path: Path) -> 
 
 
 def test_a_run_outlives_its_killed_job_only_to_save_a_checkpoint(cluster: Cluster, tmp_path: Path) -> None:
-    ledger, sweep = freeze(tmp_path, [tiny(10_000)])
-    submit(ledger, sweep, PROFILE, runs_of(ledger, sweep))
-    (run,) = runs_of(ledger, sweep)
+    ledger, sweep, (run,) = submitted(tmp_path, [tiny(10_000)])
     cluster.wait(lambda: in_epoch(run), 120)
     task = task_of(run.attempts()[-1].pid)
     assert task is not None
     os.kill(task, signal.SIGKILL)
     cluster.wait(lambda: jobs_of(ledger, sweep)[run.key].ended and run.attempts()[-1].end is not None)
-    Slurm(ledger, sweep).refresh()
+    Slurm(ledger, [sweep]).refresh()
     assert run.state().state in (RunState.preempted, RunState.failed)  # as it saved in time or was killed as well
     assert jobs_of(ledger, sweep)[run.key].state == "FAILED"
 
@@ -83,20 +76,16 @@ def test_over_its_memory(
     gather = ("Type=jobacct_gather/linux", "Frequency=1", "Params=OverMemoryKill")
     cluster = start_cluster(*(word for line in gather for word in ("--set", f"JobAcctGather{line}")))
     monkeypatch.setenv("SLURM_CONF", str(cluster.folder / "slurm.conf"))
-    ledger, sweep = freeze(tmp_path, [tiny(10_000)])
-    submit(ledger, sweep, replace(PROFILE, memory_gb=0.1), runs_of(ledger, sweep))
-    (run,) = runs_of(ledger, sweep)
+    ledger, sweep, (run,) = submitted(tmp_path, [tiny(10_000)], replace(PROFILE, memory_gb=0.1))
     cluster.wait(lambda: jobs_of(ledger, sweep)[run.key].ended)
-    Slurm(ledger, sweep).refresh()
+    Slurm(ledger, [sweep]).refresh()
     assert (run.state().state, run.state().reason) == (RunState.failed, Reason.out_of_memory)
 
 
 def test_a_run_that_failed_is_not_repeated_for_the_sake_of_its_neighbour(cluster: Cluster, tmp_path: Path) -> None:
     """Both share a job, which is requeued: the job ends FAILED all the same."""
     broken = replace(tiny(), data=DataConfig(format=DataFormat.hub, folder=str(tmp_path / "nowhere")))
-    ledger, sweep = freeze(tmp_path, [broken, tiny(100)])
-    submit(ledger, sweep, replace(PROFILE, runs_per_gpu=2), runs_of(ledger, sweep))
-    bad, good = runs_of(ledger, sweep)
+    ledger, sweep, (bad, good) = submitted(tmp_path, [broken, tiny(100)], replace(PROFILE, runs_per_gpu=2))
     cluster.wait(lambda: in_epoch(good) and bad.state().state is RunState.failed, 120)
     cluster.run("scancel", "--signal=USR2", jobs_of(ledger, sweep)[good.key].id)
     cluster.wait(lambda: jobs_of(ledger, sweep)[good.key].ended, 120)
@@ -107,9 +96,9 @@ def test_a_run_that_failed_is_not_repeated_for_the_sake_of_its_neighbour(cluster
 
 def test_cancelled_from_the_command_line_and_in_slurm(cluster: Cluster, tmp_path: Path) -> None:
     """One run is cancelled in SLURM while it trains, one while it waits; the others by `sweeps cancel`."""
-    ledger, sweep = freeze(tmp_path, [tiny(10_000, seed) for seed in range(4)])
-    submit(ledger, sweep, replace(PROFILE, gpus_per_node=2), runs_of(ledger, sweep))
-    runs = runs_of(ledger, sweep)
+    ledger, sweep, runs = submitted(
+        tmp_path, [tiny(10_000, seed) for seed in range(4)], replace(PROFILE, gpus_per_node=2)
+    )
     cluster.wait(lambda: sum(in_epoch(run) for run in runs) == 2, 120)
     jobs = jobs_of(ledger, sweep)
     cluster.run("scancel", jobs[runs[0].key].id, jobs[runs[3].key].id)
@@ -117,16 +106,14 @@ def test_cancelled_from_the_command_line_and_in_slurm(cluster: Cluster, tmp_path
     said = command("terminator.sweeps", "cancel", "--root", str(tmp_path))
     assert (said.returncode, said.stdout) == (0, f"{sweep.id}: 2 runs stopped\n"), said.stderr
     cluster.wait(lambda: all(job.ended for job in jobs_of(ledger, sweep).values()))
-    Slurm(ledger, sweep).refresh()
+    Slurm(ledger, [sweep]).refresh()
     assert [(run.state().state, run.state().reason) for run in runs] == [(RunState.interrupted, Reason.cancelled)] * 4
     assert (runs[1].attempts()[-1].folder / "checkpoint.pt").exists()
 
 
 def test_a_lost_node_leaves_its_old_process_without_a_say(cluster: Cluster, tmp_path: Path) -> None:
     """A killed slurmd leaves its job running while the node counts as down and SLURM starts the job elsewhere."""
-    ledger, sweep = freeze(tmp_path, [tiny(10_000)])
-    submit(ledger, sweep, PROFILE, runs_of(ledger, sweep))
-    (run,) = runs_of(ledger, sweep)
+    _, _, (run,) = submitted(tmp_path, [tiny(10_000)])
     cluster.wait(lambda: in_epoch(run), 120)
     first = run.attempts()[0]
     assert first.job is not None

@@ -27,9 +27,8 @@ def test_list_counts_every_sweeps_states(ledger: Ledger, sweeps: Callable) -> No
 
 def test_list_tells_sweeps_of_one_ablation_apart(ledger: Ledger, sweeps: Callable) -> None:
     planned = sweep(ledger, "branches")
-    words = ["model=release", "root=there", "sweep.workers=2", "data=digits", "training.epochs=2"]
-    typed = replace(planned, id="branches-other", base=words, command=["python", *words, "seed=3,4"])
-    ledger.write_sweep(typed)
+    settings = ("model=release", "training.epochs=2", "seed=3,4")
+    ledger.write_sweep(replace(planned, id="branches-other", settings=settings))
     cells = {row[1]: row[2:4] for line in sweeps("list").out.splitlines() if len(row := _cells(line)) > 5}
     assert cells[planned.id] == ["digits", ""]
     assert cells["branches-other"] == ["digits", "model=release training.epochs=2 seed=3,4"]
@@ -100,7 +99,7 @@ def test_the_root_may_stand_before_or_after_the_command(ledger: Ledger, sweeps: 
         (("logs", "full/0", "--tail", "few"), "terminator sweeps logs: argument --tail: invalid int value: 'few'"),
     ],
 )
-def test_wrong_words_are_one_line(ledger: Ledger, sweeps: Callable, words: tuple[str, ...], said: str) -> None:
+def test_bad_input_is_one_line(ledger: Ledger, sweeps: Callable, words: tuple[str, ...], said: str) -> None:
     planned = sweep(ledger, "branches")
     answer = sweeps(*words)
     assert (answer.code, answer.out, answer.err.count("\n")) == (2, "", 1)

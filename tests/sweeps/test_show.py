@@ -30,7 +30,7 @@ def running(ledger: Ledger, *, epoch: int, step: int, seconds: float) -> Run:
 
 def left(ledger: Ledger, scheduler: Local | None = None) -> float | None:
     planned = ledger.sweeps()[0]
-    return rows(ledger, planned, scheduler or Local(ledger, planned))[0].seconds_left
+    return rows(ledger, planned, scheduler or Local(ledger, [planned]))[0].seconds_left
 
 
 def test_the_time_left_is_at_the_pace_so_far(ledger: Ledger) -> None:
@@ -57,4 +57,4 @@ def test_a_time_limit_that_comes_first_counts(ledger: Ledger) -> None:
             return 60.0
 
     running(ledger, epoch=3, step=10, seconds=50.0)
-    assert left(ledger, Limited(ledger, ledger.sweeps()[0])) == 60.0
+    assert left(ledger, Limited(ledger, ledger.sweeps()[:1])) == 60.0

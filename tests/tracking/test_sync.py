@@ -1,18 +1,25 @@
+"""What of the ledger goes to MLflow, that it goes there once, and MLflow locked, damaged, slow or not there."""
+
 from __future__ import annotations
 
+import fcntl
 import json
+import math
+import os
 import re
+import socket
 import sqlite3
+import threading
+import time
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run as MlflowRun
 
-from terminator.ledger import Ledger, Reason, RunState
+from terminator.ledger import Ablation, Cell, Code, Ledger, Reason, Result, RunState, Spec, Status, Variant
 from terminator.tracking import SyncReport, sync
-from terminator.tracking.known import read_known
-from terminator.tracking.store import Store
+from terminator.tracking.sync import Entry, Point, curve_points, entries, final_points, run_parameters, run_tags
 from tests.ledger.examples import EPOCHS, finish, finish_all, row, sweep, train
 
 TABLES = ("experiments", "runs", "params", "tags", "metrics", "latest_metrics")
@@ -32,6 +39,89 @@ def row_counts(ledger: Ledger) -> dict[str, int]:
         counts = {table: database.execute(f"select count(*) from {table}").fetchone()[0] for table in TABLES}
     database.close()
     return counts
+
+
+@pytest.fixture
+def finished(ledger: Ledger) -> Ledger:
+    finish_all(ledger, sweep(ledger, "branches"))
+    return ledger
+
+
+def test_parameters_are_the_configuration_made_flat() -> None:
+    config = {"model": {"gate": "rgu", "kernels": [3, 5], "branches": {"local": True}}, "seed": 0, "threads": None}
+    assert run_parameters(config) == {
+        "model.gate": "rgu",
+        "model.kernels": "[3, 5]",
+        "model.branches.local": "true",
+        "seed": "0",
+        "threads": "null",
+    }
+
+
+def test_a_parameter_beyond_the_limit_is_cut_and_says_so() -> None:
+    whole, cut = run_parameters({"a": "x" * 6000, "b": "x" * 6001}).values()
+    assert whole == "x" * 6000
+    assert cut == "x" * 5994 + " (cut)"
+    assert len(cut) == 6000
+
+
+def test_a_row_becomes_points_at_its_own_time() -> None:
+    row = {"epoch": 2, "step": 40, "time": 12.3456, "train_loss": math.inf, "note": "text", "best": True}
+    assert curve_points(row) == [Point("train_loss", math.inf, 12345, 2)]
+
+
+def test_a_final_metric_leaves_the_curve_of_its_name_alone() -> None:
+    rows = [{"epoch": epoch, "time": 1.0, "validation_accuracy": 0.5} for epoch in (1, 2)]
+    result = Result("k", 1, 9.0, {"test_accuracy": 0.9, "validation_accuracy": 0.8, "note": "text"})
+    assert final_points(result, rows) == [
+        Point("test_accuracy", 0.9, 9000, 2),
+        Point("best_validation_accuracy", 0.8, 9000, 2),
+    ]
+
+
+def test_tags_name_the_commit_and_what_was_asked() -> None:
+    ablation = Ablation("branches", "Why?", "full", "test_loss", False, 0.02, [0], [])
+    entry = Entry("http://there", "branches-1", Cell(ablation, Variant("full"), 0, "k"))
+    spec = Spec("k", {"data": {"name": "digits"}}, Code("c0de", "1f2e", True), {}, 1.0)
+    tags = run_tags(entry, spec, Status(RunState.done, attempt=2))
+    assert tags["commit"] == "1f2e+changes"
+    assert (tags["run_key"], tags["variant"], tags["seed"], tags["dataset"]) == ("k", "full", "0", "digits")
+    assert (tags["state"], tags["attempt"], tags["reason"]) == ("done", "2", "")
+    asked = {"baseline": "full", "metric": "test_loss", "higher_is_better": "false", "smallest_effect": "0.02"}
+    assert asked.items() <= tags.items()
+
+
+def test_a_shared_run_has_an_entry_in_each_ablation(ledger: Ledger) -> None:
+    union = sweep(ledger, "branches", "gating")
+    found = entries(ledger, [union])
+    assert len(found) == 8
+    assert [(entry.place.experiment, entry.name) for entry in found[3:5]] == [
+        ("branches", "no_local/1"),
+        ("gating", "full/0"),
+    ]
+
+
+def test_of_these_runs_only(ledger: Ledger) -> None:
+    planned = sweep(ledger, "branches", "gating")
+    found = entries(ledger, [planned], runs=planned.keys()[:1])
+    assert [(entry.place.experiment, entry.name) for entry in found] == [("branches", "full/0"), ("gating", "full/0")]
+
+
+def test_of_a_places_sweeps_the_newest_counts(ledger: Ledger) -> None:
+    old, new = sweep(ledger, "branches", created=1.0), sweep(ledger, "branches", "gating", created=2.0)
+    found = entries(ledger, [old])
+    assert {entry.sweep for entry in found} == {new.id}
+    assert len(found) == 8  # the old sweep's runs, wherever they stand
+
+
+def test_each_sweep_has_its_own_store(ledger: Ledger) -> None:
+    sweep(ledger, "branches", uri="http://there")
+    sweep(ledger, "gating")
+    assert {(entry.place.experiment, entry.store) for entry in entries(ledger)} == {
+        ("branches", "http://there"),
+        ("gating", f"sqlite:///{ledger.root}/mlflow.db"),
+    }
+    assert {entry.store for entry in entries(ledger, uri="http://here")} == {"http://here"}
 
 
 def test_everything_that_a_run_left_is_in_mlflow(ledger: Ledger) -> None:
@@ -73,13 +163,6 @@ def test_everything_that_a_run_left_is_in_mlflow(ledger: Ledger) -> None:
     ]
     artifact = ledger.root / "mlflow-artifacts" / "branches" / run.info.run_id / "artifacts" / "spec.json"
     assert json.loads(artifact.read_text())["key"] == key
-
-
-def test_a_server_is_asked_what_a_file_is_read_for(ledger: Ledger) -> None:
-    finish_all(ledger, sweep(ledger, "branches", "gating"))
-    sync(ledger, None)
-    path = ledger.root / "mlflow.db"
-    assert Store(ledger.root, f"sqlite:///{path}").known(["branches", "gating", "none"]) == read_known(path)
 
 
 def test_a_second_sync_writes_nothing(ledger: Ledger) -> None:
@@ -203,3 +286,56 @@ def test_what_the_user_deleted_in_mlflow_stays_deleted(ledger: Ledger) -> None:
     before = row_counts(ledger)
     assert sync(ledger, None) == SyncReport(unchanged=4)
     assert row_counts(ledger) == before
+
+
+def test_a_server_that_is_not_there_costs_no_time_and_loses_nothing(finished: Ledger) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{free.getsockname()[1]}"  # bound, not listening: it refuses
+        began = time.monotonic()
+        report = sync(finished, None, uri)
+    assert time.monotonic() - began < 30
+    assert report.runs == 0
+    assert report.problem.startswith(f"{uri}: ")
+    assert report.problem.endswith("Connection refused")
+    assert sync(finished, None).runs == 4
+
+
+def test_a_server_that_does_not_answer_is_given_up(finished: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        began = time.monotonic()
+        report = sync(finished, None, f"http://127.0.0.1:{silent.getsockname()[1]}")
+    assert time.monotonic() - began < 30
+    assert "timed out" in report.problem
+
+
+def test_a_locked_database_is_waited_for(finished: Ledger) -> None:
+    writer = sqlite3.connect(finished.root / "mlflow.db", check_same_thread=False, isolation_level=None)
+    writer.execute("begin exclusive")
+    release = threading.Timer(0.5, lambda: (writer.execute("commit"), writer.close()))
+    release.start()
+    report = sync(finished, None)
+    release.join()
+    assert report.runs == 4
+    assert report.problem is None
+
+
+def test_a_damaged_database_is_a_line(finished: Ledger) -> None:
+    path = finished.root / "mlflow.db"
+    whole = path.read_bytes()
+    path.write_bytes(b"no database" * 1000)
+    report = sync(finished, None)
+    assert report.problem == f"sqlite:///{path}: file is not a database"
+    path.write_bytes(whole)
+    assert sync(finished, None).runs == 4
+
+
+def test_one_syncer_at_a_time(finished: Ledger) -> None:
+    holder = os.open(finished.root / ".sync.lock", os.O_CREAT | os.O_WRONLY)
+    fcntl.flock(holder, fcntl.LOCK_EX)
+    report = sync(finished, None, patience=0.2)
+    assert report.runs == 0
+    assert "another process is syncing" in report.problem
+    os.close(holder)  # as when that process dies, however it does
+    assert sync(finished, None) == SyncReport(runs=4, points=40)

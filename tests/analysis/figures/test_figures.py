@@ -12,9 +12,8 @@ from matplotlib.text import Text
 from terminator import analysis
 from terminator.analysis.figures.collection import draw_figures
 from terminator.analysis.figures.curves import learning_curves
-from terminator.analysis.figures.forest import forest
-from terminator.analysis.figures.heatmap import heatmap
-from terminator.analysis.figures.seeds import seed_strip
+from terminator.analysis.figures.factors import heatmap
+from terminator.analysis.figures.forest import forest, seed_strip
 from terminator.analysis.figures.style import COLUMN_INCHES, DOTS_PER_INCH, clipped, save
 from terminator.analysis.results import Results
 from terminator.analysis.summary import Summary, summarize

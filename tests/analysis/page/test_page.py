@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
 
 from terminator.analysis.report import write_report
 from terminator.ledger import Reason
 from tests.analysis.ledgers import Row, branches
-from tests.analysis.page.browser import CHROMIUM, DRIVER, Browser, browser
+from tests.analysis.page.browser import CHROMIUM, DRIVER, browser, resize
 
 HOSTILE = "</td><script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'>{{ 7 * 7 }} $x_$"
 LOG = f"\x1b[31mloss 1.0\rloss 0.5\n{HOSTILE}\n" + "x" * 3000
@@ -28,10 +30,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def opened(page: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+def opened(page: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     with browser(tmp_path_factory.mktemp("profile")) as session:
-        session.resize(1280, 900)
-        session.open(page)
+        resize(session, 1280, 900)
+        session.get(page.as_uri())
         yield session
 
 
@@ -49,36 +51,38 @@ def test_the_page_is_whole_and_asks_for_nothing(page: Path) -> None:
 
 
 @needs_browser
-def test_it_loads_without_errors_and_runs_nothing_foreign(opened: Browser) -> None:
-    assert opened.complaints() == []
-    assert opened.script("return window.hacked") is None
-    assert opened.script("return [...document.images].every((image) => image.naturalWidth > 0)") is True
+def test_it_loads_without_errors_and_runs_nothing_foreign(opened: Chrome) -> None:
+    assert opened.get_log("browser") == []
+    assert opened.execute_script("return window.hacked") is None
+    assert opened.execute_script("return [...document.images].every((image) => image.naturalWidth > 0)") is True
 
 
 @needs_browser
-def test_sorting(opened: Browser) -> None:
+def test_sorting(opened: Chrome) -> None:
     column = "return [...document.querySelector('table').tBodies[0].rows].map((row) => row.cells[{}].textContent)"
-    before = opened.script(column.format(0))
+    before = opened.execute_script(column.format(0))
     assert before[0] == "full"
-    opened.click("(//table)[1]//th[contains(., 'Parameters')]/button")
-    numbers = [float(text.replace(",", "")) for text in opened.script(column.format(1))]
+    opened.find_element(By.XPATH, "(//table)[1]//th[contains(., 'Parameters')]/button").click()
+    numbers = [float(text.replace(",", "")) for text in opened.execute_script(column.format(1))]
     assert numbers == sorted(numbers)
-    opened.click("(//table)[1]//th[contains(., 'Parameters')]/button")
-    assert [float(text.replace(",", "")) for text in opened.script(column.format(1))] == sorted(numbers, reverse=True)
-    opened.click("(//table)[1]//th[contains(., 'Variant')]/button")
-    names = opened.script(column.format(0))
+    opened.find_element(By.XPATH, "(//table)[1]//th[contains(., 'Parameters')]/button").click()
+    assert [float(text.replace(",", "")) for text in opened.execute_script(column.format(1))] == sorted(
+        numbers, reverse=True
+    )
+    opened.find_element(By.XPATH, "(//table)[1]//th[contains(., 'Variant')]/button").click()
+    names = opened.execute_script(column.format(0))
     assert sorted(names) == sorted(before)
     assert [name for name in names if name != HOSTILE] == ["full", "no_gated", "no_global_gated", "no_si_glu"]
 
 
 @needs_browser
 @pytest.mark.parametrize("width", [360, 768, 1280])
-def test_nothing_overflows(width: int, opened: Browser) -> None:
-    opened.script("for (const each of document.querySelectorAll('details')) each.open = true")
-    opened.resize(width, 800)
-    assert opened.script("return document.documentElement.scrollWidth") <= width
+def test_nothing_overflows(width: int, opened: Chrome) -> None:
+    opened.execute_script("for (const each of document.querySelectorAll('details')) each.open = true")
+    resize(opened, width, 800)
+    assert opened.execute_script("return document.documentElement.scrollWidth") <= width
 
 
 @needs_browser
-def test_it_prints(opened: Browser) -> None:
-    assert base64.b64decode(opened.printed()).startswith(b"%PDF")
+def test_it_prints(opened: Chrome) -> None:
+    assert base64.b64decode(opened.print_page()).startswith(b"%PDF")

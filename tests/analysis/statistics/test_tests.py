@@ -1,8 +1,8 @@
-"""Sign flips, Holm, effect size, equivalence and the bootstrap, by hand and against published examples."""
+"""Pairs, their tests and intervals, by hand and against published examples."""
 
 from __future__ import annotations
 
-from math import gamma, sqrt
+from math import gamma, isnan, log, sqrt
 from statistics import NormalDist
 
 import numpy as np
@@ -11,15 +11,95 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
 from terminator.analysis.statistics.tests import (
+    Pairs,
     bca_interval,
     equivalence_test,
     hedges_g_z,
     holm,
+    holm_steps,
+    median_spread,
+    moments,
+    pair,
     sign_flip_test,
     small_sample_correction,
     smallest_p,
+    t_interval,
+    t_test,
 )
 from tests.analysis.statistics.published import DRUG_1, DRUG_2, MAIZE, maize, of, sleep
+
+
+def test_moments_of_a_batch_leave_out_failed_runs() -> None:
+    nan = np.nan
+    ours = np.array([[[3.0, 5.0, 7.0], [3.0, nan, 5.0], [4.0, 4.0, nan], [2.0, np.inf, 1.0], [nan, nan, 9.0]]])
+    found = moments(ours, np.array([[[2.0, 2.0, nan]]]))
+    assert found.n.tolist() == [[2, 1, 2, 1, 0]]
+    assert found.mean[0, :4].tolist() == [2.0, 1.0, 2.0, 0.0]
+    assert found.spread[0, 0] == pytest.approx(sqrt(2))  # of 1 and 3
+    assert found.error[0, 0] == pytest.approx(1.0)
+    assert found.testable.tolist() == [[True, False, False, False, False]]
+
+
+def test_a_spread_is_never_below_the_resolution() -> None:
+    found = moments(np.array([[1.0, 1.0, 1.0], [0.0, 3.0, 6.0], [1.0, np.nan, np.nan]]), np.zeros(3), resolution=0.5)
+    assert found.spread[:2].tolist() == [0.5, 3.0]
+    assert found.testable.tolist() == [True, True, False]
+    assert found.constant.tolist() == [True, False, True]
+
+
+def test_three_differences_by_hand() -> None:
+    pairs = of([1.0, 2.0, 3.0])
+    assert (pairs.mean, pairs.spread) == (2.0, 1.0)
+    # Two degrees of freedom: F(t) = 1/2 + t / (2 √(2 + t²)), t = 2√3.
+    assert t_test(pairs) == pytest.approx(1 - sqrt(12 / 14))
+    interval = t_interval(pairs)
+    assert interval is not None
+    assert (interval.low, interval.high) == pytest.approx((2 - 4.302653 / sqrt(3), 2 + 4.302653 / sqrt(3)))
+    assert interval.contains(0.0)
+
+
+def test_student_s_sleep_data() -> None:
+    """The numbers R prints for t.test(extra ~ group, data = sleep, paired = TRUE)."""
+    assert sleep().mean == pytest.approx(-1.58)
+    assert t_test(sleep()) == pytest.approx(0.002833, abs=5e-7)
+    interval = t_interval(sleep())
+    assert interval is not None
+    assert (interval.low, interval.high) == pytest.approx((-2.4598858, -0.7001142))
+
+
+def test_darwin_s_maize() -> None:
+    """Fisher's t = 2.148 with 14 degrees of freedom just passes the 5 per cent point, 2.145."""
+    assert maize().mean / maize().spread * sqrt(15) == pytest.approx(2.148, abs=5e-4)
+    assert t_test(maize()) == pytest.approx(0.0497, abs=5e-5)
+
+
+def test_only_common_seeds_are_paired() -> None:
+    pairs = pair({0: 0.9, 1: 0.8, 5: 0.1}, {1: 0.7, 0: 0.6, 2: 0.4})
+    assert pairs.seeds == (0, 1)
+    assert pairs.differences.tolist() == pytest.approx([0.3, 0.1])
+    assert pairs.unpaired == (2, 5)
+
+
+def test_differences_that_differ_by_rounding_alone_have_no_spread() -> None:
+    pairs = pair({0: 0.8, 1: 0.9, 2: 0.3}, {0: 0.7, 1: 0.8, 2: 0.2})
+    assert len(set(pairs.differences.tolist())) > 1
+    assert pairs.constant
+    assert pairs.spread == 0
+    assert t_test(pairs) is None
+    assert t_interval(pairs) is None
+
+
+def test_a_metric_of_any_scale_keeps_its_spread() -> None:
+    assert not pair({0: 1e-12, 1: 3e-12}, {0: 2e-12, 1: 1e-12}).constant
+
+
+def test_one_pair_and_none() -> None:
+    one = of([0.5])
+    assert one.mean == 0.5
+    assert isnan(one.spread)
+    assert t_interval(one) is None
+    assert t_test(one) is None
+    assert isnan(of([]).mean)
 
 
 def test_sign_flips_by_hand() -> None:
@@ -62,6 +142,15 @@ def test_holm_s_procedure_as_statsmodels_has_it() -> None:
     assert list(ours.values()) == pytest.approx(published.tolist())
 
 
+def test_holm_s_procedure_goes_on_after_those_rejected_before() -> None:
+    """Of five tests two were rejected and one is not made: the smallest p left is at the third step, times 3."""
+    nan = np.nan
+    adjusted = holm_steps(np.array([[nan, 0.02, nan, 0.01, nan], [0.01, nan, nan, nan, nan]]), np.array([2, 0]))
+    assert adjusted[0, [3, 1]] == pytest.approx([0.03, 0.04])
+    assert adjusted[1, 0] == pytest.approx(0.05)
+    assert np.isnan(adjusted).sum() == 7
+
+
 def test_hedges_g_z() -> None:
     assert small_sample_correction(9) == pytest.approx(gamma(4.5) / (sqrt(4.5) * gamma(4)))
     assert small_sample_correction(9) == pytest.approx(1 - 3 / (4 * 9 - 1), abs=1e-3)  # Hedges' own approximation
@@ -102,3 +191,21 @@ def test_bootstrap_needs_pairs_enough() -> None:
     assert bca_interval(of([1.0, 2.0])) is None
     assert bca_interval(of([1.0, 2.0, 4.0])) is not None
     assert bca_interval(of([1.0] * 12)) is None
+
+
+def three_seeds(size: float) -> Pairs:
+    return Pairs((0, 1, 2), np.array([-size, 0.0, size]), constant=size == 0)
+
+
+def test_the_median_of_spreads_by_hand() -> None:
+    # Of three seeds, a sample variance is below ln 2 times the true one in half the cases (chi squared, two degrees).
+    assert median_spread([three_seeds(1.0), three_seeds(1.0)]) == pytest.approx(1 / sqrt(log(2)))
+
+
+def test_one_that_collapsed_does_not_sway_it() -> None:
+    assert median_spread(map(three_seeds, (1.0, 2.0, 30.0, 0.0))) == pytest.approx(2 / sqrt(log(2)))
+
+
+def test_too_few_differences_have_none() -> None:
+    assert median_spread([]) is None
+    assert median_spread([three_seeds(1.0)]) is None  # two degrees of freedom

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from terminator.analysis.statistics.looks import LookPlan, take_look
 from terminator.analysis.statistics.power import seeds_to_decide
-from terminator.analysis.statistics.verdict import Comparison, Verdict, compare
+from terminator.analysis.statistics.verdict import Comparison, Verdict, best_and_tied, compare, headline
 
 SEEDS = range(6)
 BASELINE = {seed: 0.95 + 0.001 * seed for seed in SEEDS}
@@ -81,3 +82,77 @@ def test_many_variants_make_each_harder_to_show() -> None:
     assert alone.p_raw is not None
     assert among.p_difference == pytest.approx(2 * alone.p_raw)
     assert among.judgement.verdict is Verdict.undecided
+
+
+def test_two_seeds_decide_nothing() -> None:
+    found = compare({0: 0.1, 1: 0.1}, {"v": {0: 0.9, 1: 0.91}})["v"]
+    assert (found.interval, found.p_difference) == (None, None)
+    assert found.judgement.note == "two seeds decide nothing: a verdict takes three"
+
+
+def test_an_undecided_row_says_how_much_it_can_be() -> None:
+    comparison = only(shifted(-0.006, wiggle=20))
+    assert comparison.interval is not None
+    assert comparison.judgement.bound == -comparison.interval.low
+
+
+def test_identical_results_have_no_effect_once_the_resolution_says_so() -> None:
+    judgement = compare(BASELINE, {"v": BASELINE}, smallest_effect=0.01, resolution=0.001)["v"].judgement
+    assert judgement.verdict is Verdict.equivalent
+    assert judgement.note == "identical in all 6 seeds: does this change reach the model?"
+
+
+def test_a_row_stands_at_the_look_that_decided_it() -> None:
+    plan = LookPlan((3, 6), (0.5, 0.5))
+    values = {"base": BASELINE, "clear": shifted(-0.3, wiggle=0.01), "unclear": shifted(0.002, wiggle=5)}
+    looks = []
+    for seeds in (range(3), SEEDS):
+        looks.append(take_look(plan, looks, seeds, values, "base", margin=0.005))
+    found = compare(BASELINE, {name: values[name] for name in ("clear", "unclear")}, smallest_effect=0.005, looks=looks)
+    assert (found["clear"].judgement.verdict, found["clear"].pairs.seeds) == (Verdict.worse, (0, 1, 2))
+    assert (found["unclear"].judgement.verdict, found["unclear"].pairs.n) == (Verdict.undecided, 6)
+    assert found["clear"].p_difference == looks[0].decisions["clear"].p
+    assert found["unclear"].interval == looks[1].decisions["unclear"].interval
+    assert found["clear"].pairs.unpaired == ()
+
+
+def best(values: dict[str, dict[int, float]], *, higher_is_better: bool = True) -> tuple[str | None, set[str]]:
+    others = {name: each for name, each in values.items() if name != "base"}
+    compared = compare(values["base"], others, smallest_effect=0.005, higher_is_better=higher_is_better)
+    return best_and_tied(values, compared, higher_is_better=higher_is_better)
+
+
+def test_the_best_and_those_like_it() -> None:
+    values = {
+        "base": BASELINE,
+        "worse": shifted(-0.02),
+        "alike": shifted(0.0001),
+        "unclear": shifted(-0.006, wiggle=20),
+    }
+    assert best(values) == ("alike", {"base", "unclear"})
+    values["better"] = shifted(0.03)
+    assert best(values) == ("better", set())
+    assert best(values, higher_is_better=False) == ("worse", {"unclear"})
+    assert best({"base": BASELINE, "lost": {}}) == (None, set())
+
+
+def test_the_best_has_all_seeds_of_its_look() -> None:
+    lucky = {seed: value for seed, value in shifted(0.03).items() if seed < 3}
+    assert best({"base": BASELINE, "lucky": lucky, "alike": shifted(0.0001)})[0] == "alike"
+
+
+def test_what_is_called_worse_is_never_tied() -> None:
+    """The best, a wild one, is not told apart from `worse` by its own interval; the verdict is."""
+    values = {"base": BASELINE, "worse": shifted(-0.02), "wild": shifted(0.001, wiggle=90)}
+    assert best(values) == ("wild", {"base"})
+
+
+def test_headline() -> None:
+    worse, better, alike, open_ = Verdict.worse, Verdict.better, Verdict.equivalent, Verdict.undecided
+    verdicts = dict(zip("abcdefghij", [*[worse] * 3, better, *[alike] * 5, open_], strict=True))
+    said = headline(verdicts, set("abcefghij"), "1 point", 8)
+    assert said == "4 of 10 parts help, 5 make no difference of 1 point, 1 undecided after 8 seeds"
+    assert headline({"a": better}, {"a"}, "1 point", 3) == "1 of 1 part hurts"
+    assert headline({"a": alike, "b": worse}, {"b"}, "1 point", 3, noun="change") == (
+        "1 of 2 changes helps, 1 makes no difference of 1 point"
+    )

@@ -182,3 +182,24 @@ def test_mixed_code_is_marked(tmp_path: Path) -> None:
     table = ablation_table([summarize(replace(results, runs=runs), results.questions[0])])
     assert row_of(table, "no_gated ‡")
     assert any(note.startswith("Mixed code (commits 1f2e3d4c1f, deadbeefde)") for note in table.notes)
+
+
+def test_mixed_libraries_are_named_and_marked(tmp_path: Path) -> None:
+    branches(2).write(tmp_path)
+    results = analysis.load(tmp_path)
+    old, new = ({"torch": torch, "numpy": "2.1.0", "mlflow": torch} for torch in ("2.13.0", "2.6.0"))
+
+    def table_of(*packages: dict[str, str]) -> Table:
+        runs = results.runs.assign(packages=[each for each in packages for _ in range(3)])
+        return ablation_table([summarize(replace(results, runs=runs), results.questions[0])])
+
+    table = table_of(old, new, old)
+    assert row_of(table, "no_gated §")
+    assert row_of(table, "no_si_glu")
+    (note,) = [note for note in table.notes if "libraries" in note]
+    assert note == (
+        "Mixed libraries (torch 2.13.0 and 2.6.0): § marks rows whose libraries are not the baseline's; "
+        "their differences may come from that."
+    )
+    assert r"\S{}" in latex(table)
+    assert not any("libraries" in note for note in table_of(new, new, new).notes)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from terminator import analysis
-from terminator.analysis.figures.heatmap import heatmap
+from terminator.analysis.figures.factors import heatmap
 from terminator.analysis.summary import Summary, summarize
 from terminator.analysis.tables.ablation import ablation_table
 from terminator.analysis.tables.effects import effects_table

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from terminator.errors import UserError
-from terminator.model.build import build, forward_flops, network_modules
+from terminator.model.build import build, forward_flops
+from terminator.model.networks import network_modules
 from terminator.model.networks.custom import CustomConfig
 
 KEY = "model.arguments"

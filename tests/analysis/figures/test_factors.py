@@ -1,4 +1,4 @@
-"""The metric along an axis of numbers."""
+"""The metric along one number, and over two crossed factors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from terminator import analysis
-from terminator.analysis.figures.style import along_axis, nyquist_omega_0
+from terminator.analysis.figures.factors import along_axis, nyquist_omega_0
 from terminator.analysis.summary import Axis, Summary, numeric_axis, summarize
 from tests.analysis.ledgers import Invented, Row, branches
 

@@ -1,4 +1,4 @@
-"""What SLURM's commands say, told by a command that pretends to be one of them."""
+"""What SLURM's commands answer; where it matters how, by a command that pretends to be one of them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,36 @@ from pathlib import Path
 
 import pytest
 
-from terminator.cluster.slurm import SlurmAwayError, SlurmRefusedError, ask
+from terminator.cluster.slurm import SlurmAwayError, SlurmRefusedError, ask, ask_once, failure, seconds
+from terminator.errors import UserError
 
 NOWHERE = """sbatch: error: resolve_ctls_from_dns_srv: res_nsearch error: Unknown host
 sbatch: error: fetch_config: DNS SRV lookup failed
 sbatch: fatal: Could not establish a configuration source
 """
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("0:07", 7), ("9:59", 599), ("1:02:03", 3723), ("2-01:02:03", 176523), ("UNLIMITED", None), ("N/A", None)],
+)
+def test_slurms_times(text: str, expected: int | None) -> None:
+    assert seconds(text) == expected
+
+
+def test_what_a_command_wrote_tells_a_refusal_from_an_absence() -> None:
+    refusal = failure(
+        "sbatch", "sbatch: error: invalid partition specified: x\nallocation failure: Invalid partition\n"
+    )
+    assert isinstance(refusal, SlurmRefusedError)
+    assert str(refusal) == "sbatch: invalid partition specified: x; allocation failure: Invalid partition"
+    away = failure("squeue", "slurm_load_jobs error: Unable to contact slurm controller (connect failure)\n")
+    assert isinstance(away, SlurmAwayError)
+    assert isinstance(failure("sbatch", ""), SlurmRefusedError)
+    with pytest.raises(SlurmRefusedError, match=r"ls: .*nowhere"):
+        ask_once("ls", "/nowhere")
+    with pytest.raises(UserError, match="no such_a_command on this machine"):
+        ask_once("such_a_command")
 
 
 @pytest.fixture

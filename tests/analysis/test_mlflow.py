@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from terminator import analysis
-from terminator.analysis.mlflow import linked, load_mlflow, read_by_client, read_runs
+from terminator.analysis.mlflow import linked, load_mlflow
 from terminator.analysis.summary import summarize
 from terminator.errors import UserError
-from terminator.ledger import Reason
+from terminator.ledger import Reason, Variant
 from terminator.tracking import SyncReport, sync
-from terminator.tracking.uri import default_uri
+from terminator.tracking.store import default_uri
 from tests.analysis.ledgers import branches
 
 # mlflow's database layer warns of its own calls.
@@ -56,10 +56,11 @@ def test_what_was_asked_is_read_back(tmp_path: Path) -> None:
     assert sync(ledger, None) == SyncReport(unchanged=4)
     uri = default_uri(tmp_path)
     [ours], [theirs] = analysis.load(tmp_path).questions, analysis.load(tracking_uri=uri).questions
-    known = ("name", "baseline", "metric", "higher_is_better", "smallest_effect", "seeds", "variants", "sweep")
-    assert {key: getattr(theirs, key) for key in known} == {key: getattr(ours, key) for key in known}
-    assert (theirs.baseline, theirs.smallest_effect) == ("no_gated", 0.02)
-    [other] = load_mlflow(uri, baseline="full", metric="test_accuracy").questions
+    variants = [Variant(variant.name) for variant in anew.variants]
+    assert theirs.ablation == replace(ours.ablation, question="", variants=variants)
+    assert theirs.sweep.id == ours.sweep.id == "branches-anew"
+    assert (theirs.ablation.baseline, theirs.ablation.smallest_effect) == ("no_gated", 0.02)
+    other = load_mlflow(uri, baseline="full", metric="test_accuracy").questions[0].ablation
     assert (other.baseline, other.metric, other.higher_is_better, other.smallest_effect) == (
         "full",
         "test_accuracy",
@@ -71,18 +72,9 @@ def test_what_was_asked_is_read_back(tmp_path: Path) -> None:
 def test_runs_without_their_baseline_are_compared_with_nothing_else(tmp_path: Path) -> None:
     sync(branches(2, seeds=(0,), epochs=2, pending=[("full", 0)]).write(tmp_path), None)
     results = analysis.load(tracking_uri=default_uri(tmp_path))
-    assert results.questions[0].baseline == "full"
+    assert results.questions[0].ablation.baseline == "full"
     with pytest.raises(UserError, match="ablation=branches: no run of its baseline full to compare with"):
         summarize(results, results.questions[0])
-
-
-def test_sql_and_client_read_the_same(root: Path) -> None:
-    by_sql = read_runs(default_uri(root))
-    by_client = list(read_by_client(default_uri(root), None, True))
-    assert len(by_sql) == 4
-    assert [replace(run, tags={}) for run in by_sql] == [replace(run, tags={}) for run in by_client]
-    for ours, theirs in zip(by_sql, by_client, strict=True):
-        assert theirs.tags.items() <= ours.tags.items()
 
 
 def test_runs_are_linked_to_mlflow(root: Path, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_with_results_it_names_the_difference_and_their_sweep(tmp_path: Path) ->
         shown = number_after("from about ", said)
         assert difference_power(5, shown, spread, 0.05) == pytest.approx(0.8, abs=0.05)
         assert number_after("with a spread of ", said) == pytest.approx(spread, abs=0.006)
-        assert said.endswith(f": the median of 3 variants of {summary.question.sweep}.")
+        assert said.endswith(f": the median of 3 variants of {summary.question.sweep.id}.")
 
 
 def test_other_settings_say_nothing_of_the_spread(tmp_path: Path) -> None:

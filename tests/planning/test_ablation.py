@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from terminator.errors import UserError
-from terminator.planning.ablation import describe, to_words, variants
-from terminator.settings import AblationConfig
+from terminator.planning.ablation import AblationConfig, variants
+from terminator.text import describe, to_overrides
 
 
 def _expand(**fields: Any) -> dict[str, dict[str, Any]]:
@@ -85,20 +85,7 @@ def test_an_axis_without_a_list_is_refused(values: Any) -> None:
         _expand(grid={"m.a": values})
 
 
-def test_words_are_what_one_would_type() -> None:
+def test_overrides_are_what_one_would_type() -> None:
     overrides = {"a": None, "b": True, "c": [3, 5], "d": {"x": False, "y": "glu"}, "e": 0.5}
-    assert to_words(overrides) == ["a=null", "b=true", "c=[3,5]", "d={x:false,y:glu}", "e=0.5"]
+    assert to_overrides(overrides) == ["a=null", "b=true", "c=[3,5]", "d={x:false,y:glu}", "e=0.5"]
     assert describe({}) == "no override"
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"seeds": []}, r"ablation\.seeds=\[\]: give at least one seed"),
-        ({"seeds": [1, 1]}, r"ablation\.seeds=\[1, 1\]: a seed may stand there once"),
-        ({"smallest_effect": 0.0}, r"ablation\.smallest_effect=0\.0: must be positive"),
-    ],
-)
-def test_bad_fields_are_refused(fields: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        AblationConfig(**fields)

@@ -1,9 +1,10 @@
-"""A trial run with other settings: said wherever its numbers are, and never in the place of the results."""
+"""A trial run with other settings: named wherever its numbers are, and never in the place of the results."""
 
 from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,23 +13,18 @@ from terminator import analysis
 from terminator.analysis.claims import main as claims
 from terminator.analysis.claims import write_claims
 from terminator.analysis.report import main, write_report
-from terminator.analysis.results import is_comparable, own_settings
-from tests.analysis.ledgers import branches
+from terminator.analysis.results import own_settings
+from terminator.ledger import Sweep
+from tests.analysis.ledgers import COMMITTED, branches
 
 TRIAL = ("training.epochs=1", "seed=0")
 SAID = "training.epochs=1 seed=0"
 
 
-def test_settings_are_what_results_depend_on() -> None:
-    base = [
-        "data=digits", "root=there", "sweep.workers=2", "tracking.uri=x", "cluster=dev", "ablation.match=parameters",
-        "hydra/launcher=slurm", "machine.threads=1", "data.folder=there", "+optimizer=sgd", "model.width=2",
-    ]  # fmt: skip
-    command = ["python", "-m", "terminator.run", "-m", "seed=0,1", *base]
-    assert own_settings(command, base) == ("+optimizer=sgd", "model.width=2", "seed=0,1")
-    assert own_settings([], ["data=sdigits"]) == ("data=sdigits",)
-    assert is_comparable(("data=sdigits", "seed=0,1"))
-    assert not is_comparable(("data=sdigits", "data.crop_padding=4"))
+def test_settings_are_data_other_than_the_usual_and_what_else_was_given() -> None:
+    sweep = Sweep("branches-1", 1.0, [], [], COMMITTED, [], settings=("model.width=2", "seed=0,1"), data=("digits",))
+    assert own_settings(sweep) == ("model.width=2", "seed=0,1")
+    assert own_settings(replace(sweep, settings=(), data=("sdigits",))) == ("data=sdigits",)
 
 
 @pytest.fixture(scope="module")
@@ -51,16 +47,18 @@ def _text(sweep: Path) -> str:
 
 def test_results_come_before_a_newer_trial(root: Path) -> None:
     results = analysis.load(root)
-    assert {question.name: question.settings for question in results.questions} == {"branches": (), "gating": TRIAL}
-    assert analysis.load(root, "branches", dataset="digits").questions[0].settings == ()
-    assert analysis.load(root, "branches", sweep=trial(root)).questions[0].settings == TRIAL
+    settings = {question.ablation.name: own_settings(question.sweep) for question in results.questions}
+    assert settings == {"branches": (), "gating": TRIAL}
+    for chosen, expected in (({"dataset": "digits"}, ()), ({"sweep": trial(root)}, TRIAL)):
+        (question,) = analysis.load(root, "branches", **chosen).questions
+        assert own_settings(question.sweep) == expected
 
 
 def test_more_seeds_are_no_trial(tmp_path: Path) -> None:
     branches(1, created=1.0).write(tmp_path)
     branches(1, created=2.0, typed=["seed=0,1,2,3"], seeds=range(4)).write(tmp_path)
     (question,) = analysis.load(tmp_path).questions
-    assert question.settings == ("seed=0,1,2,3",)
+    assert own_settings(question.sweep) == ("seed=0,1,2,3",)
 
 
 def test_the_report_of_a_trial_has_a_folder_of_its_own(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,9 +81,9 @@ def test_the_report_of_a_trial_has_a_folder_of_its_own(root: Path, capsys: pytes
 def test_other_data_has_a_folder_of_its_own(tmp_path: Path) -> None:
     branches(1).write(tmp_path)
     branches(1, dataset="sdigits").write(tmp_path)
-    (sweep,) = analysis.load(tmp_path, dataset="sdigits").questions
-    main(["--root", str(tmp_path), "--sweep", sweep.sweep])
-    assert [path.name for path in (tmp_path / "reports").iterdir()] == [sweep.sweep]
+    (question,) = analysis.load(tmp_path, dataset="sdigits").questions
+    main(["--root", str(tmp_path), "--sweep", question.sweep.id])
+    assert [path.name for path in (tmp_path / "reports").iterdir()] == [question.sweep.id]
 
 
 def test_claims_are_held_against_results_and_name_a_trial(root: Path, tmp_path: Path) -> None:
@@ -118,5 +116,5 @@ def test_claims_with_settings_show_what_was_just_run(
     shutil.rmtree(root / "reports", ignore_errors=True)
     with pytest.raises(SystemExit):
         claims(["--root", str(root), "--claims", str(path), "--run", *typed])
-    said = (root / "reports" / "claims" / (folder or trial(root)) / "claims.md").read_text("utf-8")
-    assert (SAID in said) == bool(typed)
+    text = (root / "reports" / "claims" / (folder or trial(root)) / "claims.md").read_text("utf-8")
+    assert (SAID in text) == bool(typed)

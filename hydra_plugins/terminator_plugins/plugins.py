@@ -1,0 +1,84 @@
+"""What Hydra finds of this suite: the sweeper behind `-m`, and where the YAML files and their schemas are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
+from hydra.core.object_type import ObjectType
+from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from terminator.config import schema, shipped
+from terminator.planning.settings import GROUP_SCHEMAS
+
+
+class AblationSweeper(Sweeper):
+    """Expands ablations and Hydra's own choices alike into one plan, and runs it.
+
+    `params` as in Hydra's own sweeper: sweep overrides that the command line may replace.
+    """
+
+    def __init__(self, params: dict[str, Any] | None = None) -> None:
+        self.params = params or {}
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.hydra_context = hydra_context
+        self.task_function: TaskFunction | None = task_function
+        self.config = config
+
+    def sweep(self, arguments: Sequence[str]) -> Any:
+        from terminator.run import run_sweep
+
+        assert self.hydra_context is not None
+        assert self.task_function is not None
+        assert self.config is not None
+        parameters = [f"{key}={value}" for key, value in self.params.items()]
+        return run_sweep(self.hydra_context, self.task_function, self.config, [*parameters, *arguments])
+
+
+NODE = {"_target_": f"{__name__}.{AblationSweeper.__name__}", "params": None}
+ConfigStore.instance().store(group="hydra/sweeper", name="ablation", node=NODE, provider="terminator")
+
+
+class SuiteSearchPath(SearchPathPlugin):
+    """Adds sweeps/ (group `ablation`), slurm/ (`cluster`) and the groups' schemas, after a user's --config-dir."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for folder in ("sweeps", "slurm"):
+            search_path.append(provider="terminator", path=f"file://{shipped(folder)}")
+        search_path.append(provider="terminator", path="schema://")
+
+
+class SchemaSource(ConfigSource):
+    """The place `schema://` of Hydra's search path: what YAML files are checked against (`defaults: [data_schema]`).
+
+    Unlike those of a ConfigStore, its schemas are no choices of their groups, in `--help` say.
+    """
+
+    @staticmethod
+    def scheme() -> str:
+        return "schema"
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        if not self.is_config(config_path):
+            raise ConfigLoadError(f"{config_path}: no such schema")
+        node = schema(GROUP_SCHEMAS[config_path.removesuffix(".yaml")]())
+        return ConfigResult(provider=self.provider, path=self.full_path(), config=node, header={"package": None})
+
+    def is_group(self, config_path: str) -> bool:
+        return any(name.startswith(f"{config_path.rstrip('/')}/") for name in GROUP_SCHEMAS)
+
+    def is_config(self, config_path: str) -> bool:
+        return config_path.removesuffix(".yaml") in GROUP_SCHEMAS
+
+    def available(self) -> bool:
+        return True
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        return []

@@ -1,0 +1,79 @@
+"""All that the command line can set: a run's configuration, and what surrounds it without changing its result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+
+from terminator.cluster.profile import ClusterProfile
+from terminator.config import RunConfig, schema
+from terminator.data.config import DataConfig
+from terminator.errors import UserError
+from terminator.ledger import default_root
+from terminator.model.networks import architectures, network_config
+from terminator.planning.ablation import AblationConfig
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """How a sweep is carried out.
+
+    `plan`: print the plan and run nothing. `workers`: processes side by side, None for what the machine has.
+    `wait`: stay until the jobs of a cluster have ended.
+    """
+
+    plan: bool = False
+    workers: int | None = None
+    wait: bool = False
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise UserError(f"sweep.workers={self.workers}: must be at least 1")
+
+
+@dataclass(frozen=True)
+class TrackingConfig:
+    """Where MLflow is: a tracking URI, or None for a sqlite file under the root."""
+
+    enabled: bool = True
+    uri: str | None = None
+
+
+@dataclass(frozen=True)
+class Settings(RunConfig):
+    """The root of the configuration tree. `cluster`: a ClusterProfile where one was chosen, else None."""
+
+    root: str = ""
+    sweep: SweepConfig = field(default_factory=SweepConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    ablation: AblationConfig = field(default_factory=AblationConfig)
+    cluster: Any = None
+
+    def run_config(self) -> RunConfig:
+        """The part that makes a run. Its data folder is absolute: a job need not start where the command was typed."""
+        config = RunConfig(**{f.name: getattr(self, f.name) for f in fields(RunConfig)})
+        if config.data.folder is None:
+            return config
+        return replace(config, data=replace(config.data, folder=str(Path(config.data.folder).expanduser().absolute())))
+
+    def root_folder(self) -> Path:
+        """The output root: `root=`, else TERMINATOR_ROOT, else ./outputs. Absolute."""
+        return default_root(self.root)
+
+
+# What a group's YAML files are checked against: they name it in their defaults.
+GROUP_SCHEMAS: dict[str, Callable[[], type[Any]]] = {
+    **{f"model/{architecture}_schema": partial(network_config, architecture) for architecture in architectures()},
+    "data/data_schema": lambda: DataConfig,
+    "cluster/profile_schema": lambda: ClusterProfile,
+}
+
+
+def register_schemas() -> None:
+    """Make the typed configuration known to Hydra; the plugin SchemaSource does so for the groups."""
+    ConfigStore.instance().store(name="settings_schema", node=schema(Settings), provider="terminator")
