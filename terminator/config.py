@@ -178,7 +178,7 @@ class RunConfig:
 
 
 def to_plain(value: Any, *, key_only: bool = False) -> Any:
-    """A configuration as dicts, lists, strings and numbers. With `key_only`, without the fields that cannot change a result."""
+    """A configuration as dicts, lists and scalars. With `key_only`, without the fields that cannot change a result."""
     if is_dataclass(value) and not isinstance(value, type):
         return {
             f.name: to_plain(getattr(value, f.name), key_only=key_only)

@@ -33,7 +33,7 @@ METRICS = "metrics.jsonl"  # of an attempt: a row an epoch
 SECONDS_BETWEEN_PROGRESS = 1.0
 
 
-class Superseded(RuntimeError):  # noqa: N818 — the name of the exit code and in the log
+class Superseded(RuntimeError):  # noqa: N818 — named like its exit code
     """A newer attempt has taken over, or the run is over: this one must end and write nothing more."""
 
 
