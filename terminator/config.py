@@ -26,7 +26,7 @@ def shipped(folder: str) -> Path:
 
 
 class SlowLoss(Enum):
-    """The slow neural loss (spec §8)."""
+    """The slow neural loss (§8)."""
 
     off = "off"
     channel_sum = "channel_sum"
@@ -118,7 +118,7 @@ class TrainingConfig:
 
     The learning rate warms up linearly over `warmup_epochs`, then falls to 0 as a cosine, per step.
     `evaluation_batch_size` bounds the batches that a split is evaluated in: they are cut as evenly as possible, in a
-    fixed order. With `evaluation` at `batch` it changes results: each batch brings its own statistics (spec §9.2).
+    fixed order. With `evaluation` at `batch` it changes results: each batch brings its own statistics (§9.2).
     """
 
     epochs: int = 100
@@ -178,7 +178,7 @@ class RunConfig:
 
 
 def to_plain(value: Any, *, key_only: bool = False) -> Any:
-    """A configuration as dicts, lists and words. With `key_only`, without the fields that cannot change a result."""
+    """A configuration as dicts, lists and scalars. With `key_only`, without the fields that cannot change a result."""
     if is_dataclass(value) and not isinstance(value, type):
         return {
             f.name: to_plain(getattr(value, f.name), key_only=key_only)

@@ -232,22 +232,22 @@ class Ledger:
         read = (files.read(folder / "sweep.json", Sweep.parse) for folder in _folders(self.root / "sweeps"))
         return sorted((sweep for sweep in read if sweep is not None), key=lambda sweep: -sweep.last_called)
 
-    def sweep(self, word: str) -> Sweep:
+    def sweep(self, name: str) -> Sweep:
         """The sweep of that id, else the newest with an ablation of that name, else the one whose id begins so.
 
-        Raises UserError, listing the sweeps, where `word` means none or several.
+        Raises UserError, listing the sweeps, where `name` means none or several.
         """
         sweeps = self.sweeps()
-        by_id = [sweep for sweep in sweeps if sweep.id == word]
-        by_ablation = [sweep for sweep in sweeps if any(ablation.name == word for ablation in sweep.ablations)]
+        by_id = [sweep for sweep in sweeps if sweep.id == name]
+        by_ablation = [sweep for sweep in sweeps if any(ablation.name == name for ablation in sweep.ablations)]
         if by_id or by_ablation:
             return (by_id or by_ablation)[0]
-        by_prefix = [sweep for sweep in sweeps if sweep.id.startswith(word)]
+        by_prefix = [sweep for sweep in sweeps if sweep.id.startswith(name)]
         if len(by_prefix) == 1:
             return by_prefix[0]
         choices = ", ".join(sweep.id for sweep in by_prefix or sweeps) or "none"
         rule = "means several sweeps" if by_prefix else "no such sweep"
-        raise UserError(f"sweep={word}: {rule} in {self.root}; there are: {choices}")
+        raise UserError(f"sweep={name}: {rule} in {self.root}; there are: {choices}")
 
     def _folder(self, folder: Path) -> Path:
         try:

@@ -61,7 +61,7 @@ def hostname() -> str:
 
 
 def process_started(pid: int) -> str | None:
-    """A word that says when process `pid` began, unlike for any other process of that id; None if it has ended."""
+    """When process `pid` began, which tells it from any other of that id; None if it has ended."""
     if not Path("/proc/self/stat").exists():
         answer = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
         return answer.stdout.strip() or None
@@ -153,9 +153,9 @@ def _working_tree(package: Path) -> tuple[str | None, str]:
     return commit.strip(), diff
 
 
-def _git(folder: Path, *words: str, differs: bool = False) -> str | None:
+def _git(folder: Path, *arguments: str, differs: bool = False) -> str | None:
     try:
-        answer = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, check=False)
+        answer = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, check=False)
     except FileNotFoundError:
         return None
     good = (0, 1) if differs else (0,)  # `diff --no-index` says 1 where the files differ

@@ -33,7 +33,7 @@ METRICS = "metrics.jsonl"  # of an attempt: a row an epoch
 SECONDS_BETWEEN_PROGRESS = 1.0
 
 
-class Superseded(RuntimeError):  # noqa: N818 — the word of the exit code and the log
+class Superseded(RuntimeError):  # noqa: N818 — named like its exit code
     """A newer attempt has taken over, or the run is over: this one must end and write nothing more."""
 
 
@@ -98,7 +98,7 @@ class Run:
         if record is None:
             return Status(RunState.pending)
         if record.end is None:
-            message = "ended without a word"
+            message = "the process ended without recording why"
             return self._status(RunState.failed, record, len(numbers), reason=Reason.killed, message=message)
         if record.end.outcome is RunState.done:  # its result has been deleted or set aside
             return self._status(RunState.pending, record, len(numbers))

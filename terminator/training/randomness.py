@@ -10,8 +10,8 @@ from torch import Tensor
 
 def stream_seed(seed: int, *place: str | int) -> int:
     """A 63-bit seed for one purpose at one place, such as ("augment", epoch, step); unrelated to all others'."""
-    words = "/".join(map(str, (seed, *place)))
-    return int.from_bytes(hashlib.sha256(words.encode()).digest()[:8], "big") >> 1
+    name = "/".join(map(str, (seed, *place)))
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 1
 
 
 def generator_for(seed: int, *place: str | int) -> torch.Generator:

@@ -1,4 +1,4 @@
-"""The slow neural loss: local feedback to the slow networks only (spec §8)."""
+"""The slow neural loss: local feedback to the slow networks only (§8)."""
 
 from __future__ import annotations
 

@@ -87,7 +87,11 @@ sys.stdin.read()
         job.kill()
         job.wait()
     status = run.state()
-    assert (status.state, status.reason, status.message) == (RunState.failed, Reason.killed, "ended without a word")
+    assert (status.state, status.reason, status.message) == (
+        RunState.failed,
+        Reason.killed,
+        "the process ended without recording why",
+    )
 
 
 def test_a_damaged_result_is_run_again(run: Run, caplog: pytest.LogCaptureFixture) -> None:
