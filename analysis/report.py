@@ -12,7 +12,7 @@ from terminator.analysis.metrics import check_logged
 from terminator.analysis.mlflow import linked
 from terminator.analysis.results import OneOrMany, Results, own_settings
 from terminator.analysis.summary import Summary, summarize
-from terminator.analysis.tables.collection import build_tables, labels
+from terminator.analysis.tables import build_tables, labels
 from terminator.analysis.tables.render import print_table, write_tables
 from terminator.analysis.tables.table import Table
 from terminator.errors import UserError
@@ -64,8 +64,8 @@ def write_report(
 def _page(results: Results, summaries: Sequence[Summary], tables: Sequence[Table], folder: Path) -> str:
     """Draw the figures into `folder`, and put the page together."""
     # Not before the tables are out: seaborn and jinja2 take their time to import.
-    from terminator.analysis.figures.collection import draw_figures
-    from terminator.analysis.page.page import Part, render_page
+    from terminator.analysis.figures import draw_figures
+    from terminator.analysis.page import Part, render_page
 
     parts = []
     for summary, label in zip(summaries, labels(summaries), strict=True):

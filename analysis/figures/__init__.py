@@ -1,1 +1,106 @@
-"""Figures for a paper's column: each function draws one, and a file writes them as PNG and PDF."""
+"""All figures of a report: add a figure to `_figures`, and every report has it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from terminator.analysis.features import Features, read_features
+from terminator.analysis.figures.curves import learning_curves
+from terminator.analysis.figures.features import feature_maps, features_by_depth, hyper_kernels
+from terminator.analysis.figures.forest import forest, seed_strip
+from terminator.analysis.figures.relations import along_axis, heatmap, tradeoff
+from terminator.analysis.figures.style import save
+from terminator.analysis.results import Results
+from terminator.analysis.summary import Summary, numeric_axis
+from terminator.errors import UserError
+
+log = logging.getLogger(__name__)
+KERNELS_SIDE_BY_SIDE = 2
+MOST_BY_DEPTH = 7
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure on disk."""
+
+    png: Path
+    pdf: Path
+    caption: str
+
+
+def draw_figures(results: Results, summary: Summary, folder: Path, label: str) -> list[Drawn]:
+    """Draw what the results of one ablation allow, as `<folder>/<label>-<figure>.png` and `.pdf`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, figure, caption in _figures(results, summary):
+        if figure is not None:
+            png, pdf = save(figure, folder / f"{label}-{name}")
+            written.append(Drawn(png, pdf, " ".join([caption, *summary.remarks])))
+    return written
+
+
+def _figures(results: Results, summary: Summary) -> Iterator[tuple[str, Figure | None, str]]:
+    title, baseline = summary.metric.title.lower(), summary.baseline.name
+    yield (
+        "differences",
+        forest(summary),
+        f"Difference in {title} from {baseline}, paired by seed: mean, 95 % interval, and a dot for each seed. "
+        "Grey band: smaller than the smallest effect that matters. ◂: beyond the edge.",
+    )
+    yield "seeds", seed_strip(summary), f"Every run's {title}; the bar is the mean over the seeds."
+    yield (
+        "curves",
+        learning_curves(summary, results.epochs_of(summary.question)),
+        f"Learning curves, mean ± standard deviation over the seeds; dashed: {baseline}.",
+    )
+    for cost, what in (("parameters", "parameters"), ("flops", "FLOPs of a forward pass")):
+        yield cost, tradeoff(summary, cost), f"{summary.metric.title} (mean ± standard deviation) against {what}."
+    axis = numeric_axis(results.of(summary.question), baseline)
+    if axis is not None:
+        shown = f"{summary.metric.title} (mean ± standard deviation, and a dot for each seed)"
+        yield "axis", along_axis(summary, axis), f"{shown} along {axis.key}; ◆: {baseline}."
+    yield from _inner_figures(_exported(results, summary))
+    if summary.crossing is not None:
+        yield "crossing", heatmap(summary), f"Mean {title} in each cell of {' × '.join(summary.crossing.factors)}."
+
+
+def _exported(results: Results, summary: Summary) -> dict[str, Features]:
+    """The features of one run of each variant that has some, by the variant's name, in the table's order."""
+    runs = results.of(summary.question)
+    found: dict[str, Features] = {}
+    for variant in summary.variants:
+        for key in runs.loc[runs["variant"] == variant.name, "key"]:
+            try:
+                features = read_features(Path(results.source), str(key))
+            except UserError as error:  # one damaged export is no reason to go without a report
+                log.warning("%s", error)
+                continue
+            if features is not None:
+                found[variant.name] = features
+                break
+    return found
+
+
+def _inner_figures(exported: dict[str, Features]) -> Iterator[tuple[str, Figure | None, str]]:
+    if not exported:
+        return
+    pair = dict(list(exported.items())[:KERNELS_SIDE_BY_SIDE])
+    yield (
+        "kernels",
+        hyper_kernels(pair),
+        "Global hyper-kernels K of each block and context-dependent ones K̂ = Z ⊙ K for one test image, first channels; "
+        f"grey is zero, every row has its own scale ({' and '.join(pair)}).",
+    )
+    name, features = next(iter(exported.items()))
+    yield "maps", feature_maps(features), f"The output of each block of {name} for one test image, first channels."
+    several = dict(list(exported.items())[:MOST_BY_DEPTH])
+    yield (
+        "depth",
+        features_by_depth(several),
+        "Mean and standard deviation of each block's output over the test images, all channels and pixels.",
+    )

@@ -6,21 +6,12 @@ from math import ceil
 
 import pandas as pd
 import seaborn as sns
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from terminator.analysis.figures.style import (
-    FAINT,
-    LINE_INCHES,
-    PALETTE,
-    legend_above,
-    line_count,
-    new_figure,
-    styled,
-    wrapped,
-)
+from terminator.analysis.figures import style
 from terminator.analysis.summary import Summary
 from terminator.analysis.text import number
 
@@ -31,7 +22,7 @@ PANEL_LETTERS = 17  # that fit over a panel
 EARLY = 0.25  # of the epochs
 
 
-@styled
+@style.styled
 def learning_curves(summary: Summary, epochs: pd.DataFrame, curve: str = CURVE) -> Figure | None:
     """Mean over the seeds with a band of ± one standard deviation; a panel a variant, with the baseline in grey.
 
@@ -42,58 +33,54 @@ def learning_curves(summary: Summary, epochs: pd.DataFrame, curve: str = CURVE) 
     rows = epochs[["variant", "seed", "epoch", curve]].dropna()
     if rows["epoch"].nunique() < 2:
         return None
-    shown = [variant.name for variant in summary.variants if (rows["variant"] == variant.name).any()]
-    baseline = rows[rows["variant"] == summary.baseline.name]
+    is_percent = curve.endswith("accuracy")
+    if is_percent:
+        rows[curve] *= 100
+    of = dict(list(rows.groupby("variant")))
+    shown = [variant.name for variant in summary.variants if variant.name in of]
+    baseline = of.get(summary.baseline.name, rows.iloc[:0])
     panels = [name for name in shown if name != summary.baseline.name] or shown
     across = min(PANELS_ACROSS, len(panels))
     down = ceil(len(panels) / across)
-    titles = [wrapped(name, PANEL_LETTERS) for name in panels]
-    figure = new_figure(0.75 + (0.85 + LINE_INCHES * (line_count(titles) - 1)) * down)
+    titles = [style.wrapped(name, PANEL_LETTERS) for name in panels]
+    figure = style.new_figure(0.75 + (0.85 + style.LINE_INCHES * (style.line_count(titles) - 1)) * down)
     grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
-    scale = 100 if curve.endswith("accuracy") else 1
-    limits = _limits(baseline if len(baseline) else rows, rows, curve, scale)
-    grid.flat[0].set_ylim(*limits)
+    low, high = _limits(baseline if len(baseline) else rows, rows, curve)
+    grid.flat[0].set_ylim(low, high)
     for position, (axes, name) in enumerate(zip(grid.flat, panels, strict=False)):
-        grey = _band(axes, baseline, curve, scale, FAINT, "--")
-        own = _band(axes, rows[rows["variant"] == name], curve, scale, PALETTE[0], "-")
-        _say_if_outside(axes, rows[rows["variant"] == name], curve, scale, limits)
+        grey = _band(axes, baseline, curve, style.FAINT, "--")
+        own = _band(axes, of[name], curve, style.PALETTE[0], "-")
+        last = float(of[name].groupby("epoch")[curve].mean().iloc[-1])
+        if not low <= last <= high:
+            axes.text(0.5, 0.12, f"ends at {number(last, 1)}", transform=axes.transAxes, ha="center", size=6)
         axes.set_title(titles[position], pad=2, size=6)
         axes.tick_params(labelsize=6, length=2, labelbottom=position >= len(panels) - across)
         sns.despine(ax=axes)
     grid.flat[0].xaxis.set_major_locator(MaxNLocator(4, integer=True))
     for axes in list(grid.flat)[len(panels) :]:
         axes.set_visible(False)
-    legend_above(
-        figure, {"variant": own, wrapped(f"{summary.baseline.name} (mean ± std over seeds)", BASELINE_LETTERS): grey}
-    )
+    baseline_label = style.wrapped(f"{summary.baseline.name} (mean ± std over seeds)", BASELINE_LETTERS)
+    style.legend_above(figure, {"variant": own, baseline_label: grey})
     figure.supxlabel("Epoch", size=8)
-    unit = " (%)" if scale == 100 else ""
+    unit = " (%)" if is_percent else ""
     figure.supylabel(f"{curve.replace('_', ' ').capitalize()}{unit}", size=8)
     return figure
 
 
-def _band(axes: Axes, rows: pd.DataFrame, curve: str, scale: float, colour: object, line: str) -> Artist:
+def _band(axes: Axes, rows: pd.DataFrame, curve: str, colour: object, line: str) -> Line2D:
     """Draw mean and band; return the line."""
-    by_epoch = rows.groupby("epoch")[curve].agg(["mean", "std"]) * scale
+    by_epoch = rows.groupby("epoch")[curve].agg(["mean", "std"]).fillna(0)
     (drawn,) = axes.plot(by_epoch.index, by_epoch["mean"], line, color=colour, linewidth=1)
-    spread = by_epoch["std"].fillna(0)
-    axes.fill_between(
-        by_epoch.index, by_epoch["mean"] - spread, by_epoch["mean"] + spread, color=colour, alpha=0.25, linewidth=0
-    )
+    low, high = by_epoch["mean"] - by_epoch["std"], by_epoch["mean"] + by_epoch["std"]
+    axes.fill_between(by_epoch.index, low, high, color=colour, alpha=0.25, linewidth=0)
     return drawn
 
 
-def _limits(baseline: pd.DataFrame, rows: pd.DataFrame, curve: str, scale: float) -> tuple[float, float]:
+def _limits(baseline: pd.DataFrame, rows: pd.DataFrame, curve: str) -> tuple[float, float]:
     """From where the baseline is after a part of its training to the best of all: the end is where curves differ."""
-    by_epoch = baseline.groupby("epoch")[curve].mean() * scale
+    by_epoch = baseline.groupby("epoch")[curve].mean()
     early = float(by_epoch.iloc[int(len(by_epoch) * EARLY)])
-    ends = rows.groupby(["variant", "epoch"])[curve].mean() * scale
+    ends = rows.groupby(["variant", "epoch"])[curve].mean()
     best = float(ends.min() if curve.endswith("loss") else ends.max())
     margin = 0.08 * abs(best - early) or 1.0
     return min(early, best) - margin, max(early, best) + margin
-
-
-def _say_if_outside(axes: Axes, rows: pd.DataFrame, curve: str, scale: float, limits: tuple[float, float]) -> None:
-    last = float(rows.groupby("epoch")[curve].mean().iloc[-1]) * scale
-    if not limits[0] <= last <= limits[1]:
-        axes.text(0.5, 0.12, f"ends at {number(last, 1)}", transform=axes.transAxes, ha="center", size=6)

@@ -9,18 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from terminator.analysis.features import Features
-from terminator.analysis.figures.style import (
-    INK,
-    LINE_INCHES,
-    PALETTE,
-    SHAPES,
-    axes_of,
-    legend_above,
-    line_count,
-    new_figure,
-    styled,
-    wrapped,
-)
+from terminator.analysis.figures import style
 from terminator.analysis.statistics.tests import FloatArray
 
 CHANNELS = 6  # of a block's output
@@ -29,7 +18,7 @@ MAP_INCHES = 0.42
 TITLE_INCHES = 0.3  # of two lines
 
 
-@styled
+@style.styled
 def hyper_kernels(features: Mapping[str, Features]) -> Figure | None:
     """A row a block: of each run in `features` (name → its features) the first channels of K_g, then of K̂.
 
@@ -38,16 +27,16 @@ def hyper_kernels(features: Mapping[str, Features]) -> Figure | None:
     groups = [
         (title, kernels)
         for name, each in features.items()
-        for title, kernels in ((f"{wrapped(name)}\nK", each.kernels), ("K̂", each.hyper_kernels))
+        for title, kernels in ((f"{style.wrapped(name)}\nK", each.kernels), ("K̂", each.hyper_kernels))
         if kernels
     ]
     if not groups:
         return None
     across = KERNELS_ACROSS // len(groups)
     rows = max(len(kernels) for _, kernels in groups)
-    over = TITLE_INCHES + LINE_INCHES * (line_count(title for title, _ in groups) - 2)
+    over = TITLE_INCHES + style.LINE_INCHES * (style.line_count(title for title, _ in groups) - 2)
     height = over + MAP_INCHES * rows
-    figure = new_figure(height)
+    figure = style.new_figure(height)
     figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - over / height))
     grid = figure.subplots(rows, across * len(groups), squeeze=False)
     for number, (title, kernels) in enumerate(groups):
@@ -62,11 +51,11 @@ def hyper_kernels(features: Mapping[str, Features]) -> Figure | None:
     return figure
 
 
-@styled
+@style.styled
 def feature_maps(features: Features) -> Figure:
     """The sample, and of each block's output the first channels; every row has its own grey scale."""
     rows = [("image", features.image), *((f"block {block + 1}", maps) for block, maps in enumerate(features.maps))]
-    figure = new_figure(0.2 + MAP_INCHES * len(rows))
+    figure = style.new_figure(0.2 + MAP_INCHES * len(rows))
     grid = figure.subplots(len(rows), CHANNELS, squeeze=False)
     for line, (title, maps) in zip(grid, rows, strict=True):
         _draw_row(line, maps, symmetric=False)
@@ -74,24 +63,24 @@ def feature_maps(features: Features) -> Figure:
     return figure
 
 
-@styled
+@style.styled
 def features_by_depth(features: Mapping[str, Features]) -> Figure:
     """Mean ± standard deviation of each block's output over the test images; a mark for each run."""
-    figure = new_figure(2.0)
-    axes = axes_of(figure)
-    axes.axhline(0, color=INK, linewidth=0.7)
+    figure = style.new_figure(2.0)
+    axes = style.axes_of(figure)
+    axes.axhline(0, color=style.INK, linewidth=0.7)
     shown = {}
     for number, (name, each) in enumerate(features.items()):
         blocks = np.arange(1, len(each.mean) + 1) + 0.12 * (number - (len(features) - 1) / 2)
-        shape, colour = SHAPES[number % len(SHAPES)], PALETTE[number % len(PALETTE)]
-        drawn = axes.errorbar(blocks, each.mean, yerr=each.std, fmt=shape, color=colour, markersize=3.5, elinewidth=0.9)
-        shown[wrapped(name)] = drawn.lines[0]
+        look = {"linestyle": "none", "markersize": 3.5, "elinewidth": 0.9, **style.seed_look(number)}
+        drawn = axes.errorbar(blocks, each.mean, yerr=each.std, **look)
+        shown[style.wrapped(name)] = drawn.lines[0]
     deepest = max(len(each.mean) for each in features.values())
     axes.set_xticks(range(1, deepest + 1))
     axes.set_xlabel("Block")
     axes.set_ylabel("Output, mean ± std")
     if len(shown) > 1:
-        legend_above(figure, shown)
+        style.legend_above(figure, shown)
     return figure
 
 
@@ -115,7 +104,7 @@ def _draw(axes: Axes, values: FloatArray | None, low: float, high: float) -> Non
     if values is None:
         return
     if values.ndim == 1:
-        axes.plot(values, color=INK, linewidth=0.5)
+        axes.plot(values, color=style.INK, linewidth=0.5)
         axes.set_ylim(low, high)
     else:
         axes.imshow(values, cmap="gray", vmin=low, vmax=high, interpolation="nearest")

@@ -76,6 +76,11 @@ P = ParamSpec("P")
 Drawn = TypeVar("Drawn")
 
 
+def seed_look(number: int) -> dict[str, Any]:
+    """Marker and colour of the seed or run of that number."""
+    return {"marker": SHAPES[number % len(SHAPES)], "color": PALETTE[number % len(PALETTE)]}
+
+
 def mark(variant: VariantSummary) -> Mark:
     """The mark of a variant's verdict."""
     return BASELINE if variant.comparison is None else MARKS[variant.comparison.judgement.verdict]
@@ -117,9 +122,9 @@ def line_count(texts: Iterable[str]) -> int:
     return max((text.count("\n") + 1 for text in texts), default=1)
 
 
-def new_figure(height: float, width: float = COLUMN_INCHES) -> Figure:
-    """An empty figure; sizes in inches."""
-    return Figure(figsize=(width, height), layout="constrained")
+def new_figure(height: float) -> Figure:
+    """An empty figure as wide as a column, `height` inches high."""
+    return Figure(figsize=(COLUMN_INCHES, height), layout="constrained")
 
 
 def axes_of(figure: Figure) -> Axes:
@@ -131,23 +136,12 @@ def axes_of(figure: Figure) -> Axes:
 
 def legend_above(figure: Figure, entries: Mapping[str, Artist]) -> None:
     """A legend over the axes, in as few lines as its labels allow: label → what it looks like."""
-    figure.legend(
-        list(entries.values()),
-        list(entries),
-        loc="outside upper center",
-        ncols=_columns(list(entries)),
-        frameon=False,
-        handletextpad=0.4,
-        columnspacing=1,
-    )
-
-
-def _columns(labels: Sequence[str]) -> int:
-    widths = [MARK_LETTERS + max(map(len, label.split("\n"))) for label in labels]
-    for columns in range(min(5, len(labels)), 1, -1):
-        if sum(max(column) for column in np.array_split(widths, columns)) <= LEGEND_LETTERS:  # as a legend fills them
-            return columns
-    return 1
+    widths = [MARK_LETTERS + max(map(len, label.split("\n"))) for label in entries]
+    several = range(min(5, len(widths)), 1, -1)
+    fitting = (each for each in several if sum(map(max, np.array_split(widths, each))) <= LEGEND_LETTERS)
+    look = {"frameon": False, "handletextpad": 0.4, "columnspacing": 1}
+    columns = next(fitting, 1)  # array_split fills them as a legend does
+    figure.legend(list(entries.values()), list(entries), loc="outside upper center", ncols=columns, **look)
 
 
 @styled
@@ -164,9 +158,14 @@ def clipped(spans: Sequence[tuple[float, float]], *, keep: Sequence[float] = ())
 
     What lies outside is to be drawn at the edge, with its number. Raises ValueError without any number.
     """
-    inner = sorted(spans, key=lambda span: _distance(span, keep))
-    low = min([*keep, *(inner[0] if inner else ())])
-    high = max([*keep, *(inner[0] if inner else ())])
+
+    def distance(span: tuple[float, float]) -> float:
+        """From what is kept, or from zero."""
+        return min(abs(sum(span) / 2 - each) for each in keep or [0.0])
+
+    inner = sorted(spans, key=distance)
+    known = [*keep, *(inner[0] if inner else ())]
+    low, high = min(known), max(known)
     for position, span in enumerate(inner):
         wider_low, wider_high = min(low, span[0]), max(high, span[1])
         if position >= KEPT * len(inner) and wider_high - wider_low > FAR * (high - low) > 0:
@@ -174,9 +173,3 @@ def clipped(spans: Sequence[tuple[float, float]], *, keep: Sequence[float] = ())
         low, high = wider_low, wider_high
     margin = 0.06 * ((high - low) or abs(high) or 1.0)
     return low - margin, high + margin
-
-
-def _distance(span: tuple[float, float], keep: Sequence[float]) -> float:
-    """How far a span lies from what is kept, or from zero."""
-    middle = (span[0] + span[1]) / 2
-    return min((abs(middle - each) for each in keep), default=abs(middle))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from terminator.analysis.metrics import metric
 from terminator.analysis.results import own_settings
 from terminator.analysis.summary import Summary, VariantSummary
-from terminator.analysis.tables.costs import cost_cell
+from terminator.analysis.tables.details import cost_cell
 from terminator.analysis.tables.notes import OTHER_CODE, OTHER_LIBRARIES, notes
 from terminator.analysis.tables.table import Cell, Column, Section, Table
 from terminator.analysis.text import NOTHING, bracketed, number, p_value, places, verdict_text

@@ -10,7 +10,7 @@ from terminator.analysis.statistics.power import POWER, detectable_difference
 from terminator.analysis.statistics.tests import median_spread
 from terminator.analysis.statistics.verdict import ALPHA, Verdict
 from terminator.analysis.summary import Summary
-from terminator.analysis.tables.effects import why_no_effects
+from terminator.analysis.tables.details import why_no_effects
 from terminator.analysis.tables.table import TIE
 from terminator.analysis.text import number, significant
 from terminator.text import NEAR, counted, signed_percent

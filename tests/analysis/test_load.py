@@ -11,7 +11,7 @@ from terminator.analysis.report import write_report
 from terminator.analysis.results import own_settings
 from terminator.analysis.summary import summarize
 from terminator.errors import UserError
-from terminator.ledger import Reason, metrics
+from terminator.ledger import Reason, files
 from tests.analysis.ledgers import branches
 
 FAILED = {("no_local", 1): (Reason.out_of_memory, "no room for 3 GiB")}
@@ -105,7 +105,7 @@ def test_a_ledger_written_at_3795d4e_is_read(tmp_path: Path) -> None:
     for name, content in json.loads(recorded.read_text("utf-8")).items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        rows = map(metrics.line, content) if path.suffix == ".jsonl" else [json.dumps(content)]
+        rows = map(files.row_line, content) if path.suffix == ".jsonl" else [json.dumps(content)]
         path.write_text("".join(rows), "utf-8")
     results = analysis.load(tmp_path)
     assert set(results.runs["state"]) == {"done"}

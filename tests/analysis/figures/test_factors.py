@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from terminator import analysis
-from terminator.analysis.figures.factors import along_axis, nyquist_omega_0
+from terminator.analysis.figures.relations import along_axis, nyquist_omega_0
 from terminator.analysis.summary import Axis, Summary, numeric_axis, summarize
 from tests.analysis.ledgers import Invented, Row, branches
 

@@ -10,10 +10,10 @@ import pytest
 from matplotlib.text import Text
 
 from terminator import analysis
-from terminator.analysis.figures.collection import draw_figures
+from terminator.analysis.figures import draw_figures
 from terminator.analysis.figures.curves import learning_curves
-from terminator.analysis.figures.factors import heatmap
 from terminator.analysis.figures.forest import forest, seed_strip
+from terminator.analysis.figures.relations import heatmap
 from terminator.analysis.figures.style import COLUMN_INCHES, DOTS_PER_INCH, clipped, save
 from terminator.analysis.results import Results
 from terminator.analysis.summary import Summary, summarize

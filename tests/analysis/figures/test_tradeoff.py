@@ -10,8 +10,8 @@ from matplotlib.path import Path as Path2D
 from matplotlib.text import Annotation, Text
 
 from terminator import analysis
+from terminator.analysis.figures.relations import tradeoff
 from terminator.analysis.figures.style import styled
-from terminator.analysis.figures.tradeoff import tradeoff
 from terminator.analysis.summary import summarize
 from tests.analysis.ledgers import Invented, Row
 

@@ -8,8 +8,8 @@ import pytest
 
 from terminator import analysis
 from terminator.analysis.summary import Summary, summarize
+from terminator.analysis.tables import build_tables
 from terminator.analysis.tables.ablation import datasets_table
-from terminator.analysis.tables.collection import build_tables
 from terminator.analysis.tables.peers import PUBLISHED, peers_table
 from terminator.analysis.tables.render import latex, write_tables
 from terminator.errors import UserError

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from terminator import analysis
-from terminator.analysis.figures.factors import heatmap
+from terminator.analysis.figures.relations import heatmap
 from terminator.analysis.summary import Summary, summarize
 from terminator.analysis.tables.ablation import ablation_table
-from terminator.analysis.tables.effects import effects_table
+from terminator.analysis.tables.details import effects_table
 from tests.analysis.ledgers import Invented, Row
 
 CELLS = [(depth, gate, -0.01 * depth - 0.02 * (gate == "glu")) for depth in (1, 2) for gate in ("glu", "rgu")]

@@ -1,4 +1,4 @@
-"""What a variant reaches against what it costs."""
+"""The metric against what it costs, along one number, or over two crossed factors (docs/architecture.md §9.1)."""
 
 from __future__ import annotations
 
@@ -7,34 +7,29 @@ from itertools import combinations
 from math import isnan
 
 import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 from scipy.optimize import isotonic_regression
 
-from terminator.analysis.figures.style import (
-    COLUMN_INCHES,
-    FAINT,
-    axes_of,
-    clipped,
-    line_count,
-    mark,
-    new_figure,
-    styled,
-    wrapped,
-)
+from terminator.analysis.figures import style
 from terminator.analysis.metrics import metric
 from terminator.analysis.statistics.tests import FloatArray
-from terminator.analysis.summary import Summary
-from terminator.analysis.text import number
+from terminator.analysis.summary import Axis, Summary
+from terminator.analysis.text import decimals, number
+from terminator.config import shipped_data
 
 LINE_INCHES = 0.105  # of a name
 GAP_INCHES = 0.025  # between names
 NAME_LETTERS = 20  # in a line
 NAMES_FROM = 1.06  # of the axes' width
 ROUNDING = 1e-9
+LOGARITHMIC = 20.0  # the largest value by the smallest, from which on the axis is logarithmic
 
 
-@styled
+@style.styled
 def tradeoff(summary: Summary, cost: str) -> Figure | None:
     """The metric's mean ± std against the mean of `cost` (parameters, flops, …), names in the right margin.
 
@@ -43,19 +38,19 @@ def tradeoff(summary: Summary, cost: str) -> Figure | None:
     drawn = [variant for variant in summary.variants if variant.values and cost in variant.costs]
     if len(drawn) < 2:
         return None
-    names = [wrapped(variant.name, NAME_LETTERS) for variant in drawn]
-    step = LINE_INCHES * line_count(names) + GAP_INCHES
+    names = [style.wrapped(variant.name, NAME_LETTERS) for variant in drawn]
+    step = LINE_INCHES * style.line_count(names) + GAP_INCHES
     height = max(2.1, 0.7 + step * len(drawn))
-    figure = new_figure(height, COLUMN_INCHES)
-    axes = axes_of(figure)
+    figure = style.new_figure(height)
+    axes = style.axes_of(figure)
     shown_cost = metric(cost)
     spreads = {each.name: 0.0 if isnan(each.std) else each.std for each in drawn}
     spans = [(each.mean - spreads[each.name], each.mean + spreads[each.name]) for each in drawn]
-    low, high = clipped(spans, keep=[drawn[0].mean])
+    low, high = style.clipped(spans, keep=[drawn[0].mean])
     axes.set_ylim(low, high)
     points = []
     for position, variant in enumerate(drawn):
-        style = mark(variant)
+        mark = style.mark(variant)
         at = min(max(variant.mean, low), high)
         if at != variant.mean:
             names[position] += f" ({number(variant.mean, 1)})"
@@ -65,7 +60,7 @@ def tradeoff(summary: Summary, cost: str) -> Figure | None:
             yerr=spreads[variant.name] if at == variant.mean else None,
             elinewidth=0.8,
             clip_on=False,
-            **style.look,
+            **mark.look,
         )
     axes.margins(x=0.06)
     axes.xaxis.set_major_locator(MaxNLocator(4))
@@ -86,7 +81,7 @@ def tradeoff(summary: Summary, cost: str) -> Figure | None:
             zorder=1,  # a line to a name goes under the marks on its way
             arrowprops={
                 "arrowstyle": "-",
-                "color": FAINT,
+                "color": style.FAINT,
                 "linewidth": 0.4,
                 "shrinkA": 0,
                 "shrinkB": 2,
@@ -130,3 +125,80 @@ def _uncross(points: FloatArray, places: FloatArray, names_from: float) -> None:
             if above(one, other) * (places[one] - places[other]) < -ROUNDING:
                 places[[one, other]] = places[[other, one]]
                 crossed = True
+
+
+@style.styled
+def along_axis(summary: Summary, axis: Axis) -> Figure | None:
+    """Mean ± std over the seeds at each value, the seeds as dots; None with fewer than two values.
+
+    Along ω0, the grid's Nyquist rate (§9.1), where a sine of 2π·ω0 radians per unit turns by π between points.
+    """
+    drawn = [variant for variant in summary.variants if variant.values and variant.name in axis.values]
+    if len(drawn) < 2:
+        return None
+    drawn.sort(key=lambda variant: axis.values[variant.name])
+    figure = style.new_figure(2.2)
+    axes = style.axes_of(figure)
+    values = [axis.values[each.name] for each in drawn]
+    axes.plot(values, [each.mean for each in drawn], color=style.FAINT, linewidth=0.8)
+    for at, variant in zip(values, drawn, strict=True):
+        spread = None if isnan(variant.std) else variant.std
+        axes.plot([at] * variant.n, list(variant.values.values()), ".", color=style.FAINT, markersize=3)
+        axes.errorbar(at, variant.mean, yerr=spread, elinewidth=0.8, **style.mark(variant).look)
+    _scale(axes, values)
+    if axis.key == "model.omega_0" and (nyquist := nyquist_omega_0(summary.dataset)) is not None:
+        axes.axvline(nyquist, color=style.INK, linestyle=":", linewidth=0.8)
+        axes.annotate(
+            f"Nyquist rate ({nyquist:g})", (nyquist, 1), xycoords=("data", "axes fraction"), rotation=90, size=6,
+            xytext=(2, -2), textcoords="offset points", va="top",
+        )  # fmt: skip
+    axes.set_xlabel(axis.key)
+    axes.set_ylabel(summary.metric.heading)
+    return figure
+
+
+def nyquist_omega_0(dataset: str) -> float | None:
+    """The ω0 whose sine, sin(2π·ω0·c), is at the Nyquist rate of N points in [-1, 1]: (N − 1) / 4.
+
+    None for a data set that is not known.
+    """
+    known = shipped_data()
+    return (known[dataset].input_shape[-1] - 1) / 4 if dataset in known else None
+
+
+def _scale(axes: Axes, values: list[float]) -> None:
+    """Logarithmic where the values, from the smallest on, say so."""
+    positive = [value for value in values if value > 0]
+    if not positive or values[0] < 0 or positive[-1] < LOGARITHMIC * positive[0]:
+        return
+    if values[0] > 0:
+        axes.set_xscale("log")
+    else:  # zero belongs to the picture
+        axes.set_xscale("symlog", linthresh=positive[0])
+
+
+@style.styled
+def heatmap(summary: Summary) -> Figure | None:
+    """The metric's mean in every cell of two crossed factors; None for any other number of factors."""
+    crossing = summary.crossing
+    if crossing is None or len(crossing.factors) != 2:
+        return None
+    down, across = crossing.factors
+    by_name = {variant.name: variant for variant in summary.variants}
+    table = pd.Series({cell: by_name[name].mean for cell, name in crossing.cells.items()}).unstack(sort=False)
+    figure = style.new_figure(0.9 + 0.32 * len(table))
+    places = decimals([by_name[name].std for name in crossing.cells.values()])
+    axes = figure.add_subplot()
+    sns.heatmap(
+        table,
+        annot=True,
+        fmt=f".{places}f",
+        annot_kws={"size": 7},
+        cmap="cividis",
+        linewidths=0.5,
+        cbar_kws={"label": summary.metric.heading},
+        ax=axes,
+    )
+    axes.set(xlabel=across, ylabel=down)
+    axes.tick_params(length=0, rotation=0)
+    return figure
