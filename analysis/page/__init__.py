@@ -21,7 +21,7 @@ from terminator.analysis.mlflow import LOCAL_UI
 from terminator.analysis.results import Question, Results
 from terminator.analysis.summary import Summary
 from terminator.analysis.tables.notes import missing_runs
-from terminator.analysis.tables.render import asset, templates
+from terminator.analysis.tables.render import templates
 from terminator.analysis.tables.table import Table
 from terminator.analysis.text import NOTHING, number, sentence
 from terminator.config import MachineConfig
@@ -46,7 +46,7 @@ class Part:
 
 def render_page(results: Results, parts: Sequence[Part], shared: Sequence[Table]) -> str:
     """The page; `shared` are the tables that belong to no single ablation. Everything in it is escaped."""
-    script = asset("page.js")
+    script = templates().get_template("page.js").render()
     digest = _base64(hashlib.sha256(script.encode()).digest())
     return (
         templates()
@@ -56,8 +56,6 @@ def render_page(results: Results, parts: Sequence[Part], shared: Sequence[Table]
             parts=[_content(results, part) for part in parts],
             shared=shared,
             source=results.source,
-            script=script,
-            style=asset("page.css"),
             # Nothing may run or load but this very script, whatever a name or a log holds.
             policy=f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'",
         )

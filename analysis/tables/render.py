@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -181,7 +180,7 @@ def html(table: Table) -> str:
 
 def standalone(table: Table) -> str:
     """A whole document that needs nothing but itself."""
-    return templates().get_template("table_page.html.j2").render(table=table, style=asset("page.css"))
+    return templates().get_template("table_page.html.j2").render(table=table)
 
 
 @lru_cache(maxsize=1)
@@ -198,13 +197,6 @@ def templates() -> Environment:
     )
     environment.globals["zip"] = zip
     return environment
-
-
-def asset(name: str) -> str:
-    """A file of the page, which is its own and safe to put in as it is."""
-    from markupsafe import Markup
-
-    return Markup(resources.files("terminator.analysis.page").joinpath(name).read_text("utf-8"))
 
 
 FORMS = {".md": markdown, ".tex": latex, ".csv": comma_separated, ".html": standalone}

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import yaml
 
+from terminator.analysis import Results, load
+from terminator.analysis.summary import Summary, summarize
 from terminator.config import RunConfig, to_plain
 from terminator.ledger import (
     METRICS,
@@ -133,6 +135,13 @@ def branches(count: int = len(BRANCHES), **changes: Any) -> Invented:
     effects = list(EFFECTS.items())[:count]
     without = [Row(f"no_{name}", {f"model.branches.{name}": False}, effect) for name, effect in effects]
     return replace(Invented([Row("full"), *without]), **changes)
+
+
+def summarized(invented: Invented, root: Path) -> tuple[Results, Summary]:
+    """The results once they are written under `root`, and the summary of the newest sweep."""
+    invented.write(root)
+    results = load(root)
+    return results, summarize(results, results.questions[0])
 
 
 def overridden(config: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def test_a_claim_on_sequences_says_so(root: Path) -> None:
 
 
 def test_our_results_beside_published_ones_say_so(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peers, "PUBLISHED", [peers.Published("S4", "sdigits", "99", "nowhere")])
+    monkeypatch.setattr(peers, "PUBLISHED", [peers.Published("S4", "sdigits", "–", "99", "nowhere")])
     results = analysis.load(root, "branches")
     table = peers.peers_table([summarize(results, results.questions[0])])
     assert table is not None

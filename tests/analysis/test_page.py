@@ -1,19 +1,27 @@
-"""The page in a real browser: it loads, sorts, fits and prints, whatever a name or a log holds."""
+"""The page in a real browser, a headless Chromium: it loads, sorts, fits and prints, whatever a name or a log holds."""
 
 from __future__ import annotations
 
 import base64
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from selenium.webdriver import Chrome
+from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 
 from terminator.analysis.report import write_report
 from terminator.ledger import Reason
 from tests.analysis.ledgers import Row, branches
-from tests.analysis.page.browser import CHROMIUM, DRIVER, browser, resize
+
+DRIVER = shutil.which("chromedriver")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+ARGUMENTS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+)  # fmt: skip
+
 
 HOSTILE = "</td><script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'>{{ 7 * 7 }} $x_$"
 LOG = f"\x1b[31mloss 1.0\rloss 0.5\n{HOSTILE}\n" + "x" * 3000
@@ -31,10 +39,21 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def opened(page: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    with browser(tmp_path_factory.mktemp("profile")) as session:
+    options = ChromeOptions()
+    options.binary_location = CHROMIUM or ""
+    for argument in (*ARGUMENTS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    with Chrome(options, ChromeService(DRIVER)) as session:
         resize(session, 1280, 900)
         session.get(page.as_uri())
         yield session
+
+
+def resize(session: Chrome, width: int, height: int) -> None:
+    """The size of what is shown, as on a phone: a window cannot be that narrow."""
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+    session.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
 
 def test_the_page_is_whole_and_asks_for_nothing(page: Path) -> None:
@@ -59,18 +78,22 @@ def test_it_loads_without_errors_and_runs_nothing_foreign(opened: Chrome) -> Non
 
 @needs_browser
 def test_sorting(opened: Chrome) -> None:
-    column = "return [...document.querySelector('table').tBodies[0].rows].map((row) => row.cells[{}].textContent)"
-    before = opened.execute_script(column.format(0))
+    def column(number: int) -> list[str]:
+        rows = "[...document.querySelector('table').tBodies[0].rows]"
+        texts: list[str] = opened.execute_script(f"return {rows}.map((row) => row.cells[{number}].textContent)")
+        return texts
+
+    def click(title: str) -> None:
+        opened.find_element(By.XPATH, f"(//table)[1]//th[contains(., '{title}')]/button").click()
+
+    before = column(0)
     assert before[0] == "full"
-    opened.find_element(By.XPATH, "(//table)[1]//th[contains(., 'Parameters')]/button").click()
-    numbers = [float(text.replace(",", "")) for text in opened.execute_script(column.format(1))]
-    assert numbers == sorted(numbers)
-    opened.find_element(By.XPATH, "(//table)[1]//th[contains(., 'Parameters')]/button").click()
-    assert [float(text.replace(",", "")) for text in opened.execute_script(column.format(1))] == sorted(
-        numbers, reverse=True
-    )
-    opened.find_element(By.XPATH, "(//table)[1]//th[contains(., 'Variant')]/button").click()
-    names = opened.execute_script(column.format(0))
+    for descending in (False, True):
+        click("Parameters")
+        numbers = [float(text.replace(",", "")) for text in column(1)]
+        assert numbers == sorted(numbers, reverse=descending)
+    click("Variant")
+    names = column(0)
     assert sorted(names) == sorted(before)
     assert [name for name in names if name != HOSTILE] == ["full", "no_gated", "no_global_gated", "no_si_glu"]
 
