@@ -6,9 +6,10 @@ import argparse
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -210,7 +211,7 @@ def claims_table(judged: Sequence[Judged], dataset: str) -> Table:
         "its metric (accuracy in points).",
         *_settings(judged),
         *_caveats(judged),
-        *_notes(judged),
+        *chain.from_iterable(map(_notes, judged)),
     )
     section = Section("", tuple(row for each in judged for row in _rows(each, dataset)))
     return Table("claims", f"The paper's claims, on {dataset}", columns, (section,), notes)
@@ -238,14 +239,19 @@ def _rows(judged: Judged, dataset: str) -> Iterator[tuple[Cell, ...]]:
         )
 
 
-def _settings(judged: Sequence[Judged]) -> Iterator[str]:
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """The names that go with each text, each once, from (text, name); none for an empty text."""
+    groups: dict[str, dict[str, None]] = {}
+    for text, name in pairs:
+        if text:
+            groups.setdefault(text, {})[name] = None
+    return {text: list(names) for text, names in groups.items()}
+
+
+def _settings(judged: Sequence[Judged]) -> list[str]:
     """Those of the sweeps behind the claims; ablations with the same stand together."""
-    ablations: dict[str, list[str]] = {}
-    for each in judged:
-        ablations.setdefault(" ".join(each.settings), []).append(each.claim.ablation)
-    for settings, names in ablations.items():
-        if settings:
-            yield f"Settings of {', '.join(dict.fromkeys(names))}: {settings}."
+    ablations = _grouped((" ".join(each.settings), each.claim.ablation) for each in judged)
+    return [f"Settings of {', '.join(names)}: {settings}." for settings, names in ablations.items()]
 
 
 def _caveats(judged: Sequence[Judged]) -> list[str]:
@@ -254,16 +260,11 @@ def _caveats(judged: Sequence[Judged]) -> list[str]:
     return [caveat for caveat in every if not any(caveat.startswith(f"{other[:-1]}: ") for other in every)]
 
 
-def _notes(judged: Sequence[Judged]) -> Iterator[str]:
+def _notes(judged: Judged) -> Iterator[str]:
     """Why something is open or undecided; once for several variants with the same reason."""
-    for each in judged:
-        reasons: dict[str, list[str]] = {}
-        for evidence in each.evidence:
-            if evidence.note:
-                reasons.setdefault(evidence.note, []).append(evidence.variant)
-        for note, variants in reasons.items():
-            of = "" if len(variants) == len(each.evidence) else f" ({', '.join(variants)})"
-            yield f"{each.claim.text}{of}: {note}."
+    for note, variants in _grouped((each.note, each.variant) for each in judged.evidence).items():
+        of = "" if len(variants) == len(judged.evidence) else f" ({', '.join(variants)})"
+        yield f"{judged.claim.text}{of}: {note}."
 
 
 def write_claims(

@@ -117,9 +117,12 @@ def _interval_cell(name: str, interval: Interval | None, places: int, mark: str 
 def effects_table(summary: Summary, label: str) -> Table | None:
     """A row for each effect of leaving the reference level; None where nothing is crossed or cells are missing."""
     crossed = summary.crossing
-    if crossed is None or why_no_effects(summary):
+    if crossed is None:
         return None
-    found = _effects(summary, crossed)
+    try:
+        found = _effects(summary, crossed)
+    except UserError:  # the ablation's table says why
+        return None
     places = decimals([(each.interval.high - each.interval.low) / 2 for each in found if each.interval])
     columns = (
         Column("Effect", numeric=False),

@@ -29,6 +29,15 @@ CLEAR = Invented(
 )
 
 
+SOONER = Claim("it does", "branches", ("no_local",), Expectation.worse, "convergence_epochs")
+
+
+def exit_code(*arguments: str) -> object:
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    return exit_.value.code
+
+
 def finding(root: Path, expect: Expectation, *variants: str, ablation: str = "branches") -> Finding:
     return judge(Claim("it does", ablation, variants, expect), root, "digits").finding
 
@@ -83,30 +92,26 @@ def test_convergence_is_counted_in_epochs(tmp_path: Path) -> None:
 
 
 def test_one_or_two_epochs_are_too_short_to_tell_who_converges_sooner(tmp_path: Path) -> None:
-    claim = Claim("it does", "branches", ("no_local",), Expectation.worse, "convergence_epochs")
     for number, epochs in enumerate((1, 2)):
         replace(CLEAR, epochs=epochs, typed=[f"training.epochs={epochs}"], created=float(number)).write(tmp_path)
-        judged = judge(claim, tmp_path, "digits")
+        judged = judge(SOONER, tmp_path, "digits")
         assert judged.finding is Finding.open
         assert [each.note for each in judged.evidence] == ["the runs are too short: it takes 3 epochs to tell"]
         assert judged.settings == (f"training.epochs={epochs}",)
     CLEAR.write(tmp_path)
-    assert judge(claim, tmp_path, "digits").evidence[0].n == 5
+    assert judge(SOONER, tmp_path, "digits").evidence[0].n == 5
 
 
 def test_runs_that_have_not_begun_are_not_called_short(tmp_path: Path) -> None:
     replace(CLEAR, pending=[(row.name, seed) for row in CLEAR.rows for seed in range(5)]).write(tmp_path)
-    claim = Claim("it does", "branches", ("no_local",), Expectation.worse, "convergence_epochs")
-    assert judge(claim, tmp_path, "digits").evidence[0].note == "no pair of runs with a result: pending"
+    assert judge(SOONER, tmp_path, "digits").evidence[0].note == "no pair of runs with a result: pending"
 
 
 def test_the_shipped_claims_name_what_there_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     claims = read_claims(shipped("sweeps") / "claims.yaml")
     assert len({claim.text for claim in claims}) == len(claims) >= 8
     CLEAR.write(tmp_path)
-    with pytest.raises(SystemExit) as exit_:
-        main(["--root", str(tmp_path)])
-    assert exit_.value.code == 0
+    assert exit_code("--root", str(tmp_path)) == 0
     out = capsys.readouterr().out
     assert "The slow neural loss helps" in out
     table = (tmp_path / "reports" / "claims" / "digits" / "claims.csv").read_text("utf-8").splitlines()
@@ -116,13 +121,9 @@ def test_the_shipped_claims_name_what_there_is(tmp_path: Path, capsys: pytest.Ca
 def test_run_hands_overrides_on(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "claims.yaml").write_text("- {claim: x, ablation: slow_loss, variants: ['off'], expect: worse}")
     given = ["--root", str(tmp_path), "--claims", str(tmp_path / "claims.yaml")]
-    with pytest.raises(SystemExit) as exit_:
-        main([*given, "--run", "seed=0,1", "sweep.plan=true"])
-    assert exit_.value.code == 0
+    assert exit_code(*given, "--run", "seed=0,1", "sweep.plan=true") == 0
     assert "10 runs; 0 done, 10 to run" in capfd.readouterr().out
-    with pytest.raises(SystemExit) as exit_:
-        main([*given, "seed=0,1"])
-    assert exit_.value.code == 2
+    assert exit_code(*given, "seed=0,1") == 2
     assert "seed=0,1: overrides are for the runs of --run" in capfd.readouterr().err
 
 

@@ -61,12 +61,8 @@ def test_what_was_asked_is_read_back(tmp_path: Path) -> None:
     assert theirs.sweep.id == ours.sweep.id == "branches-anew"
     assert (theirs.ablation.baseline, theirs.ablation.smallest_effect) == ("no_gated", 0.02)
     other = load_mlflow(uri, baseline="full", metric="test_accuracy").questions[0].ablation
-    assert (other.baseline, other.metric, other.higher_is_better, other.smallest_effect) == (
-        "full",
-        "test_accuracy",
-        True,
-        0.005,
-    )
+    usual = ("full", "test_accuracy", True, 0.005)
+    assert (other.baseline, other.metric, other.higher_is_better, other.smallest_effect) == usual
 
 
 def test_runs_without_their_baseline_are_compared_with_nothing_else(tmp_path: Path) -> None:
