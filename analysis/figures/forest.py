@@ -108,20 +108,11 @@ def seed_strip(summary: Summary) -> Figure:
         columns=["variant", "seed", "value"],
     )
     seeds = sorted({seed for row in rows for seed in row.values})
+    places = {"x": "value", "y": "variant", "order": [row.name for row in rows], "orient": "h", "jitter": False}
     for order, seed in enumerate(seeds):
-        sns.stripplot(
-            data=points[points["seed"] == seed],
-            x="value",
-            y="variant",
-            order=[row.name for row in rows],
-            orient="h",
-            jitter=False,
-            **style.seed_look(order),
-            size=3.5,
-            alpha=0.85,
-            ax=axes,
-            label=f"seed {seed}" if len(seeds) <= len(style.SHAPES) else None,
-        )
+        look = {"size": 3.5, "alpha": 0.85, **style.seed_look(order)}
+        label = f"seed {seed}" if len(seeds) <= len(style.SHAPES) else None
+        sns.stripplot(data=points[points["seed"] == seed], **places, **look, label=label, ax=axes)
     for position, row in enumerate(rows):
         if low <= row.mean <= high:
             axes.plot([row.mean] * 2, [position - 0.35, position + 0.35], color=style.INK, linewidth=1)

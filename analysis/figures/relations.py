@@ -25,6 +25,7 @@ LINE_INCHES = 0.105  # of a name
 GAP_INCHES = 0.025  # between names
 NAME_LETTERS = 20  # in a line
 NAMES_FROM = 1.06  # of the axes' width
+LINE = {"arrowstyle": "-", "color": style.FAINT, "linewidth": 0.4, "shrinkA": 0, "shrinkB": 2, "relpos": (0, 0.5)}
 ROUNDING = 1e-9
 LOGARITHMIC = 20.0  # the largest value by the smallest, from which on the axis is logarithmic
 
@@ -44,24 +45,19 @@ def tradeoff(summary: Summary, cost: str) -> Figure | None:
     figure = style.new_figure(height)
     axes = style.axes_of(figure)
     shown_cost = metric(cost)
-    spreads = {each.name: 0.0 if isnan(each.std) else each.std for each in drawn}
-    spans = [(each.mean - spreads[each.name], each.mean + spreads[each.name]) for each in drawn]
+    spreads = [0.0 if isnan(each.std) else each.std for each in drawn]
+    spans = [(each.mean - spread, each.mean + spread) for each, spread in zip(drawn, spreads, strict=True)]
     low, high = style.clipped(spans, keep=[drawn[0].mean])
     axes.set_ylim(low, high)
     points = []
-    for position, variant in enumerate(drawn):
-        mark = style.mark(variant)
+    for position, (variant, spread) in enumerate(zip(drawn, spreads, strict=True)):
         at = min(max(variant.mean, low), high)
-        if at != variant.mean:
+        is_outside = at != variant.mean
+        if is_outside:
             names[position] += f" ({number(variant.mean, 1)})"
         points.append((variant.costs[cost] * shown_cost.scale, at))
-        axes.errorbar(
-            *points[-1],
-            yerr=spreads[variant.name] if at == variant.mean else None,
-            elinewidth=0.8,
-            clip_on=False,
-            **mark.look,
-        )
+        look = {"elinewidth": 0.8, "clip_on": False, **style.mark(variant).look}
+        axes.errorbar(*points[-1], yerr=None if is_outside else spread, **look)
     axes.margins(x=0.06)
     axes.xaxis.set_major_locator(MaxNLocator(4))
     if cost == "parameters":
@@ -79,14 +75,7 @@ def tradeoff(summary: Summary, cost: str) -> Figure | None:
             linespacing=1,
             annotation_clip=False,
             zorder=1,  # a line to a name goes under the marks on its way
-            arrowprops={
-                "arrowstyle": "-",
-                "color": style.FAINT,
-                "linewidth": 0.4,
-                "shrinkA": 0,
-                "shrinkB": 2,
-                "relpos": (0, 0.5),
-            },
+            arrowprops=LINE,
         )
     return figure
 
@@ -189,16 +178,9 @@ def heatmap(summary: Summary) -> Figure | None:
     figure = style.new_figure(0.9 + 0.32 * len(table))
     places = decimals([by_name[name].std for name in crossing.cells.values()])
     axes = figure.add_subplot()
-    sns.heatmap(
-        table,
-        annot=True,
-        fmt=f".{places}f",
-        annot_kws={"size": 7},
-        cmap="cividis",
-        linewidths=0.5,
-        cbar_kws={"label": summary.metric.heading},
-        ax=axes,
-    )
+    numbers = {"annot": True, "fmt": f".{places}f", "annot_kws": {"size": 7}}
+    bar = {"label": summary.metric.heading}
+    sns.heatmap(table, **numbers, cmap="cividis", linewidths=0.5, cbar_kws=bar, ax=axes)
     axes.set(xlabel=across, ylabel=down)
     axes.tick_params(length=0, rotation=0)
     return figure

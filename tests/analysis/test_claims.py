@@ -107,7 +107,7 @@ def test_runs_that_have_not_begun_are_not_called_short(tmp_path: Path) -> None:
     assert judge(SOONER, tmp_path, "digits").evidence[0].note == "no pair of runs with a result: pending"
 
 
-def test_the_shipped_claims_name_what_there_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_shipped_claims_are_held_against_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     claims = read_claims(shipped("sweeps") / "claims.yaml")
     assert len({claim.text for claim in claims}) == len(claims) >= 8
     CLEAR.write(tmp_path)
