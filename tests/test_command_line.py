@@ -239,7 +239,7 @@ def test_a_hydra_launcher_runs_what_has_no_result_and_the_table_follows(folder: 
 
 def test_a_folder_with_files_of_the_same_names_changes_nothing(folder: Path) -> None:
     """Neither its analysis.py, nor its conf/, sweeps/ and tests/, nor its terminator.yaml are read or imported."""
-    for name in ("analysis.py", "tests/__init__.py", "sweeps/__init__.py", "conf/__init__.py", "hydra_plugins/mine.py"):
+    for name in ("analysis.py", "tests/__init__.py", "sweeps/__init__.py", "conf/__init__.py"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text("raise SystemExit('imported from the current folder')\n")
     for name in ("terminator.yaml", "conf/config.yaml", "conf/data/digits.yaml", "sweeps/ablation/pair.yaml"):
