@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from terminator.training.optimizer import Kar
-from terminator.training.slow_loss import channel_sum_loss, tile_loss
-from terminator.training.step import label_smoothed_cross_entropy
+from terminator.training.step import channel_sum_loss, label_smoothed_cross_entropy, tile_loss
 from tests.golden.components import COMPONENTS, Component, GoldenFile, read_golden_file, release_network
 
 OUTPUTS, GRADIENTS, TRAJECTORY = 1e-9, 1e-8, 1e-7  # largest relative deviations

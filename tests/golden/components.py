@@ -32,8 +32,7 @@ from terminator.model.kernels import (
 )
 from terminator.model.networks.terminator import SFNEBlock
 from terminator.model.normalisation import ContextMean, GroupedStandardise
-from terminator.training.slow_loss import channel_sum_loss, tile_loss
-from terminator.training.step import label_smoothed_cross_entropy
+from terminator.training.step import channel_sum_loss, label_smoothed_cross_entropy, tile_loss
 
 Tensors = dict[str, Tensor]
 Component = tuple[nn.Module, Callable[[Tensors], Tensors]]  # a module, and what it makes of a file's inputs

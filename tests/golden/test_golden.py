@@ -15,7 +15,7 @@ from terminator.model.build import build
 from terminator.model.config import TerminatorConfig
 from terminator.model.kernels import generate_hyper_kernels
 from terminator.model.networks.terminator import SFNEBlock
-from terminator.training.slow_loss import channel_sum_loss
+from terminator.training.step import channel_sum_loss
 from tests.golden.__main__ import main
 from tests.golden.checks import check_file
 

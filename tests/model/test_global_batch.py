@@ -14,7 +14,7 @@ from terminator.config import SlowLoss
 from terminator.model.build import build
 from terminator.model.config import ModelConfig, TerminatorConfig
 from terminator.model.networks.resnet import ResNetConfig
-from terminator.training.slow_loss import slow_loss
+from terminator.training.step import slow_loss
 
 STEPS = 10
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-6}  # relative

@@ -16,7 +16,7 @@ from terminator.model.build import build, forward_flops
 from terminator.model.classifier import Output
 from terminator.model.config import Branches, TerminatorConfig, Wiring
 from terminator.model.networks.terminator import SLOW_FACTOR, Terminator
-from terminator.training.slow_loss import channel_sum_loss
+from terminator.training.step import channel_sum_loss
 
 PRESETS = Path(__file__).parents[3] / "conf" / "model"
 SMALL = TerminatorConfig(
