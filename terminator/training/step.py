@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
 
@@ -13,28 +14,28 @@ from torch.nn import functional as F
 
 from terminator.config import RunConfig, SlowLoss
 from terminator.data.load import Data, Split, augment
-from terminator.model.ops import tile_channels
+from terminator.model.ops import at_least_float32, tile_channels
 from terminator.training.distributed import Distributed
-from terminator.training.evaluation import at_least_float32, autocast
+from terminator.training.evaluation import autocast
 from terminator.training.optimizer import build_optimizer
 from terminator.training.randomness import generator_for, stream_seed
 
 MEASURES = ("loss", "cross_entropy", "slow_loss", "penalty", "accuracy")
 
 
+@dataclass(eq=False)
 class TrainingStep:
     """Augment, predict, differentiate, update. What a step does is a pure function of the seed and of its number."""
 
-    def __init__(
-        self, config: RunConfig, network: nn.Module, data: Data, *, steps_per_epoch: int, distributed: Distributed
-    ) -> None:
-        self.config = config
-        self.network = network
-        self.predict = torch.compile(network) if config.training.compile else network
-        self.data = data
-        self.steps_per_epoch = steps_per_epoch
-        self.distributed = distributed
-        self.optimizer = build_optimizer(config.optimizer, network)
+    config: RunConfig
+    network: nn.Module
+    data: Data
+    steps_per_epoch: int
+    distributed: Distributed
+
+    def __post_init__(self) -> None:
+        self.predict = torch.compile(self.network) if self.config.training.compile else self.network
+        self.optimizer = build_optimizer(self.config.optimizer, self.network)
 
     def __call__(self, batch: Split, number: int) -> Tensor:
         """Step `number` of the run, from 0, on a batch of all processes.
