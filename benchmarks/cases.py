@@ -16,7 +16,7 @@ from terminator.model.classifier import Output
 from terminator.model.config import TerminatorConfig
 from terminator.model.networks.terminator import Terminator
 from terminator.training.device import keep_freed_memory
-from terminator.training.slow_loss import channel_sum_loss
+from terminator.training.step import channel_sum_loss
 
 CLASSES = 10
 

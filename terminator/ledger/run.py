@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,22 +90,20 @@ class Run:
         result = self.result()
         if result is None and record is not None and record.end is None:
             if alive(record) is not False:
-                return self._status(RunState.running, record, len(numbers))
+                return _status(record, len(numbers))
             # It may have ended in good order just after its files were read.
             record, result = self._attempt(record.number), self.result()
+        seen = Status(RunState.pending) if record is None else _status(record, len(numbers))
         if result is not None:
-            return self._status(RunState.done, record, len(numbers), updated=result.finished)
+            return replace(seen, state=RunState.done, updated=result.finished)
         if record is None:
-            return Status(RunState.pending)
-        if record.end is None:
+            return seen
+        if (end := record.end) is None:
             message = "the process ended without recording why"
-            return self._status(RunState.failed, record, len(numbers), reason=Reason.killed, message=message)
-        if record.end.outcome is RunState.done:  # its result has been deleted or set aside
-            return self._status(RunState.pending, record, len(numbers))
-        end = record.end
-        return self._status(
-            end.outcome, record, len(numbers), reason=end.reason, message=end.message, updated=end.ended
-        )
+            return replace(seen, state=RunState.failed, reason=Reason.killed, message=message)
+        if end.outcome is RunState.done:  # its result has been deleted or set aside
+            return replace(seen, state=RunState.pending)
+        return replace(seen, state=end.outcome, reason=end.reason, message=end.message, updated=end.ended)
 
     def metrics(self) -> list[dict[str, Any]]:
         """The rows of the attempt that finished, else of the newest one."""
@@ -176,32 +174,21 @@ class Run:
         damaged = dict.fromkeys(("host", "pid", "process_started", "started", "job", "resumed_from"))
         return files.read(folder / "attempt.json", parse) or parse(damaged)
 
-    @staticmethod
-    def _status(
-        state: RunState,
-        record: AttemptRecord | None,
-        attempts: int,
-        *,
-        reason: Reason | None = None,
-        message: str = "",
-        updated: float | None = None,
-    ) -> Status:
-        if record is None:
-            return Status(state, reason, message, updated=updated)
-        progress = record.progress
-        return Status(
-            state=state,
-            reason=reason,
-            message=message,
-            attempt=record.number,
-            attempts=attempts,
-            epoch=progress.epoch if progress else None,
-            epochs=progress.epochs if progress else None,
-            started=record.started,
-            updated=updated or (progress.updated if progress else record.started),
-            host=record.host,
-            job=record.job,
-        )
+
+def _status(record: AttemptRecord, attempts: int) -> Status:
+    """Of a run whose newest attempt, of so many, is open."""
+    progress = record.progress
+    return Status(
+        RunState.running,
+        attempt=record.number,
+        attempts=attempts,
+        epoch=progress.epoch if progress else None,
+        epochs=progress.epochs if progress else None,
+        started=record.started,
+        updated=progress.updated if progress else record.started,
+        host=record.host,
+        job=record.job,
+    )
 
 
 def _beginning(number: int, job: Job | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from terminator.model.config import GROUPS, Standardisation
-from terminator.model.ops import over_pixels, pixel_axes
+from terminator.model.ops import at_least_float32, over_pixels, pixel_axes
 
 EPSILON = 1e-5
 
@@ -89,7 +89,7 @@ class ContextMean(nn.Module):
 
 def _batch_mean(x: Tensor) -> Tensor:
     """Taken as x lies in memory, channels last, which is ten times as quick. (B, C, *pixels) → (1, C, *pixels)."""
-    return batch_mean(_precise(x).movedim(1, -1)).movedim(-1, 1)
+    return batch_mean(at_least_float32(x).movedim(1, -1)).movedim(-1, 1)
 
 
 def build_standardisation(kind: Standardisation, channels: int) -> nn.Module:
@@ -117,7 +117,7 @@ def _standardise(x: Tensor, batch_channels: Tensor | None) -> Tensor:
 
 def _standardised(x: Tensor, batch_channels: Tensor | None) -> tuple[Tensor, Tensor]:
     """The standardised x (B, C, *pixels), and 1 / sqrt(variance + ε), (B, C, 1, …); bfloat16 by way of float32."""
-    precise = _precise(x)
+    precise = at_least_float32(x)
     centred = precise - _over_batch(precise.mean(pixel_axes(x), keepdim=True), batch_channels)
     variance = _over_batch(centred.square().mean(pixel_axes(x), keepdim=True), batch_channels)
     scale = torch.rsqrt(variance + EPSILON)
@@ -148,15 +148,10 @@ class _Standardise(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         saved, scale, batch_channels = ctx.saved_tensors
-        y, gradient = _precise(saved), _precise(gradients[0])
+        y, gradient = at_least_float32(saved), at_least_float32(gradients[0])
         mean = _over_batch(gradient.mean(pixel_axes(y), keepdim=True), batch_channels)
         along = _over_batch((gradient * y).mean(pixel_axes(y), keepdim=True), batch_channels)
         return torch.addcmul(gradient - mean, y, along, value=-1).mul_(scale).to(saved.dtype), None
-
-
-def _precise(x: Tensor) -> Tensor:
-    """Means want at least float32."""
-    return x.float() if x.dtype is torch.bfloat16 else x
 
 
 def _over_batch(statistic: Tensor, batch_channels: Tensor | None) -> Tensor:

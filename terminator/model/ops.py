@@ -78,6 +78,11 @@ def multiply_samples(x: Tensor, weight: Tensor) -> Tensor:
     return (x.movedim(1, -1) * weight.movedim(1, -1)).movedim(-1, 1)
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    """x in a format that means, losses and FFTs can be taken in."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def pixel_axes(x: Tensor) -> list[int]:
     """The axes of (B, C, *pixels) behind the channels."""
     return list(range(2, x.dim()))
@@ -148,19 +153,16 @@ def _matrix_product(kernel: Tensor, y: Tensor) -> Tensor:
 
 
 def _spectrum(kernel: Tensor) -> Tensor:
-    spectrum: Tensor = torch.fft.rfftn(_full(kernel), dim=pixel_axes(kernel), norm="ortho")
+    spectrum: Tensor = torch.fft.rfftn(at_least_float32(kernel), dim=pixel_axes(kernel), norm="ortho")
     return spectrum
 
 
 def _circular_convolution(spectrum: Tensor, y: Tensor) -> Tensor:
     dims = pixel_axes(y)
-    convolved: Tensor = torch.fft.irfftn(spectrum * torch.fft.rfftn(_full(y), dim=dims), s=y.shape[2:], dim=dims)
+    convolved: Tensor = torch.fft.irfftn(
+        spectrum * torch.fft.rfftn(at_least_float32(y), dim=dims), s=y.shape[2:], dim=dims
+    )
     return convolved.to(y.dtype)
-
-
-def _full(x: Tensor) -> Tensor:
-    """FFTs want at least float32."""
-    return x.float() if x.dtype is torch.bfloat16 else x
 
 
 MATMUL = HyperProduct(_squares, _matrix_product)  # a matrix product per sample and channel

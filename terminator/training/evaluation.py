@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from terminator.config import Evaluation, Precision, TrainingConfig
 from terminator.data.load import Data, Split
 from terminator.model.normalisation import gather_population_statistics
+from terminator.model.ops import at_least_float32
 
 
 class Score(NamedTuple):
@@ -84,8 +85,3 @@ def even_batches(split: Split, largest: int) -> list[Split]:
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     """The context that a forward pass runs in."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision is Precision.bfloat16)
-
-
-def at_least_float32(logits: Tensor) -> Tensor:
-    """Logits in a format that a loss can be taken in."""
-    return logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -46,10 +46,15 @@ def train(run: Run, attempt: Attempt | None, stop: StopRequest, watcher: TextIO 
     try:
         with Progress(watcher) as progress:
             progress.say(_summary(config, data, network, device))
-            trainer = Trainer(
-                config, network, data, attempt=attempt, stop=stop, progress=progress, distributed=distributed
-            )
-            return trainer.run()
+            return Trainer(
+                config=config,
+                network=network,
+                data=data,
+                attempt=attempt,
+                stop=stop,
+                progress=progress,
+                distributed=distributed,
+            ).run()
     finally:
         distributed.disconnect()
 
@@ -68,6 +73,7 @@ def _summary(config: RunConfig, data: Data, network: nn.Module, device: torch.de
     return f"{config.model.architecture} of {parameters:,} parameters on {device}; {images}"
 
 
+@dataclass(eq=False, kw_only=True)
 class Trainer:
     """Trains `network` on `data` as `config` says, and keeps `attempt` informed: None in all processes but the first.
 
@@ -76,34 +82,23 @@ class Trainer:
     not divide by the number of processes.
     """
 
-    def __init__(
-        self,
-        config: RunConfig,
-        network: nn.Module,
-        data: Data,
-        *,
-        attempt: Attempt | None,
-        stop: StopRequest,
-        progress: Progress,
-        distributed: Distributed,
-    ) -> None:
-        training = config.training
-        self.config = config
-        self.network = network
-        self.data = data
-        self.attempt = attempt
-        self.stop = stop
-        self.progress = progress
-        self.distributed = distributed
-        self.device = data.train.labels.device
-        self.steps_per_epoch = len(data.train) // training.batch_size  # the last partial batch is dropped (§8)
+    config: RunConfig
+    network: nn.Module
+    data: Data
+    attempt: Attempt | None
+    stop: StopRequest
+    progress: Progress
+    distributed: Distributed
+
+    def __post_init__(self) -> None:
+        size, count, processes = self.config.training.batch_size, len(self.data.train), self.distributed.world_size
+        self.device = self.data.train.labels.device
+        self.steps_per_epoch = count // size  # the last partial batch is dropped (§8)
         if self.steps_per_epoch == 0:
-            count = len(data.train)
-            raise UserError(f"training.batch_size={training.batch_size}: must be at most the {count} training images")
-        if training.batch_size % distributed.world_size:
-            rule = f"must divide by the {distributed.world_size} processes"
-            raise UserError(f"training.batch_size={training.batch_size}: {rule}")
-        self.step = TrainingStep(config, network, data, steps_per_epoch=self.steps_per_epoch, distributed=distributed)
+            raise UserError(f"training.batch_size={size}: must be at most the {count} training images")
+        if size % processes:
+            raise UserError(f"training.batch_size={size}: must divide by the {processes} processes")
+        self.step = TrainingStep(self.config, self.network, self.data, self.steps_per_epoch, self.distributed)
         self.state = State.at_start(self.steps_per_epoch, len(MEASURES), self.device)
 
     def run(self) -> dict[str, Any]:

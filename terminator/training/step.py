@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from terminator.config import RunConfig
+from terminator.config import RunConfig, SlowLoss
 from terminator.data.load import Data, Split, augment
+from terminator.model.ops import at_least_float32, tile_channels
 from terminator.training.distributed import Distributed
-from terminator.training.evaluation import at_least_float32, autocast
+from terminator.training.evaluation import autocast
 from terminator.training.optimizer import build_optimizer
 from terminator.training.randomness import generator_for, stream_seed
-from terminator.training.slow_loss import slow_loss
 
 MEASURES = ("loss", "cross_entropy", "slow_loss", "penalty", "accuracy")
 
 
+@dataclass(eq=False)
 class TrainingStep:
     """Augment, predict, differentiate, update. What a step does is a pure function of the seed and of its number."""
 
-    def __init__(
-        self, config: RunConfig, network: nn.Module, data: Data, *, steps_per_epoch: int, distributed: Distributed
-    ) -> None:
-        self.config = config
-        self.network = network
-        self.predict = torch.compile(network) if config.training.compile else network
-        self.data = data
-        self.steps_per_epoch = steps_per_epoch
-        self.distributed = distributed
-        self.optimizer = build_optimizer(config.optimizer, network)
+    config: RunConfig
+    network: nn.Module
+    data: Data
+    steps_per_epoch: int
+    distributed: Distributed
+
+    def __post_init__(self) -> None:
+        self.predict = torch.compile(self.network) if self.config.training.compile else self.network
+        self.optimizer = build_optimizer(self.config.optimizer, self.network)
 
     def __call__(self, batch: Split, number: int) -> Tensor:
         """Step `number` of the run, from 0, on a batch of all processes.
@@ -96,6 +99,29 @@ class Objective(NamedTuple):
 def label_smoothed_cross_entropy(logits: Tensor, targets: Tensor, epsilon: float) -> Tensor:
     """−Σ_k q_k log softmax(logits)_k, q = (1−ε)·one-hot + ε/classes; batch mean. (B, classes), (B) → scalar."""
     return F.cross_entropy(logits, targets, label_smoothing=epsilon)
+
+
+def channel_sum_loss(kernels: Sequence[Tensor]) -> Tensor:
+    """Σ over pairs j < i of mean((Σ_c K_j − Σ_c K_i)²). Kernels (1, C_i, *pixels), at least one → scalar."""
+    sums = torch.stack([kernel.sum(1).flatten() for kernel in kernels])
+    # over all pairs, Σ (s_j − s_i)² = n Σ (s_i − mean)²
+    return len(kernels) * (sums - sums.mean(0)).square().sum(0).mean()
+
+
+def tile_loss(kernels: Sequence[Tensor]) -> Tensor:
+    """Σ over pairs j < i of mean((tile_channels(K_j) − K_i)²). Kernels (1, C_i, *pixels), at least one → scalar."""
+    pairs = [
+        (tile_channels(first, second.shape[1]) - second).square().mean() for first, second in combinations(kernels, 2)
+    ]
+    return torch.stack(pairs).sum() if pairs else kernels[0].new_zeros(())
+
+
+def slow_loss(kernels: Sequence[Tensor], form: SlowLoss) -> Tensor:
+    """The slow neural loss, local feedback to the slow networks only (§8), in this form; 0 where it is off, or
+    where no block has a global slow network. Scalar."""
+    if form is SlowLoss.off or not kernels:
+        return torch.zeros((), device=kernels[0].device if kernels else None)
+    return channel_sum_loss(kernels) if form is SlowLoss.channel_sum else tile_loss(kernels)
 
 
 def total_objective(

@@ -1,10 +1,14 @@
-"""What each golden file holds our model to: parameters and inputs → outputs."""
+"""What a golden file holds, the sizes that it is of, and our part of those sizes: parameters and inputs to outputs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from terminator.model.branches import (
@@ -15,7 +19,7 @@ from terminator.model.branches import (
     Site,
 )
 from terminator.model.build import build
-from terminator.model.config import SlowNetworkKind, TerminatorConfig
+from terminator.model.config import Branches, SlowNetworkKind, TerminatorConfig
 from terminator.model.kernels import (
     FreeLocalKernel,
     LocalKernels,
@@ -28,15 +32,108 @@ from terminator.model.kernels import (
 )
 from terminator.model.networks.terminator import SFNEBlock
 from terminator.model.normalisation import ContextMean, GroupedStandardise
-from terminator.training.slow_loss import channel_sum_loss, tile_loss
-from terminator.training.step import label_smoothed_cross_entropy
-from tests.golden.golden_file import GoldenFile
-from tests.golden.sizes import SlowSizes, block_sizes, network_config, slow_sizes, under
+from terminator.training.step import channel_sum_loss, label_smoothed_cross_entropy, tile_loss
 
-Outputs = dict[str, Tensor]
-Component = tuple[nn.Module, Callable[[Outputs], Outputs]]  # a module, and what it makes of a file's inputs
+Tensors = dict[str, Tensor]
+Component = tuple[nn.Module, Callable[[Tensors], Tensors]]  # a module, and what it makes of a file's inputs
 
 GENERATOR = torch.Generator()
+
+
+@dataclass(frozen=True)
+class GoldenFile:
+    """Tensors by the name behind `in.`, `param.`, …; `gradients` keep their `in.` or `param.`."""
+
+    inputs: Tensors
+    parameters: Tensors
+    outputs: Tensors
+    probes: Tensors
+    gradients: Tensors
+    metadata: dict[str, str]
+
+    def load_into(self, module: nn.Module) -> None:
+        """Give `module` this file's parameters. Raises RuntimeError where a name or a shape differs."""
+        module.double().load_state_dict(self.parameters)
+
+
+def read_golden_file(path: Path) -> GoldenFile:
+    """Raises safetensors' or the system's error where `path` cannot be read."""
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        roles = [under(tensors, f"{role}.") for role in ("in", "param", "out", "probe", "grad")]
+        return GoldenFile(*roles, metadata=file.metadata() or {})
+
+
+def under(tensors: Tensors, prefix: str) -> Tensors:
+    """The tensors whose names begin with `prefix`, by the rest of their names."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def count(parameters: Tensors, name: str) -> int:
+    """How many modules the list `name` has."""
+    return len({key.split(".")[1] for key in parameters if key.startswith(f"{name}.")})
+
+
+class SlowSizes(NamedTuple):
+    """A slow network's, read from the names and shapes of its parameters."""
+
+    grid: tuple[int, ...]
+    out: int
+    hidden: int
+    layers: int
+
+
+def slow_sizes(slow: Tensors) -> SlowSizes:
+    """Raises KeyError where `slow` is no slow network's."""
+    out, hidden = slow["output.weight"].shape[:2]
+    return SlowSizes(tuple(slow["position_bias"].shape[2:]), out, hidden, count(slow, "linears"))
+
+
+class BlockSizes(NamedTuple):
+    """A block's: the configuration of its parts, and what it takes from its place in the network."""
+
+    config: TerminatorConfig
+    out: int
+    previous: int
+    global_layers: int
+
+
+def block_sizes(block: Tensors, channels: int) -> BlockSizes:
+    """A block of the release on `channels` channels, whatever branches it has."""
+    prefixes = {
+        "global": "global_slow.",
+        "channel": "hyper_channel_interaction.slow.",
+        "interaction_channel": "hyper_interaction.channel_slow.",
+        "interaction_spatial": "hyper_interaction.spatial_slow.",
+        "local": "local.0.slow.",
+    }
+    slow = {name: slow_sizes(under(block, prefix)) for name, prefix in prefixes.items() if under(block, prefix)}
+    settings: dict[str, Any] = {f"{name}_hidden": sizes.hidden for name, sizes in slow.items()}
+    layers = {name.removesuffix("_spatial"): sizes.layers for name, sizes in slow.items()}
+    settings |= {f"{name}_layers": layers[name] for name in ("channel", "interaction", "local") if name in layers}
+    kernels = [slow_sizes(under(block, f"local.{i}.slow.")).grid[0] for i in range(count(block, "local"))]
+    gated, mixed = bool(under(block, "rgu_fast.")), "channel_mixer.weight" in block
+    branches = Branches(gated, gated, gated, mixed, "channel" in slow, bool(kernels), "interaction_spatial" in slow)
+    config = TerminatorConfig(**settings, local_kernels=kernels, branches=branches, dropout=[0.0])
+    out, inputs = block["bottleneck.weight"].shape[:2]
+    others = 3 * gated + mixed + branches.global_channel + len(kernels) + branches.interaction
+    return BlockSizes(config, out, inputs // channels - others, layers.get("global", 1))
+
+
+def network_config(parameters: Tensors, image_channels: int) -> TerminatorConfig:
+    """A network of the release. Block i reads block i − 2 where it reads one earlier block, and i − 3 as the second."""
+    blocks = []
+    channels = image_channels
+    for i in range(count(parameters, "blocks")):
+        blocks.append(block_sizes(under(parameters, f"blocks.{i}."), channels))
+        channels = blocks[-1].out
+    return replace(
+        blocks[0].config,
+        depth=len(blocks),
+        channels=[block.out for block in blocks],
+        global_layers=[block.global_layers for block in blocks],
+        previous_blocks=[[i - 2 - j for j in range(block.previous)] for i, block in enumerate(blocks)],
+    )
 
 
 def recipe(sizes: SlowSizes) -> SlowRecipe:
@@ -56,7 +153,7 @@ def slow_local(file: GoldenFile) -> Component:
     slow = LocalSlowNetwork(sizes.grid, sizes.out, recipe(sizes), has_context=True, learn_renormalisation=False)
     kernels = LocalKernels([slow], file.inputs["x"].shape[2:]).double()
 
-    def run(inputs: Outputs) -> Outputs:
+    def run(inputs: Tensors) -> Tensors:
         context = ContextMean()(inputs["x"])
         return {"kernel": kernels(*first_layers([kernels]), context)[0]}
 
@@ -85,7 +182,7 @@ def hyper_interaction(file: GoldenFile) -> Component:
     spatial = slow_sizes(under(file.parameters, "spatial_slow."))
     interaction = HyperInteraction(channel.grid[0], spatial.grid, recipe(channel), recipe(spatial))
 
-    def run(inputs: Outputs) -> Outputs:
+    def run(inputs: Tensors) -> Tensors:
         kernels = generate_kernels([interaction.channel_slow, interaction.spatial_slow])
         return {"y": interaction(inputs["score_source"], inputs["x"], *kernels)}
 
@@ -106,7 +203,7 @@ def sfne_block(file: GoldenFile) -> Component:
     site = Site(sizes.config, channels, pixels, sizes.global_layers, sizes.previous, GENERATOR)
     block = SFNEBlock(site, out=sizes.out, dropout=0.0)
 
-    def run(inputs: Outputs) -> Outputs:
+    def run(inputs: Tensors) -> Tensors:
         y, kernel = block(inputs["x"], [], *generate_hyper_kernels([block.slow_networks]))
         return {"y": y, "global_kernel": kernel}
 
@@ -116,7 +213,7 @@ def sfne_block(file: GoldenFile) -> Component:
 def network_release(file: GoldenFile) -> Component:
     network = release_network(file, tuple(file.inputs["image"].shape[1:]))
 
-    def run(inputs: Outputs) -> Outputs:
+    def run(inputs: Tensors) -> Tensors:
         logits, kernels = network(inputs["image"])
         return {"logits": logits, "slow_loss": channel_sum_loss(kernels)}
 
@@ -131,7 +228,7 @@ def release_network(file: GoldenFile, image_shape: tuple[int, ...]) -> nn.Module
 
 
 def slow_loss(file: GoldenFile) -> Component:
-    def run(inputs: Outputs) -> Outputs:
+    def run(inputs: Tensors) -> Tensors:
         kernels = [inputs[f"kernel.{i}"] for i in range(len(inputs))]
         return {"channel_sum": channel_sum_loss(kernels), "tile": tile_loss(kernels)}
 
@@ -139,7 +236,7 @@ def slow_loss(file: GoldenFile) -> Component:
 
 
 def label_smoothing(file: GoldenFile) -> Component:
-    def run(inputs: Outputs) -> Outputs:
+    def run(inputs: Tensors) -> Tensors:
         return {
             name: label_smoothed_cross_entropy(inputs["logits"], inputs["target"], float(name.removeprefix("eps_")))
             for name in file.outputs

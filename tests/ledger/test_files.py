@@ -29,9 +29,9 @@ def test_write_keeps_the_old_text_when_the_rename_fails(tmp_path: Path) -> None:
 
 def test_of_eight_processes_one_writes_once(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
-    prepare = "import os, pathlib; from terminator.ledger import files; word = str(os.getpid())"
-    said = together(prepare, f"print(word, files.write_once(pathlib.Path({str(path)!r}), word))", 8)
-    assert [word for word, won in map(str.split, said) if won == "True"] == [path.read_text()]
+    prepare = "import os, pathlib; from terminator.ledger import files; pid = str(os.getpid())"
+    printed = together(prepare, f"print(pid, files.write_once(pathlib.Path({str(path)!r}), pid))", 8)
+    assert [pid for pid, won in map(str.split, printed) if won == "True"] == [path.read_text()]
     assert os.listdir(tmp_path) == ["result.json"]
 
 

@@ -36,29 +36,21 @@ def test_a_digest_is_the_hash_of_canonical_json() -> None:
 
 
 @pytest.mark.parametrize(
-    "same",
+    ("path", "code", "same"),
     [
-        "def double(x): return (2*x)",
-        '"""Other words."""\ndef double(x):\n\n    return 2 * x',
+        ("model/code.py", "def double(x): return (2*x)", True),
+        ("model/code.py", '"""Other words."""\ndef double(x):\n\n    return 2 * x', True),
+        ("training/code.py", "def double(x): return 2.0 * x", False),
+        ("training/code.py", 'def double(x):\n    "a"\n    "b"\n    return 2*x', False),
+        ("ledger/code.py", "x = 1", True),  # computes nothing
     ],
 )
-def test_comments_formatting_and_docstrings_do_not_matter(sources: Path, same: str) -> None:
+def test_code_that_computes_matters_without_comments_formatting_and_docstrings(
+    sources: Path, path: str, code: str, same: bool
+) -> None:
     before = _hash(sources)
-    (sources / "model" / "code.py").write_text(same)
-    assert _hash(sources) == before
-
-
-@pytest.mark.parametrize("other", ["def double(x): return 2.0 * x", 'def double(x):\n    "a"\n    "b"\n    return 2*x'])
-def test_code_matters(sources: Path, other: str) -> None:
-    before = _hash(sources)
-    (sources / "training" / "code.py").write_text(other)
-    assert _hash(sources) != before
-
-
-def test_only_code_that_computes_matters(sources: Path) -> None:
-    before = _hash(sources)
-    (sources / "ledger" / "code.py").write_text("x = 1")
-    assert _hash(sources) == before
+    (sources / path).write_text(code)
+    assert (_hash(sources) == before) is same
 
 
 def test_where_code_stands_matters(sources: Path) -> None:
@@ -80,9 +72,9 @@ def _hash(package: Path) -> str:
     return package_hash(package)
 
 
-def git(folder: Path, *words: str) -> str:
+def git(folder: Path, *arguments: str) -> str:
     who = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
-    return subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
 
 
 @pytest.fixture
@@ -108,20 +100,15 @@ def test_a_clean_checkout(package: Path, commit: str) -> None:
     assert (origin.code.commit, origin.code.dirty, origin.diff) == (commit, False, "")
 
 
-def test_changes_and_new_code_are_in_the_diff(package: Path, commit: str) -> None:
+def test_changes_and_new_code_are_in_the_diff_which_can_be_applied(package: Path, commit: str, tmp_path: Path) -> None:
     (package / "model" / "code.py").write_text("x = 2\n")
     (package / "model" / "new.py").write_text("y = 3\n")
     origin = provenance(package)
     assert (origin.code.commit, origin.code.dirty) == (commit, True)
     assert "-x = 1\n+x = 2\n" in origin.diff
     assert "+y = 3\n" in origin.diff
-
-
-def test_the_diff_can_be_applied(package: Path, commit: str, tmp_path: Path) -> None:
-    (package / "model" / "code.py").write_text("x = 2\n")
-    (package / "model" / "new.py").write_text("y = 3\n")
     patch = tmp_path / "diff.patch"
-    patch.write_text(provenance(package).diff)
+    patch.write_text(origin.diff)
     git(tmp_path, "clone", "-q", str(package.parent), "again")
     git(tmp_path / "again", "apply", str(patch))
     assert (tmp_path / "again" / "terminator" / "model" / "new.py").read_text() == "y = 3\n"
@@ -145,29 +132,15 @@ def test_the_environment_names_the_software(package: Path) -> None:
     assert set(environment) == {"python", "torch", "platform", "cpu", "packages"}
 
 
-def test_this_process_lives() -> None:
-    host, pid, started = this_process()
-    assert (host, pid) == (hostname(), os.getpid())
-    assert is_alive(host, pid, started) is True
-
-
-def test_the_same_id_with_another_start_is_another_process() -> None:
-    host, pid, started = this_process()
-    assert is_alive(host, pid, f"{started}0") is False
-
-
-def test_a_process_of_another_machine_is_unknown() -> None:
-    assert is_alive("elsewhere.example.org", 1, "then") is None
-
-
-def test_a_process_of_another_container_is_unknown() -> None:
+def test_a_process_is_told_by_its_machine_id_and_start() -> None:
     host, pid, started = this_process()
     boot, namespace, ticks = started.split("/")
-    assert is_alive(host, pid, f"{boot}/pid:[1]/{ticks}") is None
+    assert (host, pid) == (hostname(), os.getpid())
+    assert is_alive(host, pid, started) is True
+    assert is_alive(host, pid, f"{started}0") is False  # another process of the same id
+    assert is_alive("elsewhere.example.org", 1, "then") is None
+    assert is_alive(host, pid, f"{boot}/pid:[1]/{ticks}") is None  # in another container
     assert is_alive(host, pid, f"an earlier boot/{namespace}/{ticks}") is False
-
-
-def test_an_unknown_process_does_not_live() -> None:
     assert is_alive(None, None, None) is False
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from terminator.errors import UserError
 from terminator.ledger import Attempt, AttemptRecord, Job, Ledger, Reason, ResumedFrom, Run, RunState, Superseded, files
-from tests.ledger.processes import together
+from tests.ledger.processes import python, together
 
 
 def test_a_run_that_was_never_begun_is_pending(ledger: Ledger, run: Run) -> None:
@@ -79,9 +75,7 @@ Run(pathlib.Path({str(run.folder)!r})).begin()
 print("begun", flush=True)
 sys.stdin.read()
 """
-    place = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", code], env=place, text=True, **pipes) as job:
+    with python(code) as job:
         assert job.stdout.readline() == "begun\n"
         assert run.state().state is RunState.running
         job.kill()
@@ -172,8 +166,8 @@ def test_attempts_are_numbered_and_say_who_makes_them(run: Run) -> None:
 
 def test_eight_processes_at_once_get_eight_numbers(run: Run) -> None:
     prepare = "import pathlib; from terminator.ledger import Run"
-    said = together(prepare, f"print(Run(pathlib.Path({str(run.folder)!r})).begin().number)", 8)
-    assert sorted(map(int, said)) == list(range(1, 9))
+    numbers = together(prepare, f"print(Run(pathlib.Path({str(run.folder)!r})).begin().number)", 8)
+    assert sorted(map(int, numbers)) == list(range(1, 9))
     assert len({attempt.pid for attempt in run.attempts()}) == 8
     assert sorted(path.name for path in (run.folder / "attempts").iterdir()) == [f"{n:04d}" for n in range(1, 9)]
 

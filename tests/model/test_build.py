@@ -29,7 +29,7 @@ def test_an_unknown_network_is_refused_with_the_choices() -> None:
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [
-        ("terminator.settings", ["torch"]),
+        ("terminator.config", ["torch"]),
         ("terminator.model.networks.resnet", ["terminator.model.kernels", "terminator.model.branches"]),
     ],
 )

@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from terminator.errors import UserError
-from terminator.model.build import build
 from terminator.model.classifier import Classifier, ComparisonConfig, Output
 from terminator.model.config import ModelConfig
 from terminator.model.networks.ckcnn import ContinuousKernelConfig
 from terminator.model.networks.large_kernel_cnn import LargeKernelConfig
 from terminator.model.networks.resnet import ResNetConfig
+from tests.model.conftest import network
 
 SMALL = [
     ResNetConfig(depth=8, channels=4),
@@ -25,44 +25,40 @@ SMALL = [
 SHAPES = [(3, 8, 8), (1, 6, 10), (2, 20)]
 
 
-def _network(config: ModelConfig, shape: tuple[int, ...], seed: int = 0) -> nn.Module:
-    return build(config, image_shape=shape, classes=5, generator=torch.Generator().manual_seed(seed))
-
-
 @pytest.mark.parametrize("config", SMALL, ids=lambda config: config.architecture)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_images_and_sequences_become_logits_and_every_parameter_learns(
     config: ModelConfig, shape: tuple[int, ...]
 ) -> None:
-    network = _network(config, shape)
-    output = network(torch.randn(4, *shape, generator=torch.Generator().manual_seed(0)))
+    built = network(config, shape, classes=5)
+    output = built(torch.randn(4, *shape, generator=torch.Generator().manual_seed(0)))
     assert isinstance(output, Output)
     assert output.logits.shape == (4, 5)
     assert output.kernels == ()
     nn.functional.cross_entropy(output.logits, torch.arange(4)).backward()
     # A bias in front of a standardisation has no gradient but for rounding (§9.6).
-    weights = {name: weight for name, weight in network.named_parameters() if not name.endswith("bias")}
-    assert all(parameter.grad is not None for parameter in network.parameters())
+    weights = {name: weight for name, weight in built.named_parameters() if not name.endswith("bias")}
+    assert all(parameter.grad is not None for parameter in built.parameters())
     assert [name for name, weight in weights.items() if not weight.grad.any()] == []
 
 
 @pytest.mark.parametrize("config", SMALL, ids=lambda config: config.architecture)
 def test_the_generator_alone_decides_the_weights(config: ModelConfig) -> None:
     torch.manual_seed(1)
-    first = _network(config, (3, 8, 8)).state_dict()
+    first = network(config, (3, 8, 8)).state_dict()
     torch.manual_seed(2)
-    again, other = _network(config, (3, 8, 8)).state_dict(), _network(config, (3, 8, 8), seed=7).state_dict()
+    again, other = network(config, (3, 8, 8)).state_dict(), network(config, (3, 8, 8), seed=7).state_dict()
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
 @pytest.mark.parametrize("config", SMALL, ids=lambda config: config.architecture)
 def test_predictions_of_a_trained_network_ignore_the_batch(config: ModelConfig) -> None:
-    network = _network(config, (3, 8, 8)).double()
+    built = network(config, (3, 8, 8)).double()
     images = torch.randn(6, 3, 8, 8, dtype=torch.float64)
-    network(images)
-    network.eval()
-    torch.testing.assert_close(network(images).logits[:2], network(images[:2]).logits, rtol=1e-12, atol=1e-12)
+    built(images)
+    built.eval()
+    torch.testing.assert_close(built(images).logits[:2], built(images[:2]).logits, rtol=1e-12, atol=1e-12)
 
 
 def test_the_penalty_is_the_sum_of_norms_without_the_head() -> None:
@@ -75,13 +71,13 @@ def test_the_penalty_is_the_sum_of_norms_without_the_head() -> None:
 
 
 def test_the_penalty_leaves_out_the_networks_that_make_kernels() -> None:
-    network = _network(ContinuousKernelConfig(depth=1, channels=3), (1, 8))
+    built = network(ContinuousKernelConfig(depth=1, channels=3), (1, 8))
     expected = sum(
         math.sqrt(parameter.square().sum().item())
-        for name, parameter in network.named_parameters()
+        for name, parameter in built.named_parameters()
         if not name.startswith("head") and ".kernel." not in name
     )
-    assert network.penalty().item() == pytest.approx(expected, rel=1e-6)
+    assert built.penalty().item() == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from terminator.config import SlowLoss
 from terminator.model.build import build
 from terminator.model.config import ModelConfig, TerminatorConfig
 from terminator.model.networks.resnet import ResNetConfig
-from terminator.training.slow_loss import slow_loss
+from terminator.training.step import slow_loss
 
 STEPS = 10
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-6}  # relative
@@ -33,7 +33,7 @@ CONFIGS = {
 
 
 def train(config: ModelConfig, dtype: torch.dtype, rank: int = 0, processes: int = 1) -> Tensor:
-    """The losses of a few steps, each process on its share of every batch, then the running statistics."""
+    """The losses of a few steps, each process on its shard of every batch, then the running statistics."""
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
     network = build(config, image_shape=(1, 6, 6), classes=3, generator=generator).to(dtype)

@@ -8,9 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from terminator.model.build import build
-from terminator.model.config import Standardisation, TerminatorConfig
-from terminator.model.networks.terminator import Terminator
+from terminator.model.config import Standardisation
 from terminator.model.normalisation import (
     BatchNorm,
     BatchStandardise,
@@ -21,6 +19,9 @@ from terminator.model.normalisation import (
     g_ibs_ref,
     gather_population_statistics,
 )
+from tests.model.conftest import SMALL, images, network
+
+SHAPE = (1, 6, 6)
 
 
 def features(channels: int) -> Tensor:
@@ -81,27 +82,6 @@ def test_batch_norm_in_one_process_is_pytorchs(shape: tuple[int, ...], kind: typ
     assert torch.equal(ours.eval()(x), theirs.eval()(x))
 
 
-SMALL = TerminatorConfig(
-    depth=3,
-    channels=[12],
-    global_hidden=4,
-    local_hidden=4,
-    channel_hidden=4,
-    interaction_spatial_hidden=4,
-    dropout=[0.0],
-)
-
-
-def network(config: TerminatorConfig = SMALL, image_shape: tuple[int, ...] = (1, 6, 6)) -> Terminator:
-    built = build(config, image_shape=image_shape, classes=4, generator=torch.Generator().manual_seed(0))
-    assert isinstance(built, Terminator)
-    return built
-
-
-def images(count: int, image_shape: tuple[int, ...] = (1, 6, 6)) -> Tensor:
-    return torch.randn(count, *image_shape, generator=torch.Generator().manual_seed(1))
-
-
 def test_moments_of_unequal_batches_merge_exactly() -> None:
     x = torch.randn(10, 3, 2, generator=torch.Generator().manual_seed(0))
     place = PopulationStatistics()
@@ -115,19 +95,20 @@ def test_moments_of_unequal_batches_merge_exactly() -> None:
 @pytest.mark.parametrize("standardisation", [Standardisation.g_ibs, Standardisation.bs], ids=str)
 @torch.no_grad()
 def test_with_one_batch_of_everything_they_are_the_batchs(standardisation: Standardisation) -> None:
-    trained, data = network(replace(SMALL, standardisation=standardisation)).eval().double(), images(12).double()
+    data = images(12, SHAPE).double()
+    trained = network(replace(SMALL, standardisation=standardisation), SHAPE).eval().double()
     by_batch = trained(data).logits
     gather_population_statistics(trained, [data])
     torch.testing.assert_close(trained(data).logits, by_batch, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("image_shape", [(1, 6, 6), (2, 20)], ids=str)
+@pytest.mark.parametrize("image_shape", [SHAPE, (2, 20)], ids=str)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-12)], ids=str)
 @torch.no_grad()
 def test_a_prediction_depends_on_its_image_alone(
     dtype: torch.dtype, tolerance: float, image_shape: tuple[int, ...]
 ) -> None:
-    trained, data = network(image_shape=image_shape).to(dtype).eval(), images(24, image_shape).to(dtype)
+    trained, data = network(SMALL, image_shape).to(dtype).eval(), images(24, image_shape).to(dtype)
     by_batch = trained(data[:6]).logits
     gather_population_statistics(trained, data.split(8))
     assert not trained.training
@@ -141,9 +122,9 @@ def test_a_prediction_depends_on_its_image_alone(
 
 
 def test_training_keeps_to_the_batchs_statistics() -> None:
-    trained, data = network().train(), images(8)
+    trained, data = network(SMALL, SHAPE).train(), images(8, SHAPE)
     before = trained(data).logits
     gather_population_statistics(trained, [data[:4], data[4:]])
     assert trained.training
     torch.testing.assert_close(trained(data).logits, before, rtol=0, atol=0)
-    assert trained.state_dict().keys() == network().state_dict().keys()
+    assert trained.state_dict().keys() == network(SMALL, SHAPE).state_dict().keys()

@@ -21,7 +21,7 @@ from terminator.model.config import (
     Wiring,
 )
 from terminator.model.networks.terminator import Terminator
-from terminator.training.slow_loss import channel_sum_loss
+from terminator.training.step import channel_sum_loss
 from tests.model.sizes import parameter_count
 
 SMALL = TerminatorConfig(

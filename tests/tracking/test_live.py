@@ -4,16 +4,12 @@ import os
 import signal
 import socket
 import sqlite3
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 from terminator.ledger import Ledger
 from terminator.tracking import LiveSync, sync_beside_job
 from tests.ledger.examples import finish, finish_all, sweep
-
-CHECKOUT = Path(__file__).parents[2]
+from tests.ledger.processes import python
 
 
 def finished_runs(ledger: Ledger) -> int:
@@ -54,9 +50,7 @@ follower = LiveSync(ledger, ledger.sweeps(), None)
 print("following", flush=True)
 sys.stdin.read()
 """
-    place = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-c", code], env=place, **pipes) as driver:
+    with python(code) as driver:
         assert driver.stdout.readline() == "following\n"
         finish_all(ledger, planned)
         driver.kill()
@@ -78,5 +72,5 @@ def test_beside_a_job_only_what_goes_to_a_server_is_followed(ledger: Ledger) -> 
 
 def test_nothing_but_the_sync_itself_imports_mlflow() -> None:
     code = "import sys, terminator.tracking, terminator.sweeps.__main__; print('mlflow' in sys.modules)"
-    place = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
-    assert subprocess.check_output([sys.executable, "-c", code], env=place, text=True) == "False\n"
+    with python(code) as process:
+        assert process.communicate() == ("False\n", None)

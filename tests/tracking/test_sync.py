@@ -133,12 +133,7 @@ def test_everything_that_a_run_left_is_in_mlflow(ledger: Ledger) -> None:
     run = found["no_local/1"]
     key = planned.ablations[0].variants[1].runs[1]
     assert run.info.status == "FINISHED"
-    assert run.data.params == {
-        "model.local": "false",
-        "model.kernels": "[3, 5]",
-        "data.name": "digits",
-        "seed": "1",
-    }
+    assert run.data.params == {"model.local": "false", "model.kernels": "[3, 5]", "data.name": "digits", "seed": "1"}
     assert {name: run.data.tags[name] for name in ("run_key", "variant", "seed", "commit", "state", "sweep")} == {
         "run_key": key,
         "variant": "no_local",
@@ -165,38 +160,32 @@ def test_everything_that_a_run_left_is_in_mlflow(ledger: Ledger) -> None:
     assert json.loads(artifact.read_text())["key"] == key
 
 
-def test_a_second_sync_writes_nothing(ledger: Ledger) -> None:
-    planned = sweep(ledger, "branches")
-    finish_all(ledger, planned)
-    sync(ledger, None)
-    before = (ledger.root / "mlflow.db").read_bytes()
-    assert sync(ledger, None) == SyncReport(unchanged=4)
-    assert (ledger.root / "mlflow.db").read_bytes() == before
+def test_a_second_sync_writes_nothing(finished: Ledger) -> None:
+    sync(finished, None)
+    before = (finished.root / "mlflow.db").read_bytes()
+    assert sync(finished, None) == SyncReport(unchanged=4)
+    assert (finished.root / "mlflow.db").read_bytes() == before
 
 
 @pytest.mark.parametrize("lost", ["epoch", "state"])
-def test_a_sync_that_died_halfway_is_made_up_without_doubles(ledger: Ledger, lost: str) -> None:
-    planned = sweep(ledger, "branches")
-    finish_all(ledger, planned)
-    sync(ledger, None)
-    before = row_counts(ledger)
-    run_id = runs(ledger)["full/0"].info.run_id
-    client(ledger).delete_tag(run_id, lost)
-    client(ledger).update_run(run_id, "RUNNING")
-    report = sync(ledger, None)
+def test_a_sync_that_died_halfway_is_made_up_without_doubles(finished: Ledger, lost: str) -> None:
+    sync(finished, None)
+    before = row_counts(finished)
+    run_id = runs(finished)["full/0"].info.run_id
+    client(finished).delete_tag(run_id, lost)
+    client(finished).update_run(run_id, "RUNNING")
+    report = sync(finished, None)
     assert (report.runs, report.unchanged, report.problem) == (1, 3, None)
-    assert row_counts(ledger) == before
-    assert runs(ledger)["full/0"].info.status == "FINISHED"
+    assert row_counts(finished) == before
+    assert runs(finished)["full/0"].info.status == "FINISHED"
 
 
-def test_a_lost_database_is_filled_again(ledger: Ledger, database: Path) -> None:
-    planned = sweep(ledger, "branches")
-    finish_all(ledger, planned)
-    sync(ledger, None)
-    before = row_counts(ledger)
-    (ledger.root / "mlflow.db").write_bytes(database.read_bytes())
-    sync(ledger, None)
-    assert row_counts(ledger) == before
+def test_a_lost_database_is_filled_again(finished: Ledger, database: Path) -> None:
+    sync(finished, None)
+    before = row_counts(finished)
+    (finished.root / "mlflow.db").write_bytes(database.read_bytes())
+    sync(finished, None)
+    assert row_counts(finished) == before
 
 
 def test_a_shared_run_is_in_both_experiments(ledger: Ledger) -> None:
@@ -278,14 +267,12 @@ def test_a_run_that_mlflow_refuses_does_not_stand_in_the_others_way(ledger: Ledg
     assert re.match(r'full/0: Invalid value "not a name\?"', report.problem)
 
 
-def test_what_the_user_deleted_in_mlflow_stays_deleted(ledger: Ledger) -> None:
-    planned = sweep(ledger, "branches")
-    finish_all(ledger, planned)
-    sync(ledger, None)
-    client(ledger).delete_experiment(client(ledger).get_experiment_by_name("branches").experiment_id)
-    before = row_counts(ledger)
-    assert sync(ledger, None) == SyncReport(unchanged=4)
-    assert row_counts(ledger) == before
+def test_what_the_user_deleted_in_mlflow_stays_deleted(finished: Ledger) -> None:
+    sync(finished, None)
+    client(finished).delete_experiment(client(finished).get_experiment_by_name("branches").experiment_id)
+    before = row_counts(finished)
+    assert sync(finished, None) == SyncReport(unchanged=4)
+    assert row_counts(finished) == before
 
 
 def test_a_server_that_is_not_there_costs_no_time_and_loses_nothing(finished: Ledger) -> None:

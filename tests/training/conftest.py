@@ -77,9 +77,7 @@ def finish(run: Run) -> dict[str, Any]:
     """Train to the end in a new attempt. Returns the result's metrics."""
     attempt = run.begin()
     attempt.finish(train(run, attempt, StopRequest(), None))
-    result = run.result()
-    assert result is not None
-    return result.metrics
+    return run.result().metrics
 
 
 def numbers(metrics: dict[str, Any]) -> dict[str, Any]:
@@ -89,11 +87,7 @@ def numbers(metrics: dict[str, Any]) -> dict[str, Any]:
 
 def final_weights(run: Run) -> dict[str, torch.Tensor]:
     """The network's, from the finishing attempt's checkpoint."""
-    result = run.result()
-    assert result is not None
-    checkpoint = torch.load(Attempt(run, result.attempt).checkpoint_path, weights_only=True)
-    weights: dict[str, torch.Tensor] = checkpoint["network"]
-    return weights
+    return torch.load(Attempt(run, run.result().attempt).checkpoint_path, weights_only=True)["network"]
 
 
 def with_training(config: RunConfig, **changes: Any) -> RunConfig:

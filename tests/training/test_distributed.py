@@ -27,13 +27,13 @@ from tests.training.ten_steps import ten_steps
 def test_every_image_goes_to_exactly_one_process() -> None:
     batch = Split(torch.arange(12, dtype=torch.uint8).reshape(6, 2, 1), torch.arange(6))
     shards = [Distributed(rank, 3).shard(batch) for rank in range(3)]
-    assert [share.labels.tolist() for share in shards] == [[0, 3], [1, 4], [2, 5]]
+    assert [shard.labels.tolist() for shard in shards] == [[0, 3], [1, 4], [2, 5]]
     assert torch.equal(shards[1].images, batch.images[[1, 4]])
     assert Distributed().shard(batch) is batch
 
 
-def start(count: int, log: Path, *words: str) -> list[subprocess.Popen[bytes]]:
-    """`python -m WORDS` in `count` processes that find each other; each one's output goes to `log`.RANK."""
+def start(count: int, log: Path, *command: str) -> list[subprocess.Popen[bytes]]:
+    """`python -m COMMAND` in `count` processes that find each other; each one's output goes to `log`.RANK."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
@@ -43,7 +43,7 @@ def start(count: int, log: Path, *words: str) -> list[subprocess.Popen[bytes]]:
         with open(log.with_suffix(f".{rank}"), "wb") as stream:
             environment = {**os.environ, **group, "RANK": str(rank)}
             processes.append(
-                subprocess.Popen([sys.executable, "-m", *words], stdout=stream, stderr=stream, env=environment)
+                subprocess.Popen([sys.executable, "-m", *command], stdout=stream, stderr=stream, env=environment)
             )
     return processes
 
@@ -80,10 +80,8 @@ def test_two_processes_make_one_attempt_and_stop_together(smooth: RunConfig, fre
     processes[1].send_signal(signal.SIGTERM)  # one is told, both stop
     assert [process.wait(120) for process in processes] == [75, 75]
     assert together.state().state is RunState.preempted
-    assert [process.wait(120) for process in start(2, tmp_path / "second", "terminator.job", str(together.folder))] == [
-        0,
-        0,
-    ]
+    processes = start(2, tmp_path / "second", "terminator.job", str(together.folder))
+    assert [process.wait(120) for process in processes] == [0, 0]
     assert len(together.attempts()) == 2
     for row, expected in zip(together.metrics(), alone.metrics(), strict=True):
         for name in ("train_loss", "train_cross_entropy", "train_slow_loss", "train_penalty", "validation_loss"):

@@ -60,14 +60,10 @@ def test_signals_stop_at_the_next_step_and_the_run_goes_on(
     when(started(run), signal_self(number)).join(0)
     assert execute(run) == EXIT_CODES[state]
     assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT)] == handlers
-    status = run.state()
-    assert status.state is state
-    assert status.reason is Reason(state.value)
+    assert (run.state().state, run.state().reason) == (state, Reason(state.value))
     assert (run.attempts()[0].folder / "checkpoint.pt").exists()
     assert execute(run) == 0
-    result = run.result()
-    assert result is not None
-    assert numbers(result.metrics) == numbers(finish(undisturbed))
+    assert numbers(run.result().metrics) == numbers(finish(undisturbed))
     assert run.attempts()[1].resumed_from is not None
 
 
@@ -76,9 +72,7 @@ def test_done_once_is_done(small: RunConfig, freeze: Freeze, capfd: pytest.Captu
     assert execute(run, Job("slurm", "12_3", "n1")) == 0
     assert run.attempts()[0].job == Job("slurm", "12_3", "n1")
     assert capfd.readouterr() == ("", "")  # it said what it had to say in the log
-    log = run.log_path()
-    assert log is not None
-    assert "epoch 1/1" in log.read_text()
+    assert "epoch 1/1" in run.log_path().read_text()
     assert execute(run) == EXIT_SUPERSEDED
     assert len(run.attempts()) == 1
 
@@ -113,16 +107,10 @@ def test_failures(
 ) -> None:
     run = freeze(replace(small, **change))  # type: ignore[arg-type]
     assert execute(run) == code
-    status = run.state()
-    assert status.state is RunState.failed
-    assert status.reason is reason
-    assert message in status.message
-    end = run.attempts()[0].end
-    assert end is not None
-    assert "Traceback (most recent call last)" in end.traceback
-    log = run.log_path()
-    assert log is not None
-    assert message in log.read_text()
+    assert (run.state().state, run.state().reason) == (RunState.failed, reason)
+    assert message in run.state().message
+    assert "Traceback (most recent call last)" in run.attempts()[0].end.traceback
+    assert message in run.log_path().read_text()
 
 
 def test_out_of_memory(small: RunConfig, freeze: Freeze) -> None:
@@ -164,15 +152,10 @@ def test_killed_and_resumed(small: RunConfig, freeze: Freeze, tmp_path: Path) ->
     wait_for(lambda: len(run.metrics()) >= 2)
     process.kill()
     process.wait(120)
-    assert run.state().state is RunState.failed
-    assert run.state().reason is Reason.killed
+    assert (run.state().state, run.state().reason) == (RunState.failed, Reason.killed)
     assert execute(run) == 0
-    origin = run.attempts()[1].resumed_from
-    assert origin is not None
-    assert origin.epoch >= 1  # a row is written just before its checkpoint
-    result = run.result()
-    assert result is not None
-    assert numbers(result.metrics) == numbers(finish(undisturbed))
+    assert run.attempts()[1].resumed_from.epoch >= 1  # a row is written just before its checkpoint
+    assert numbers(run.result().metrics) == numbers(finish(undisturbed))
 
 
 def test_no_such_run(tmp_path: Path) -> None:

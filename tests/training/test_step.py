@@ -9,8 +9,7 @@ import torch
 
 from terminator.config import ObjectiveConfig, SlowLoss, TrainingConfig
 from terminator.errors import UserError
-from terminator.training.slow_loss import slow_loss
-from terminator.training.step import label_smoothed_cross_entropy, learning_rate_factor, total_objective
+from terminator.training.step import label_smoothed_cross_entropy, learning_rate_factor, slow_loss, total_objective
 
 
 def test_label_smoothing_by_hand() -> None:

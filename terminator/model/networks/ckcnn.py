@@ -15,6 +15,7 @@ from terminator.model.classifier import Classifier, ComparisonConfig, convolutio
 from terminator.model.config import SlowNetworkKind, require
 from terminator.model.kernels import SlowNetwork, SlowRecipe, generate_kernels
 from terminator.model.normalisation import BatchNorm
+from terminator.model.ops import at_least_float32, pixel_axes
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,8 @@ def centred_convolution(kernel: Tensor, x: Tensor) -> Tensor:
 
     (1, C, *pixels), (B, C, *pixels) → like x. The same as PyTorch's convolution where sizes are odd.
     """
-    wide = torch.promote_types(x.dtype, torch.float32)  # there is no FFT in bfloat16
-    x, kernel = x.to(wide), kernel.to(wide)
-    dims = list(range(2, x.dim()))
+    x = at_least_float32(x)  # there is no FFT in bfloat16
+    kernel, dims = kernel.to(x.dtype), pixel_axes(x)
     sizes = [2 * size for size in x.shape[2:]]  # linear rather than circular: no pixel meets another from behind
     spectrum = torch.fft.rfftn(x, s=sizes, dim=dims) * torch.fft.rfftn(kernel.flip(dims), s=sizes, dim=dims)
     full: Tensor = torch.fft.irfftn(spectrum, s=sizes, dim=dims)

@@ -12,22 +12,14 @@ import torch
 import yaml
 from torch import Tensor
 
-from terminator.model.build import build, forward_flops
+from terminator.model.build import forward_flops
 from terminator.model.classifier import Output
 from terminator.model.config import Branches, TerminatorConfig, Wiring
 from terminator.model.networks.terminator import SLOW_FACTOR, Terminator
-from terminator.training.slow_loss import channel_sum_loss
+from terminator.training.step import channel_sum_loss
+from tests.model.conftest import SMALL, images, network
 
 PRESETS = Path(__file__).parents[3] / "conf" / "model"
-SMALL = TerminatorConfig(
-    depth=3,
-    channels=[12],
-    global_hidden=4,
-    local_hidden=4,
-    channel_hidden=4,
-    interaction_spatial_hidden=4,
-    dropout=[0.0],
-)
 SEVERAL = TerminatorConfig(
     depth=3, channels=[12, 24], global_hidden=8, local_hidden=6, interaction_spatial_hidden=8, dropout=[0.0]
 )
@@ -40,14 +32,8 @@ def preset(name: str) -> TerminatorConfig:
     if "branches" in values:
         values["branches"] = Branches(**values["branches"])
     if "local_wiring" in values:
-        values["local_wiring"] = [Wiring[word] for word in values["local_wiring"]]
+        values["local_wiring"] = [Wiring[wiring] for wiring in values["local_wiring"]]
     return TerminatorConfig(**values)
-
-
-def network(config: TerminatorConfig, image_shape: tuple[int, ...], classes: int = 10) -> Terminator:
-    built = build(config, image_shape=image_shape, classes=classes, generator=torch.Generator().manual_seed(0))
-    assert isinstance(built, Terminator)
-    return built
 
 
 def parameters(built: Terminator) -> int:
@@ -75,12 +61,12 @@ def test_tiny_is_about_a_hundred_thousand_parameters_with_all_branches() -> None
 
 
 def test_reload_is_exact() -> None:
-    images = torch.randn(4, 1, 6, 6, generator=torch.Generator().manual_seed(1))
+    data = images(4, (1, 6, 6))
     saved = network(SMALL, (1, 6, 6))
-    saved(images)
-    loaded = build(SMALL, image_shape=(1, 6, 6), classes=10, generator=torch.Generator().manual_seed(2))
+    saved(data)
+    loaded = network(SMALL, (1, 6, 6), seed=2)
     loaded.load_state_dict(saved.state_dict())
-    assert torch.equal(loaded(images).logits, saved(images).logits)
+    assert torch.equal(loaded(data).logits, saved(data).logits)
 
 
 def test_one_generator_gives_one_network() -> None:
@@ -89,29 +75,29 @@ def test_one_generator_gives_one_network() -> None:
 
 
 def test_the_layout_of_the_images_does_not_matter() -> None:
-    images = torch.randn(4, 3, 6, 6, generator=torch.Generator().manual_seed(1))
+    data = images(4, (3, 6, 6))
     built = network(SMALL, (3, 6, 6))
-    assert torch.equal(built(images).logits, built(images.contiguous(memory_format=torch.channels_last)).logits)
+    assert torch.equal(built(data).logits, built(data.contiguous(memory_format=torch.channels_last)).logits)
 
 
 @torch.no_grad()
 def test_fixed_kernels_are_generated_once() -> None:
-    images = torch.randn(4, 1, 6, 6, generator=torch.Generator().manual_seed(1))
+    data = images(4, (1, 6, 6))
     built = network(SMALL, (1, 6, 6)).eval()
-    expected = built(images)
+    expected = built(data)
     with built.fixed_kernels():
-        first, second = built(images), built(images)
+        first, second = built(data), built(data)
         assert torch.equal(first.logits, expected.logits)
         assert all(a is b for a, b in zip(first.kernels, second.kernels, strict=True))
-    assert built(images).kernels[0] is not first.kernels[0]
+    assert built(data).kernels[0] is not first.kernels[0]
 
 
 def test_autocast_leaves_kernels_in_float32() -> None:
-    images = torch.randn(4, 1, 6, 6, generator=torch.Generator().manual_seed(1))
+    data = images(4, (1, 6, 6))
     built = network(SMALL, (1, 6, 6))
-    expected = built(images)
+    expected = built(data)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        output = built(images)
+        output = built(data)
     assert all(torch.equal(a, b) for a, b in zip(output.kernels, expected.kernels, strict=True))
     torch.testing.assert_close(output.logits.float(), expected.logits, rtol=0.1, atol=0.1)
     output.logits.float().square().sum().backward()
@@ -126,10 +112,10 @@ def test_without_branches_the_bottleneck_reads_the_input() -> None:
 
 
 def test_a_residual_adds_the_tiled_input() -> None:
-    images = torch.randn(4, 3, 6, 6, generator=torch.Generator().manual_seed(1))
+    data = images(4, (3, 6, 6))
     plain, residual = (network(replace(SMALL, depth=1, residual=added), (3, 6, 6)) for added in (False, True))
-    features = [built.blocks[0](images, [], *built.generate_hyper_kernels()).features for built in (plain, residual)]
-    torch.testing.assert_close(features[1], features[0] + images.repeat(1, 4, 1, 1))
+    features = [built.blocks[0](data, [], *built.generate_hyper_kernels()).features for built in (plain, residual)]
+    torch.testing.assert_close(features[1], features[0] + data.repeat(1, 4, 1, 1))
 
 
 def test_kernels_that_see_nothing_more_are_warned_of() -> None:
@@ -147,9 +133,8 @@ def compiled(uncompiled: Terminator) -> Callable[[Tensor], Output]:
 @pytest.mark.parametrize("image_shape", [(3, 10, 10), (2, 25)], ids=["image", "sequence"])
 @pytest.mark.parametrize("form", ["eager", "compiled"])
 def test_values_and_gradients_agree(form: str, image_shape: tuple[int, ...]) -> None:
-    trained = network(SEVERAL, image_shape, classes=5).double()
-    images = torch.randn(3, *image_shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    plain, fast = trained.forward_ref(images), (compiled(trained) if form == "compiled" else trained)(images)
+    trained, data = network(SEVERAL, image_shape, classes=5).double(), images(3, image_shape).double()
+    plain, fast = trained.forward_ref(data), (compiled(trained) if form == "compiled" else trained)(data)
     torch.testing.assert_close(fast.logits, plain.logits, rtol=1e-10, atol=1e-10)
     losses = [output.logits.square().sum() + channel_sum_loss(output.kernels) for output in (plain, fast)]
     expected, actual = (torch.autograd.grad(loss, list(trained.parameters())) for loss in losses)
