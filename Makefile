@@ -6,14 +6,14 @@ READY := $(VENV)/.ready
 .PHONY: help ablation claims test test-slurm setup clean
 
 help:
-	@echo "make ablation    run the branch ablation on digits and print its table"
+	@echo "make ablation    run the branch ablation on digits for 8 minutes at most, and print its table"
 	@echo "make claims      test the paper's claims on the data that come with the installation"
 	@echo "make test        run ruff, mypy, the import contracts and the tests"
 	@echo "make test-slurm  run the tests against a real SLURM on this machine (slurm/dev-cluster lists the Debian packages)"
 	@echo "All of them create .venv first if it is missing."
 
 ablation: setup
-	$(PYTHON) -m terminator.run -m ablation=branches
+	$(PYTHON) -m terminator.run -m ablation=branches sweep.budget_min=8
 
 claims: setup
 	$(PYTHON) -m analysis.claims --run

@@ -19,16 +19,14 @@ from terminator.analysis.caveats import caveats
 from terminator.analysis.features import read_features
 from terminator.analysis.load import CONVERGENCE, FEWEST_EPOCHS, load
 from terminator.analysis.results import Results, own_settings
-from terminator.analysis.statistics.verdict import Verdict
 from terminator.analysis.summary import Summary, summarize
 from terminator.analysis.tables.ablation import difference_cells
 from terminator.analysis.tables.render import print_table, write_tables
 from terminator.analysis.tables.table import Cell, Column, Section, Table
-from terminator.analysis.text import NOTHING, places
+from terminator.analysis.text import NOTHING, places, verdict_text
 from terminator.config import shipped
 from terminator.errors import UserError
-from terminator.ledger import Ledger, default_root
-from terminator.text import counted
+from terminator.ledger import Ledger, Verdict, default_root
 
 # Features count as zero-mean if no block's mean is farther from zero than this share of its standard deviation.
 NEARLY_ZERO = 0.1
@@ -176,10 +174,11 @@ def _difference(claim: Claim, summary: Summary, name: str) -> Evidence:
         why = f": {row.missing[0].why}" if row.missing else ""
         return Evidence(name, Finding.open, f"no pair of runs with a result{why}")
     finding = FINDINGS.get((claim.expect, judgement.verdict), Finding.contradicted)
-    more = judgement.more_seeds
-    note = f"about {counted(more, 'more seed')} needed" if more else judgement.note
+    note = judgement.note
+    if judgement.bound is not None:
+        note = verdict_text(row, summary.metric)
     _, of_difference = places([summary])
-    return Evidence(name, finding, note, difference_cells(row, of_difference)[0], pairs.n)
+    return Evidence(name, finding, note, difference_cells(summary, row, of_difference)[0], pairs.n)
 
 
 def _zero_mean(results: Results, root: Path, variant: str) -> Evidence:

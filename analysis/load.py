@@ -80,7 +80,7 @@ def _load_ledger(root: Path, ablations: list[str] | None, sweep: str | None, dat
     rows: list[dict[str, object]] = []
     curves: list[dict[str, object]] = []
     read: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
-    for ablation, of in chosen:
+    for ablation, of, *_ in chosen:
         for variant in ablation.variants:
             for seed, key in variant.runs.items():
                 if key not in read:
@@ -106,7 +106,7 @@ def _newest(
 
     Trials come last: a run with one epoch must not take the place of the results.
     """
-    holding = [Question(ablation, sweep) for sweep in sweeps for ablation in sweep.ablations if ablation.name == name]
+    holding = [_question(ledger, each, sweep) for sweep in sweeps for each in sweep.ablations if each.name == name]
     holding.sort(key=lambda question: not question.sweep.is_comparable)
     if datasets is None:
         return holding[:1]
@@ -119,6 +119,13 @@ def _newest(
             there = ", ".join(sorted(on)) or "none"
             raise UserError(f"dataset={dataset}: {name} has no results on it; there are: {there}")
     return list({on[dataset].sweep.id: on[dataset] for dataset in datasets if dataset in on}.values())
+
+
+def _question(ledger: Ledger, ablation: Ablation, sweep: Sweep) -> Question:
+    if not ablation.id:
+        return Question(ablation, sweep)
+    looks = ledger.looks(ablation)
+    return Question(ablation, sweep, tuple(looks.made()), looks.plan())
 
 
 def _datasets(ledger: Ledger, ablation: Ablation) -> set[str]:
@@ -150,6 +157,7 @@ def _read(run: Run) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         "job": f"{status.job.scheduler} {status.job.id}" if status.job else None,
         "log_path": str(log) if log else None,
         "finished": result.finished if result else None,
+        "test_correct": run.test_correct() if result else None,
         "config": config,
     }
     return facts, run.metrics()

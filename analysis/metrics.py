@@ -38,6 +38,15 @@ class Metric:
         """The unit of differences, to go after a number; empty without one."""
         return f" {self.points}" if self.points else ""
 
+    def resolution(self, test_images: int | None) -> float:
+        """What one of so many test images is worth, in the shown unit; 0 where it moves in no such steps."""
+        return self.scale / test_images if self.of_test_images and test_images else 0.0
+
+    @property
+    def of_test_images(self) -> bool:
+        """Whether it counts test images, so that it moves in steps of one."""
+        return (self.complement or self.name) == "test_accuracy"
+
     @property
     def is_fraction(self) -> bool:
         """An accuracy or an error: a fraction on disk, shown in per cent."""

@@ -78,7 +78,7 @@ def load_mlflow(
 def linked(results: Results, root: Path) -> Results:
     """The results with a link to each run in MLflow. What MLflow lacks, or a store that is not there, has none."""
     links: dict[tuple[str, ...], str] = {}
-    for ablation, sweep in results.questions:
+    for ablation, sweep, *_ in results.questions:
         uri = sweep.tracking_uri or default_uri(root)
         try:
             links |= {run.place: _link(uri, run) for run in _read(uri, [ablation.name], details=False)}

@@ -1,4 +1,4 @@
-"""Before a sweep: what difference can so many seeds show, given the spread seen so far?"""
+"""Before a sweep: what difference can the last look show, given the spread seen so far?"""
 
 from __future__ import annotations
 
@@ -7,44 +7,58 @@ from pathlib import Path
 from typing import Any
 
 from terminator.analysis.load import load
+from terminator.analysis.metrics import metric
+from terminator.analysis.statistics.looks import next_alpha
+from terminator.analysis.statistics.margins import margin_warnings
 from terminator.analysis.statistics.power import POWER, detectable_difference
 from terminator.analysis.statistics.tests import Pairs, median_spread
-from terminator.analysis.statistics.verdict import ALPHA
 from terminator.analysis.summary import Summary, summarize
 from terminator.analysis.text import decimals, number
 from terminator.errors import UserError
-from terminator.ledger import Ablation, Ledger
+from terminator.ledger import FEWEST_SEEDS, Ablation, Ledger
 from terminator.text import counted
 
 SAME = ("model", "data", "optimizer", "objective", "training")  # groups that runs of one spread must agree in
 NOT_DATA = "folder"  # where the data lie, not what they are
 
 
-def power_note(root: Path, ablation: str, *, config: Mapping[str, Any], seeds: int, variants: int) -> str:
-    """One sentence for the plan of `ablation`: `seeds` a variant, `variants` beside the baseline.
+def power_notes(root: Path, ablation: Ablation, config: Mapping[str, Any], test_images: int | None) -> list[str]:
+    """Sentences for the plan of `ablation`: what its last look can show, and whether its margin fits the data.
 
     The spread of the differences is that of the ablation's newest results whose baseline has this resolved `config`
-    (seed and machine apart), else of the other ablations'. Without any, or with one seed, the sentence says so.
+    (seed and machine apart), else of the other ablations'. Without any, or with too few seeds, a sentence says so.
+    `test_images`: None where their number is not known before a run.
     """
-    if seeds < 2:
-        return "Power: one seed has no spread: no interval and no verdict will come of it."
+    seeds, variants = ablation.plan.seeds[-1] if ablation.looks else len(ablation.seeds), len(ablation.variants) - 1
+    if seeds < FEWEST_SEEDS:
+        return [f"Power: {counted(seeds, 'seed')} can show nothing: an interval and a verdict take {FEWEST_SEEDS}."]
     summaries = _summaries(Ledger(root), ablation, config)
     pairs = [each for summary in summaries for each in _pairs(summary)]
-    spread = median_spread(pairs)
+    spread, shown = median_spread(pairs), metric(ablation.metric, ablation.higher_is_better)
+    images = (summaries[0].test_images if summaries else None) or test_images
+    warnings = margin_warnings(
+        ablation.smallest_effect,
+        None if spread is None else spread / shown.scale,
+        images if shown.of_test_images else None,
+        scale=shown.scale,
+        unit=shown.points,
+    )
     tested = f"{counted(seeds, 'seed')} and {counted(variants, 'variant')}"
-    times = detectable_difference(seeds, spread or 1.0, ALPHA / max(1, variants))
+    times = detectable_difference(seeds, spread or 1.0, next_alpha(ablation.plan, (), seeds) / max(1, variants))
     if spread is None:
-        return (
+        power = (
             f"Power: {tested} show differences from about {number(times, 1)} times their spread over the seeds on; "
             "no results with these settings yet say how large that is."
         )
-    places, unit = decimals([spread]), summaries[0].metric.points_suffix
-    sweeps = ", ".join(dict.fromkeys(summary.question.sweep.id for summary in summaries))
-    return (
-        f"Power: {tested} show differences from about {number(times, places)}{unit} on (power {POWER}, at Holm's "
-        f"strictest level), with a spread of {number(spread, places)}{unit}: the median of "
-        f"{counted(len(pairs), 'variant')} of {sweeps}."
-    )
+    else:
+        places, unit = decimals([spread]), summaries[0].metric.points_suffix
+        sweeps = ", ".join(dict.fromkeys(summary.question.sweep.id for summary in summaries))
+        power = (
+            f"Power: {tested} show differences from about {number(times, places)}{unit} on (power {POWER}, at Holm's "
+            f"strictest level), with a spread of {number(spread, places)}{unit}: the median of "
+            f"{counted(len(pairs), 'variant')} of {sweeps}."
+        )
+    return [power, *warnings]
 
 
 def _pairs(summary: Summary) -> list[Pairs]:
@@ -53,24 +67,23 @@ def _pairs(summary: Summary) -> list[Pairs]:
     return [each.pairs for each in compared if each is not None and each.pairs.testable]
 
 
-def _summaries(ledger: Ledger, ablation: str, config: Mapping[str, Any]) -> Sequence[Summary]:
-    """What has a spread and this configuration: the ablation's newest, else the others', judged by one metric."""
+def _summaries(ledger: Ledger, ablation: Ablation, config: Mapping[str, Any]) -> Sequence[Summary]:
+    """What has a spread of this metric, with this configuration: the ablation's newest, else the others'."""
     found: dict[str, Summary] = {}
     there = [(sweep, each) for sweep in ledger.sweeps() for each in sweep.ablations]
-    for sweep, each in sorted(there, key=lambda pair: pair[1].name != ablation):  # newest first
+    for sweep, each in sorted(there, key=lambda pair: pair[1].name != ablation.name):  # newest first
         if each.name in found or _settings(_config(ledger, each)) != _settings(config):
             continue
         try:
             results = load(ledger.root, each.name, sweep=sweep.id)
-            summary = summarize(results, results.questions[0])
+            summary = summarize(results, results.questions[0], ablation.metric)
         except UserError:  # what cannot be read tells nothing about the spread
             continue
         if _pairs(summary):
-            if each.name == ablation:
+            if each.name == ablation.name:
                 return [summary]
             found[each.name] = summary
-    first = next(iter(found.values()), None)
-    return [summary for summary in found.values() if first is not None and summary.metric == first.metric]
+    return list(found.values())
 
 
 def _config(ledger: Ledger, ablation: Ablation) -> Mapping[str, Any]:

@@ -1,22 +1,25 @@
-"""Tables, figures and one page: `python -m analysis.report ABLATION …`."""
+"""Tables, figures and one page, or JSON for a program: `python -m analysis.report ABLATION …`."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
+from math import isfinite
 from pathlib import Path
+from typing import Any
 
 from terminator.analysis.load import load
 from terminator.analysis.metrics import check_logged
 from terminator.analysis.mlflow import linked
 from terminator.analysis.results import OneOrMany, Results, own_settings
-from terminator.analysis.summary import Summary, summarize
+from terminator.analysis.summary import Summary, VariantSummary, summarize
 from terminator.analysis.tables import build_tables, labels
 from terminator.analysis.tables.render import print_table, write_tables
 from terminator.analysis.tables.table import Table
 from terminator.errors import UserError
-from terminator.ledger import default_root
+from terminator.ledger import Sweep, Verdict, default_root
 
 NAMES = 4  # in a folder's name
 
@@ -32,9 +35,10 @@ def write_report(
     out: Path | str | None = None,
     tracking_uri: str | None = None,
     baseline: str | None = None,
+    as_json: bool = False,
 ) -> Path:
-    """Print the tables, then write them with the figures and the page into `out` (default: ROOT/reports/<names>/, of a
-    `sweep` with settings of its own ROOT/reports/<sweep>/).
+    """Print the tables, or with `as_json` their numbers as one JSON document, then write the tables, the figures and
+    the page into `out` (default: ROOT/reports/<names>/, of a `sweep` with settings of its own ROOT/reports/<sweep>/).
 
     `ablations`, `sweep`, `dataset`, `tracking_uri`, `baseline`: as in `analysis.load`. `metric`: judge by this one
     instead of the ablation's own; `extra`: further metrics to show. Returns the page's file, `<out>/report.html`.
@@ -47,18 +51,63 @@ def write_report(
         check_logged(results, name)
     summaries = [summarize(results, question, metric) for question in results.questions]
     tables = build_tables(summaries, extra)
+    if as_json:
+        records = [record(summary) for summary in summaries]
+        print(json.dumps(records[0] if len(records) == 1 else records, indent=2, ensure_ascii=False, allow_nan=False))
     for table in tables:
-        if not table.repeats:
+        if not table.repeats and not as_json:
             print_table(table)
-    name = _name(summaries, with_data=dataset is not None)
-    if sweep is not None and own_settings(summaries[0].question.sweep):
-        name = summaries[0].question.sweep.id
-    folder = Path(out) if out is not None else home / "reports" / name
+    of = summaries[0].question.sweep if sweep is not None else None
+    names = list(dict.fromkeys(summary.name for summary in summaries))
+    datasets = list(dict.fromkeys(summary.dataset for summary in summaries)) if dataset is not None else []
+    folder = Path(out) if out is not None else report_folder(home, names, of, datasets)
     write_tables(tables, folder / "tables")
     page = folder / "report.html"
     page.write_text(_page(results, summaries, tables, folder), "utf-8")
-    print(f"Report: {page}")
+    if not as_json:
+        print(f"Report: {page}")
     return page
+
+
+def record(summary: Summary) -> dict[str, Any]:
+    """A summary's numbers as JSON has them, in full precision; docs/results.md says what each is."""
+    looks = summary.question.looks if summary.is_own_metric else None
+    compared = [variant.comparison for variant in summary.variants if variant.comparison is not None]
+    with_result = len({seed for variant in summary.variants for seed in variant.values})
+    return {
+        "ablation": summary.name,
+        "data": summary.dataset,
+        "look": None if looks is None else len(looks),
+        "seeds": with_result if looks is None else len(looks[-1].seeds) if looks else 0,
+        "decided": sum(each.judgement.verdict is not Verdict.undecided for each in compared),
+        "headline": summary.headline or None,
+        "metric": summary.metric.name,
+        "unit": summary.metric.unit or None,
+        "smallest_effect": summary.smallest_effect,
+        "baseline": summary.baseline.name,
+        "variants": [_variant(variant) for variant in summary.variants],
+    }
+
+
+def _variant(variant: VariantSummary) -> dict[str, Any]:
+    comparison = variant.comparison
+    interval = comparison.interval if comparison else None
+    return {
+        "name": variant.name,
+        "n": variant.n,
+        "mean": _number(variant.mean),
+        "std": _number(variant.std),
+        "difference": _number(comparison.pairs.mean) if comparison else None,
+        "interval": [interval.low, interval.high] if interval else None,
+        "p": comparison.p_difference if comparison else None,
+        "verdict": comparison.judgement.verdict.value if comparison else None,
+        "best": variant.best,
+        "tied": variant.tied,
+    }
+
+
+def _number(value: float) -> float | None:
+    return value if isfinite(value) else None
 
 
 def _page(results: Results, summaries: Sequence[Summary], tables: Sequence[Table], folder: Path) -> str:
@@ -87,6 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--mlflow", metavar="URI", help="read this MLflow store or server, and no ledger")
     parser.add_argument("--baseline", help="another variant to compare with; only with --mlflow")
     parser.add_argument("--out", help="folder to write into (default: ROOT/reports/<names>)")
+    parser.add_argument("--json", action="store_true", help="print the numbers as JSON, and nothing else")
     given = parser.parse_args(arguments)
     try:
         write_report(
@@ -99,17 +149,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
             out=given.out,
             tracking_uri=given.mlflow,
             baseline=given.baseline,
+            as_json=given.json,
         )
     except UserError as error:
         print(f"terminator: {error}", file=sys.stderr)
         sys.exit(2)
 
 
-def _name(summaries: Sequence[Summary], *, with_data: bool) -> str:
-    ablations = list(dict.fromkeys(summary.name for summary in summaries))
+def report_folder(
+    root: Path, ablations: Sequence[str], sweep: Sweep | None = None, datasets: Sequence[str] = ()
+) -> Path:
+    """ROOT/reports/<the ablations>[-<the data sets>], of a `sweep` with settings of its own ROOT/reports/<sweep>."""
+    if sweep is not None and own_settings(sweep):
+        return root / "reports" / sweep.id
     names = "+".join(ablations if len(ablations) <= NAMES else [*ablations[:NAMES], f"{len(ablations) - NAMES}-more"])
-    data = "+".join(dict.fromkeys(summary.dataset for summary in summaries))
-    return f"{names}-{data}" if with_data else names
+    return root / "reports" / "-".join([names, *(["+".join(datasets)] if datasets else [])])
 
 
 if __name__ == "__main__":

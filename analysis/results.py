@@ -9,23 +9,29 @@ from typing import NamedTuple
 import pandas as pd
 
 from terminator.data.config import DataConfig
-from terminator.ledger import Ablation, Sweep
+from terminator.ledger import Ablation, Look, LookPlan, Sweep
 
 OneOrMany = str | Sequence[str]
 
 RUN_COLUMNS = (
     "ablation", "sweep", "variant", "is_baseline", "twin_of", "seed", "key", "state", "reason", "message",
     "dataset", "model", "commit", "dirty", "code_hash", "packages", "attempts", "host", "job", "log_path", "finished",
-    "overrides", "factors", "config", "link",
+    "overrides", "factors", "config", "link", "test_correct",
 )  # fmt: skip
 EPOCH_COLUMNS = ("ablation", "variant", "seed", "key", "dataset", "epoch")
 
 
 class Question(NamedTuple):
-    """An ablation, and the sweep that asked it last."""
+    """An ablation, and the sweep that asked it last.
+
+    `looks`: those that the ledger has of it; None where nobody knows: in a ledger older than they are, or in MLflow.
+    `plan`: that of the looks, as frozen.
+    """
 
     ablation: Ablation
     sweep: Sweep
+    looks: tuple[Look, ...] | None = None
+    plan: LookPlan | None = None
 
     @property
     def settings_note(self) -> str:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from terminator.analysis.caveats import Change, caveats, change
+from terminator.analysis.caveats import Change, Kind, caveats, change
 from terminator.analysis.metrics import Metric, check_logged, metric
 from terminator.analysis.results import Question, Results
 from terminator.analysis.statistics.factorial import Cell
-from terminator.analysis.statistics.tests import pair, t_interval
-from terminator.analysis.statistics.verdict import Comparison, compare
+from terminator.analysis.statistics.margins import finite_test_set_noise
+from terminator.analysis.statistics.tests import BoolArray
+from terminator.analysis.statistics.verdict import Comparison, best_and_tied, compare, headline
 from terminator.errors import UserError
+from terminator.ledger import Ablation
 
 LIBRARIES = ("torch", "numpy", "scikit-learn", "datasets", "pyarrow")  # that results can depend on
 
@@ -84,8 +86,10 @@ class Summary:
     """The baseline first, then the variants by their difference, the worst first; size-matched controls follow their
     variants.
 
-    `commits`, `codes`: those of the runs, commits as they are quoted; `libraries`: name → versions, of those that
-    results can depend on and the runs had in several. `caveats`: what must be said of the runs.
+    `test_images`: so many the metric was measured on; `test_noise`: the typical standard error of a difference that
+    comes of their number, None where they are not known. `commits`, `codes`: those of the runs, commits as they are
+    quoted; `libraries`: name → versions, of those that results can depend on and the runs had in several. `caveats`:
+    what must be said of the runs.
     """
 
     question: Question
@@ -99,6 +103,8 @@ class Summary:
     libraries: Mapping[str, tuple[str, ...]]
     crossing: Crossing | None
     caveats: tuple[str, ...]
+    test_images: int | None = None
+    test_noise: float | None = None
 
     @property
     def name(self) -> str:
@@ -115,6 +121,27 @@ class Summary:
         """What all tables and figures must say: the sweep's own settings, and the caveats."""
         return (*filter(None, [self.question.settings_note]), *self.caveats)
 
+    @property
+    def is_own_metric(self) -> bool:
+        """Whether it is judged by the ablation's own metric, as its looks are."""
+        return self.metric.name == self.question.ablation.metric
+
+    @property
+    def headline(self) -> str:
+        """The table in a sentence; empty where nothing was tested yet. Size-matched controls are not counted."""
+        own = [each for each in self.variants if each.comparison is not None and each.twin_of is None]
+        compared = {each.name: each.comparison for each in own if each.comparison is not None}
+        if not own or (self.question.looks == () and self.is_own_metric):
+            return ""
+        kinds, margin = {each.change.kind for each in own}, f"{self.smallest_effect:.2g}{self.metric.points_suffix}"
+        return headline(
+            {name: each.judgement.verdict for name, each in compared.items()},
+            {each.name for each in own if each.change.kind is Kind.removal},
+            "1 point" if margin == "1 points" else margin,
+            max(each.pairs.n for each in compared.values()),
+            "change" if Kind.replacement in kinds else "part",
+        )
+
     def half_widths(self) -> list[float]:
         """How uncertain the differences are: half of each 95 % interval."""
         intervals = [variant.comparison.interval for variant in self.variants if variant.comparison is not None]
@@ -123,23 +150,21 @@ class Summary:
 
 def summarize(results: Results, question: Question, metric_name: str | None = None) -> Summary:
     """Summarize one of `results.questions`. Raises UserError where the numbers would not belong together."""
-    runs = results.of(question)
-    ablation = question.ablation
-    if runs.empty:
-        raise UserError(f"ablation={ablation.name}: no runs in {results.source}, or none that the filters leave")
-    name = metric_name or ablation.metric
-    check_logged(results, name)
-    shown = metric(name, ablation.higher_is_better)
-    higher_is_better = ablation.higher_is_better if name == ablation.metric else shown.higher_is_better
-    margin = ablation.smallest_effect * shown.scale if _same_unit(shown, metric(ablation.metric)) else 0.0
+    runs, ablation = results.of(question), question.ablation
+    groups = _by_variant(runs, results, ablation)
+    values, shown, higher_is_better, margin, test_images = measured(results, question, metric_name)
     logged = results.metrics()
-    groups = {str(variant): rows for variant, rows in runs.groupby("variant", sort=False)}
-    if ablation.baseline not in groups:
-        raise UserError(f"ablation={ablation.name}: no run of its baseline {ablation.baseline} to compare with")
-    values = {variant: _values(rows, shown) for variant, rows in groups.items()}
     others = {variant: each for variant, each in values.items() if variant != ablation.baseline}
-    compared = compare(values[ablation.baseline], others, smallest_effect=margin, higher_is_better=higher_is_better)
-    best, tied = _best(values, higher_is_better)
+    is_own = shown == metric(ablation.metric, ablation.higher_is_better)
+    compared = compare(
+        values[ablation.baseline],
+        others,
+        smallest_effect=margin,
+        resolution=shown.resolution(test_images),
+        higher_is_better=higher_is_better,
+        looks=question.looks if is_own else None,
+    )
+    best, tied = best_and_tied(values, compared, higher_is_better=higher_is_better)
     configs = {variant: _dicts(rows["config"]) for variant, rows in groups.items()}
     codes = {variant: set(rows["code_hash"].dropna()) for variant, rows in groups.items()}
     libraries = {variant: _libraries(rows) for variant, rows in groups.items()}
@@ -174,7 +199,43 @@ def summarize(results: Results, question: Question, metric_name: str | None = No
         libraries=_mixed(set().union(*libraries.values())),
         crossing=crossing(runs, ablation.baseline),
         caveats=caveats(configs),
+        test_images=test_images,
+        test_noise=_test_noise(groups, ablation.baseline, shown, test_images),
     )
+
+
+class Measured(NamedTuple):
+    """What a look is taken of: `values` are variant → seed → `metric` in its shown unit, as is `smallest_effect`.
+
+    `test_images`: so many images the metric was measured on; None where that is not known, or it is no accuracy.
+    """
+
+    values: Mapping[str, Mapping[int, float]]
+    metric: Metric
+    higher_is_better: bool
+    smallest_effect: float
+    test_images: int | None
+
+
+def measured(results: Results, question: Question, metric_name: str | None = None) -> Measured:
+    """The results of one of `results.questions`, by its own metric or another. Raises UserError as `summarize` does."""
+    runs, ablation = results.of(question), question.ablation
+    name = metric_name or ablation.metric
+    check_logged(results, name)
+    shown = metric(name, ablation.higher_is_better)
+    higher_is_better = ablation.higher_is_better if name == ablation.metric else shown.higher_is_better
+    margin = ablation.smallest_effect * shown.scale if _same_unit(shown, metric(ablation.metric)) else 0.0
+    values = {variant: _values(rows, shown) for variant, rows in _by_variant(runs, results, ablation).items()}
+    return Measured(values, shown, higher_is_better, margin, _test_images(runs) if shown.of_test_images else None)
+
+
+def _by_variant(runs: pd.DataFrame, results: Results, ablation: Ablation) -> dict[str, pd.DataFrame]:
+    if runs.empty:
+        raise UserError(f"ablation={ablation.name}: no runs in {results.source}, or none that the filters leave")
+    groups = {str(variant): rows for variant, rows in runs.groupby("variant", sort=False)}
+    if ablation.baseline not in groups:
+        raise UserError(f"ablation={ablation.name}: no run of its baseline {ablation.baseline} to compare with")
+    return groups
 
 
 def _same_unit(one: Metric, other: Metric) -> bool:
@@ -218,19 +279,28 @@ def _values(rows: pd.DataFrame, shown: Metric) -> dict[int, float]:
     return {seed: shown.scale * (1 - value if shown.complement else value) for seed, value in logged.items()}
 
 
-def _best(values: Mapping[str, Mapping[int, float]], higher_is_better: bool) -> tuple[str | None, set[str]]:
-    """The variant with the best mean, and those whose interval to it, paired by seed, holds zero."""
-    means = {name: float(np.mean(list(each.values()))) for name, each in values.items() if each}
-    if len(means) < 2:
-        return None, set()
-    best = max(means, key=lambda name: means[name] if higher_is_better else -means[name])
-    return best, {name for name in means if name != best and _is_tied(values[name], values[best])}
+def _test_noise(
+    groups: Mapping[str, pd.DataFrame], baseline: str, shown: Metric, test_images: int | None
+) -> float | None:
+    """The median over the variants of the finite test set's noise; None where the runs did not record their images."""
+    if not test_images:
+        return None
+    right = {name: _correct(rows, test_images) for name, rows in groups.items()}
+    base = right.pop(baseline)
+    noise = [finite_test_set_noise(each, base) for each in right.values() if len(each) and len(base)]
+    return shown.scale * float(np.median(noise)) if noise else None
 
 
-def _is_tied(values: Mapping[int, float], best: Mapping[int, float]) -> bool:
-    pairs = pair(values, best)
-    interval = t_interval(pairs)
-    return interval.contains(0.0) if interval is not None else pairs.constant and pairs.n > 1 and pairs.mean == 0
+def _correct(rows: pd.DataFrame, images: int) -> BoolArray:
+    """(runs, images): which test images each run with a result got right."""
+    bits = [np.frombuffer(packed, np.uint8) for packed in rows["test_correct"] if isinstance(packed, bytes)]
+    return np.array([np.unpackbits(each, count=images) for each in bits if 8 * len(each) >= images]).astype(np.bool_)
+
+
+def _test_images(runs: pd.DataFrame) -> int | None:
+    """The number of images in the test split; None where the runs did not record it."""
+    known = pd.to_numeric(runs.get("test_images", pd.Series(dtype=float)), errors="coerce").dropna()
+    return None if known.empty else int(known.max())
 
 
 def _costs(rows: pd.DataFrame, logged: list[str]) -> dict[str, float]:

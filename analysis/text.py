@@ -10,16 +10,15 @@ from math import floor, isfinite, log10
 from statistics import median
 
 from terminator.analysis.caveats import Kind
-from terminator.analysis.statistics.tests import Interval
-from terminator.analysis.statistics.verdict import Verdict
+from terminator.analysis.metrics import Metric
 from terminator.analysis.summary import Summary, VariantSummary
-from terminator.text import counted
+from terminator.ledger import Interval, Verdict
 
 NAMED_PARTS = 3
 
 
-def verdict_text(variant: VariantSummary) -> str:
-    """A row's verdict: "part helps", "change hurts", "no effect", "undecided: about +4 seeds"."""
+def verdict_text(variant: VariantSummary, metric: Metric) -> str:
+    """A row's verdict: "part helps", "change hurts", "no effect", "undecided: at most ±1.3 points"."""
     if variant.comparison is None:
         return "baseline"
     if not variant.values:
@@ -28,8 +27,8 @@ def verdict_text(variant: VariantSummary) -> str:
     if judgement.verdict is Verdict.equivalent:
         return "no effect"
     if judgement.verdict is Verdict.undecided:
-        more = judgement.more_seeds
-        return "undecided" if more is None else f"undecided: about +{counted(more, 'seed')}"
+        bound = judgement.bound
+        return "undecided" if bound is None else f"undecided: at most ±{significant(bound, 2)}{metric.points_suffix}"
     if variant.change.kind is Kind.replacement:
         return "change helps" if judgement.verdict is Verdict.better else "change hurts"
     # A part that was taken away helps where doing without it is worse.
@@ -46,7 +45,7 @@ def sentence(summary: Summary, variant: VariantSummary) -> str:
         raise ValueError(f"{variant.name}: the baseline is compared with nothing")
     subject = _subject(variant)
     if comparison.pairs.n == 0:
-        return f"{subject}: no verdict, {verdict_text(variant)}."
+        return f"{subject}: no verdict, {verdict_text(variant, summary.metric)}."
     judgement, metric = comparison.judgement, summary.metric
     mean, interval = comparison.pairs.mean, comparison.interval
     _, of_difference = places([summary])
@@ -58,13 +57,10 @@ def sentence(summary: Summary, variant: VariantSummary) -> str:
     if interval is not None:
         what += f" {bracketed(interval, of_difference)}".replace("\u00a0", " ")
         evidence += f", p = {p_value(comparison.p_difference)}".replace("= <", "< ")
-    verdict = verdict_text(variant)
+    verdict = verdict_text(variant, metric)
     if judgement.verdict is Verdict.equivalent:
         verdict += f" (surely less than {number(summary.smallest_effect, 2)}{metric.points_suffix})"
-    elif judgement.verdict is Verdict.undecided:
-        more = judgement.more_seeds
-        verdict = f"undecided, about {counted(more, 'more seed')} needed" if more else "undecided"
-    else:
+    elif judgement.verdict is not Verdict.undecided:
         verdict = f"the {verdict}"
     note = f"; {judgement.note}" if judgement.note else ""
     return f"{subject}: {metric.title.lower()} {what} ({evidence}): {verdict}{note}{'' if note.endswith('?') else '.'}"

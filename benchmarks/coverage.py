@@ -21,8 +21,9 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from terminator.analysis.statistics.looks import BETTER, EQUIVALENT, UNDECIDED, WORSE, Look, LookPlan, judge, next_alpha
+from terminator.analysis.statistics.looks import BETTER, EQUIVALENT, UNDECIDED, WORSE, judge, next_alpha
 from terminator.analysis.statistics.tests import BoolArray, FloatArray, moments
+from terminator.ledger import Look, LookPlan
 
 VARIANTS = 10
 MARGIN = 1.8

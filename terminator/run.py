@@ -6,9 +6,11 @@ below imports terminator.analysis: it is called from here alone, for the report 
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import NoReturn
 
 import hydra
@@ -21,13 +23,13 @@ from rich.console import Console
 
 from terminator.config import shipped, to_plain
 from terminator.errors import UserError
-from terminator.ledger import Ablation, Ledger, RunState, Sweep, provenance
+from terminator.ledger import Ablation, Ledger, LookPlan, Run, Sweep, provenance
 from terminator.planning.compose import INPUT_ERRORS, Composer, format_error, read_command_line, typed
 from terminator.planning.plan import Plan, Planner
 from terminator.planning.settings import register_schemas
-from terminator.planning.show import notes, show_plan
+from terminator.planning.show import notes, plan_document, show_plan
 from terminator.run_key import run_key
-from terminator.sweeps.scheduler import Launch, scheduler_for
+from terminator.sweeps.scheduler import Launch, Scheduler, scheduler_for, scheduler_of
 from terminator.sweeps.show import watch
 from terminator.text import counted, done_already, moment
 from terminator.tracking import LiveSync
@@ -48,7 +50,12 @@ def _task(config: DictConfig) -> float:
 
 
 def main() -> None:
-    """The entry point. Bad input ends with one line on stderr and exit code 2; HYDRA_FULL_ERROR=1 shows the trace."""
+    """The entry point. Bad input ends with one line on stderr and exit code 2; HYDRA_FULL_ERROR=1 shows the trace.
+
+    `--json` means `sweep.json=true`, as Hydra would refuse an option that it does not know.
+    """
+    if "--json" in sys.argv:
+        sys.argv = [*(each for each in sys.argv if each != "--json"), "sweep.json=true"]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing a trace of its own
     try:
         _task()
@@ -104,6 +111,8 @@ def run_one(config: DictConfig) -> float:
 
 def run_sweep(context: HydraContext, task: TaskFunction, master: DictConfig, arguments: Sequence[str]) -> None:
     """What `-m` does; Hydra's sweeper calls it. Exits with 1 if a run has no result at the end, 130 after Ctrl-C."""
+    from terminator.looks import Board, Outcome, carry_out, last_tables  # pandas and scipy take their time to import
+
     line = read_command_line(context.config_loader, arguments)
     composer = Composer(context.config_loader, master)
     # An override of the ablation's keys fits only where an ablation was chosen.
@@ -112,36 +121,50 @@ def run_sweep(context: HydraContext, task: TaskFunction, master: DictConfig, arg
     plans = Planner(composer, origin, [*COMMAND, "-m", *arguments], settings).plans(line)
     ledger = Ledger(settings.root_folder())
     if settings.sweep.plan:
+        power = partial(_power, ledger)
+        if settings.sweep.json:
+            print(json.dumps(plan_document(plans, ledger, power), indent=1, ensure_ascii=False))
+            return
         for plan in plans:
-            show_plan(Console(), plan, ledger, lambda plan, ablation: _power(ledger, plan, ablation))
+            show_plan(Console(), plan, ledger, power)
         return
     for plan in plans:
         for ablation in plan.sweep.ablations:
             for note in notes(plan, ablation):
                 _say(f"ablation={ablation.name}: {note}")
-    sweeps = [plan.sweep for plan in plans]
-    scheduler = scheduler_for(settings, ledger, sweeps, _launch(context, task, master))
-    scheduler.check()
-    for plan in plans:
-        plan.freeze(ledger, origin)
+    launch = _launch(context, task, master)
+    scheduler_for(settings, ledger, [plan.sweep for plan in plans], launch).check()
+    sweeps = [plan.freeze(ledger, origin) for plan in plans]
+    for ablation in (each for sweep in sweeps for each in sweep.ablations):
+        frozen = ledger.looks(ablation).plan()
+        if frozen is not None and frozen != ablation.plan:
+            _say(f"ablation={ablation.name}: {frozen_before(frozen, ablation.plan)}")
     runs = ledger.runs_of(sweeps)
-    todo = [run for run in runs if run.state().state is not RunState.done]
     finished = [result.finished for run in runs if (result := run.result())]
     when = f" (the last {moment(max(finished))})" if finished else ""
-    counts = f"{len(runs) - len(todo)} done already{when}, {len(todo)} to run"
+    counts = f"{len(finished)} done already{when}, {len(runs) - len(finished)} to run"
     _say(f"{counted(len(runs), 'run')}: {counts} in {ledger.root}")
     hint = "interrupted; the same command continues where it stopped"
+
+    def scheduler(current: Sequence[Sweep]) -> Scheduler:
+        return scheduler_for(settings, ledger, current, launch, Board(ledger, current))
+
     try:
-        if not scheduler.start(todo):
+        outcome = carry_out(ledger, sweeps, scheduler, _say)
+        if not outcome.ended:
             if not settings.sweep.wait:
                 return
             hint = "the jobs go on without this command"
-            for sweep in sweeps:
-                watch(Console(), ledger, sweep, scheduler)
+            for sweep in outcome.sweeps:
+                watch(Console(), ledger, sweep, scheduler_of(ledger, sweep))
+            sweeps = [ledger.sweep(sweep.id) for sweep in sweeps]
+            outcome = Outcome(sweeps, ledger.runs_of(sweeps))
     except KeyboardInterrupt:
         _say(hint)
+        for table in last_tables(ledger, sweeps):
+            _say(f"the table of the last look: {table}")
         sys.exit(130)
-    _report(ledger, sweeps)
+    _report(ledger, sweeps, outcome.missing)
 
 
 def _launch(context: HydraContext, task: TaskFunction, master: DictConfig) -> Launch | None:
@@ -152,25 +175,33 @@ def _launch(context: HydraContext, task: TaskFunction, master: DictConfig) -> La
     return lambda jobs: launcher.launch(jobs, initial_job_idx=0)
 
 
-def _report(ledger: Ledger, sweeps: Sequence[Sweep]) -> None:
-    """Print and write the tables and figures; exit with 1 if a run has no result."""
+def frozen_before(frozen: LookPlan, typed: LookPlan) -> str:
+    """What it means that a question has another plan of looks than the one that was typed now."""
+    was, now = (", ".join(map(str, plan.seeds)) for plan in (frozen, typed))
+    return (
+        f"this question's looks were planned at {was} seeds; of {now} typed now, those beyond that plan share its "
+        f"reserve, {100 * frozen.level * frozen.reserve:.2g} % of error in all"
+    )
+
+
+def _report(ledger: Ledger, sweeps: Sequence[Sweep], needed: Sequence[Run]) -> None:
+    """Print and write the tables and figures; exit with 1 if a run that was needed has no result."""
     from terminator.analysis.report import write_report
 
     for sweep in sweeps:
         write_report(ledger.root, sweep=sweep.id)
-    missing = sum(run.state().state is not RunState.done for run in ledger.runs_of(sweeps))
+    missing = sum(run.result() is None for run in needed)
     if missing:
         has, it = ("has", "it") if missing == 1 else ("have", "them")
         _say(f"{counted(missing, 'run')} {has} no result; the same command runs {it} again")
         sys.exit(1)
 
 
-def _power(ledger: Ledger, plan: Plan, ablation: Ablation) -> str:
-    from terminator.analysis.power import power_note
+def _power(ledger: Ledger, plan: Plan, ablation: Ablation) -> list[str]:
+    from terminator.analysis.power import power_notes
 
-    config = to_plain(plan.config(ablation.variants[0]))
-    seeds, variants = len(ablation.seeds), len(ablation.variants) - 1
-    return power_note(ledger.root, ablation.name, config=config, seeds=seeds, variants=variants)
+    config = plan.config(ablation.variants[0])
+    return power_notes(ledger.root, ablation, to_plain(config), config.data.known_test_images)
 
 
 def _say(line: str) -> None:

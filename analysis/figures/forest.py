@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from terminator.analysis.figures import style
-from terminator.analysis.statistics.verdict import Comparison, Verdict
+from terminator.analysis.statistics.verdict import Comparison
 from terminator.analysis.summary import Summary, VariantSummary
 from terminator.analysis.text import decimals, number
+from terminator.ledger import Verdict
 
 ROW_INCHES = 0.19
 ROW_GAP_INCHES = 0.055

@@ -16,8 +16,8 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from terminator.analysis.statistics.verdict import Verdict
 from terminator.analysis.summary import VariantSummary
+from terminator.ledger import Verdict
 
 COLUMN_INCHES = 3.3
 DOTS_PER_INCH = 220

@@ -13,8 +13,9 @@ from itertools import combinations, product
 
 import numpy as np
 
-from terminator.analysis.statistics.tests import FloatArray, Interval, Pairs, holm, pair, t_interval, t_test
+from terminator.analysis.statistics.tests import FloatArray, Pairs, holm, pair, t_interval, t_test
 from terminator.errors import UserError
+from terminator.ledger import Interval
 
 Cell = tuple[str, ...]  # a level of each factor, in the factors' order
 

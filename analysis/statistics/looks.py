@@ -11,10 +11,8 @@ A look is recorded (`Look`), because what later looks may spend depends on it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from enum import Enum
 from math import ceil, isclose
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,132 +20,15 @@ from scipy import special
 
 from terminator.analysis.statistics.tests import (
     FloatArray,
-    Interval,
     Moments,
     equivalence_p_values,
     holm_steps,
     moments,
     t_p_values,
 )
-from terminator.errors import UserError
+from terminator.ledger import FEWEST_SEEDS, Decision, Interval, Look, LookPlan, Verdict
 
-FEWEST_SEEDS = 3  # at two, only a difference a hundred times its spread could be shown
 GROWTH = 1.6  # from look to look, beyond the plan
-
-
-@dataclass(frozen=True)
-class LookPlan:
-    """The numbers of seeds to look at, and each look's share of what they spend: `level` less the part in `reserve`.
-
-    The reserve is for looks beyond the plan, half of what is left of it at each, so that there is always a next one.
-    Raises UserError.
-    """
-
-    seeds: tuple[int, ...] = (3, 5, 8, 12, 20)
-    shares: tuple[float, ...] = (0.10, 0.25, 0.25, 0.20, 0.20)
-    level: float = 0.05
-    reserve: float = 0.10
-
-    def __post_init__(self) -> None:
-        seeds, shares = f"looks.seeds={list(self.seeds)}", f"looks.shares={list(self.shares)}"
-        if not self.seeds or self.seeds[0] < FEWEST_SEEDS:
-            raise UserError(f"{seeds}: the first look takes {FEWEST_SEEDS} seeds or more")
-        if any(later <= sooner for sooner, later in zip(self.seeds, self.seeds[1:], strict=False)):
-            raise UserError(f"{seeds}: each look must have more seeds than the one before it")
-        if len(self.shares) != len(self.seeds):
-            raise UserError(f"{shares}: must be as many as the looks, {len(self.seeds)}")
-        if not all(share > 0 for share in self.shares):
-            raise UserError(f"{shares}: each must be above 0")
-        if not isclose(sum(self.shares), 1.0, abs_tol=1e-6):
-            raise UserError(f"{shares}: must sum to 1, here {sum(self.shares):g}")
-        if not 0 < self.level < 1:
-            raise UserError(f"looks.level={self.level}: must lie between 0 and 1")
-        if not 0 <= self.reserve < 1:
-            raise UserError(f"looks.reserve={self.reserve}: must be 0 or more, and below 1")
-
-    @classmethod
-    def fixed(cls, seeds: int, reserve: float = 0.10) -> LookPlan:
-        """The plan of one look that a fixed list of seeds is. Fewer than three seeds can be run, but decide nothing."""
-        return cls(seeds=(max(FEWEST_SEEDS, seeds),), shares=(1.0,), reserve=reserve)
-
-
-class Verdict(Enum):
-    """What the data say of a variant beside its baseline."""
-
-    better = "better"
-    worse = "worse"
-    equivalent = "equivalent"
-    undecided = "undecided"
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What a look says of one variant, or said at the look at which it was decided; None where there is no number.
-
-    `seeds`: those of its pairs. `difference`: their mean, variant less baseline. `interval`: of the true mean, by
-    Student's t at level 1 − α of the look, a repeated confidence interval: those of all looks together hold it with
-    95 %, so that the one at which a row stops does. The p-values are corrected over variants (Holm) and looks (times
-    level / α): below the level, 0.05, they decide.
-    """
-
-    verdict: Verdict = Verdict.undecided
-    look: int = 0
-    seeds: tuple[int, ...] = ()
-    difference: float | None = None
-    interval: Interval | None = None
-    p_difference: float | None = None
-    p_equivalence: float | None = None
-
-    @property
-    def n(self) -> int:
-        """The number of pairs."""
-        return len(self.seeds)
-
-    @property
-    def p(self) -> float | None:
-        """The p that decides: of no difference where the verdict is that, else of a difference."""
-        return self.p_equivalence if self.verdict is Verdict.equivalent else self.p_difference
-
-
-@dataclass(frozen=True)
-class Look:
-    """A look that was made, the `number`-th from 1 on, at these `seeds`, spending `alpha` of the level.
-
-    `planned`: it was one of its plan's, so it did not spend of the reserve. `decisions`: all variants of the table.
-    """
-
-    number: int
-    seeds: tuple[int, ...]
-    alpha: float
-    planned: bool
-    decisions: Mapping[str, Decision] = field(default_factory=dict)
-
-    @property
-    def undecided(self) -> tuple[str, ...]:
-        """The variants that get more seeds."""
-        return tuple(name for name, each in self.decisions.items() if each.verdict is Verdict.undecided)
-
-    def to_json(self) -> dict[str, Any]:
-        """What json.dumps takes and `from_json` gives back, to the bit."""
-        return asdict(self) | {
-            "decisions": {name: asdict(each) | {"verdict": each.verdict.value} for name, each in self.decisions.items()}
-        }
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Look:
-        """Read `to_json`."""
-        decisions = {
-            name: Decision(
-                **{
-                    **each,
-                    "verdict": Verdict(each["verdict"]),
-                    "seeds": tuple(each["seeds"]),
-                    "interval": each["interval"] and Interval(**each["interval"]),
-                }
-            )
-            for name, each in record["decisions"].items()
-        }
-        return cls(**{**record, "seeds": tuple(record["seeds"]), "decisions": decisions})
 
 
 def next_alpha(plan: LookPlan, made: Sequence[Look], seeds: int | None = None) -> float:

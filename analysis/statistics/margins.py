@@ -18,15 +18,16 @@ def margin_warnings(
     it is not known. `test_images`: None where the metric is no accuracy. `scale`: from the margin's unit to the shown.
     """
     found = []
-    asked = f"The smallest effect that matters, {margin * scale:.2g} {unit},"
+    suffix = f" {unit}" if unit else ""
+    asked = f"The smallest effect that matters, {margin * scale:.2g}{suffix},"
     if spread is not None and margin < spread:
         found.append(
-            f"{asked} is below one typical spread of the differences between seeds, {spread * scale:.2g} {unit}: "
+            f"{asked} is below one typical spread of the differences between seeds, {spread * scale:.2g}{suffix}: "
             "to show that a difference is smaller takes many seeds."
         )
     if test_images is not None and margin < 1 / test_images:
         found.append(
-            f"{asked} is below what one of {test_images:,} test images is worth, {scale / test_images:.2g} {unit}."
+            f"{asked} is below what one of {test_images:,} test images is worth, {scale / test_images:.2g}{suffix}."
         )
     return tuple(found)
 

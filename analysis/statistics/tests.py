@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
+from terminator.ledger import Interval
+
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
@@ -94,24 +96,6 @@ def holm_steps(p_values: FloatArray, rejected: NDArray[np.int64] | int = 0) -> F
     adjusted = np.empty_like(stepped)
     np.put_along_axis(adjusted, order, stepped, axis=-1)
     return adjusted
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A confidence interval."""
-
-    low: float
-    high: float
-    level: float = 0.95
-
-    @property
-    def bound(self) -> float:
-        """Its farther end, in size: the value is at most ± this."""
-        return max(abs(self.low), abs(self.high))
-
-    def contains(self, value: float) -> bool:
-        """Whether `value` lies in the interval, ends included."""
-        return self.low <= value <= self.high
 
 
 @dataclass(frozen=True)

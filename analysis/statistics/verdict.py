@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from terminator.analysis.statistics.looks import Decision, Look, LookPlan, take_look
-from terminator.analysis.statistics.looks import Verdict as Verdict
-from terminator.analysis.statistics.power import MOST_SEEDS, seeds_to_decide
-from terminator.analysis.statistics.tests import Interval, Pairs, hedges_g_z, pair, sign_flip_test, t_interval, t_test
+from terminator.analysis.statistics.looks import take_look
+from terminator.analysis.statistics.tests import Pairs, hedges_g_z, pair, sign_flip_test, t_interval, t_test
+from terminator.ledger import FEWEST_SEEDS, Decision, Interval, Look, LookPlan, Verdict
 from terminator.text import counted
 
 ALPHA = 0.05
@@ -36,14 +35,9 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict and, where one is due, a note.
-
-    `bound`: the difference is at most ± this, the farther end of its interval. `more_seeds`: how many more would decide
-    it, to one digit, if the spread were the one seen; it hardly ever is, so tables say `bound` instead.
-    """
+    """A verdict and, where one is due, a note. `bound`: the difference is at most ± this, where it is undecided."""
 
     verdict: Verdict
-    more_seeds: int | None = None
     note: str = ""
     bound: float | None = None
 
@@ -55,18 +49,19 @@ def compare(
     smallest_effect: float = 0.0,
     resolution: float = 0.0,
     higher_is_better: bool = True,
-    looks: Sequence[Look] = (),
+    looks: Sequence[Look] | None = None,
 ) -> dict[str, Comparison]:
     """Compare variants, name → seed → metric, with the baseline, seed → metric, as the last of `looks` has them.
 
-    `looks` are those taken of these results, in their unit. Without any, one is taken at all seeds there are, with the
-    whole error level: right if it is the only one. The other arguments are those of `take_look`.
+    `looks` are those made of these results, in their unit; where the first is still to come, nothing is tested. None
+    takes one at all seeds there are, with the whole error level: right if it is the only one. The other arguments are
+    those of `take_look`.
     """
+    seeds = tuple(sorted({seed for each in (baseline, *variants.values()) for seed in each}))
     name = "baseline"
     while name in variants:
         name += "'"
-    if not looks:
-        seeds = sorted({seed for each in (baseline, *variants.values()) for seed in each})
+    if looks is None:
         values = {name: baseline, **variants}
         plan = LookPlan.fixed(len(seeds), reserve=0.0)
         first = take_look(
@@ -80,8 +75,9 @@ def compare(
             higher_is_better=higher_is_better,
         )
         looks = [first]
+    made = looks or [Look(0, seeds, 0.0, planned=False)]
     return {
-        variant: _comparison(baseline, results, looks, looks[-1].decisions.get(variant, Decision()), smallest_effect)
+        variant: _comparison(baseline, results, made, made[-1].decisions.get(variant, Decision()))
         for variant, results in variants.items()
     }
 
@@ -91,12 +87,10 @@ def _comparison(
     results: Mapping[int, float],
     looks: Sequence[Look],
     decision: Decision,
-    smallest_effect: float,
 ) -> Comparison:
     look = looks[decision.look - 1] if decision.look else looks[-1]
     at = {seed: value for seed, value in results.items() if seed in look.seeds}
     pairs = pair(at, {seed: value for seed, value in baseline.items() if seed in look.seeds})
-    tested = sum(each.p_difference is not None for each in looks[-1].decisions.values())
     return Comparison(
         pairs=pairs,
         interval=decision.interval,
@@ -105,12 +99,12 @@ def _comparison(
         p_sign_flip=sign_flip_test(pairs),
         p_equivalence=decision.p_equivalence,
         effect_size=hedges_g_z(pairs),
-        judgement=_judgement(pairs, decision, smallest_effect, tested),
+        judgement=_judgement(pairs, decision),
         complete=pairs.seeds == look.seeds,
     )
 
 
-def _judgement(pairs: Pairs, decision: Decision, smallest_effect: float, tested: int) -> Judgement:
+def _judgement(pairs: Pairs, decision: Decision) -> Judgement:
     if decision.verdict is Verdict.equivalent:
         if pairs.constant:
             return Judgement(Verdict.equivalent, note=_no_test(pairs))
@@ -121,16 +115,7 @@ def _judgement(pairs: Pairs, decision: Decision, smallest_effect: float, tested:
     interval = decision.interval
     if interval is None or pairs.constant:
         return Judgement(Verdict.undecided, note=_no_test(pairs), bound=interval.bound if interval else None)
-    needed = seeds_to_decide(
-        pairs.mean, pairs.spread, smallest_effect, fewest=pairs.n + 1, alpha=ALPHA / max(1, tested)
-    )
-    if needed is None:
-        return Judgement(Verdict.undecided, note=f"over {MOST_SEEDS:,} seeds needed", bound=interval.bound)
-    return Judgement(Verdict.undecided, more_seeds=_roughly(needed - pairs.n), bound=interval.bound)
-
-
-def _roughly(count: int) -> int:
-    return round(count, 1 - len(str(count)))
+    return Judgement(Verdict.undecided, bound=interval.bound)
 
 
 def _no_test(pairs: Pairs) -> str:
@@ -140,7 +125,7 @@ def _no_test(pairs: Pairs) -> str:
     if pairs.n == 1:
         return "one seed has no spread"
     if not pairs.constant:
-        return "two seeds decide nothing: a verdict takes three"
+        return "two seeds decide nothing: a verdict takes three" if pairs.n < FEWEST_SEEDS else ""
     if pairs.mean == 0:
         return f"identical in all {pairs.n} seeds: does this change reach the model?"
     return f"the same difference in all {pairs.n} seeds: no spread to judge by"

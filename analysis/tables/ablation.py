@@ -50,7 +50,7 @@ def ablation_table(summaries: Sequence[Summary], extra: Sequence[str] = ()) -> T
                     _name_cell(summary, variant),
                     *(cost_cell(variant, None, name) for name in COSTS_BEFORE),
                     metric_cell(summary, variant, of_mean),
-                    *difference_cells(variant, of_difference),
+                    *difference_cells(summary, variant, of_difference),
                     *(cost_cell(variant, None, name) for name in after),
                 )
                 for variant in summary.variants
@@ -60,7 +60,10 @@ def ablation_table(summaries: Sequence[Summary], extra: Sequence[str] = ()) -> T
     )
     names = [summary.name for summary in summaries]
     title = (first.question.ablation.question if len(summaries) == 1 else "; ".join(names)) or names[0]
-    return Table("+".join(names), f"{title} ({first.dataset})", columns, sections, tuple(notes(summaries)))
+    title = f"{title} ({first.dataset})"
+    if len(summaries) == 1 and first.headline:
+        title = f"{first.headline}.\n{title}"
+    return Table("+".join(names), title, columns, sections, tuple(notes(summaries)))
 
 
 def datasets_table(summaries: Sequence[Summary]) -> Table:
@@ -105,9 +108,9 @@ def metric_cell(summary: Summary, variant: VariantSummary, places: int) -> Cell:
     return Cell(text, data, variant.mean, best=variant.best, tied=variant.tied, missing=bool(variant.missing))
 
 
-def difference_cells(variant: VariantSummary, places: int) -> tuple[Cell, Cell, Cell]:
+def difference_cells(summary: Summary, variant: VariantSummary, places: int) -> tuple[Cell, Cell, Cell]:
     """The difference with its interval, p, and the verdict."""
-    verdict = verdict_text(variant)
+    verdict = verdict_text(variant, summary.metric)
     comparison = variant.comparison
     if comparison is None:
         return Cell(NOTHING, dict.fromkeys(DIFFERENCE_DATA), 0.0), Cell(NOTHING), Cell(verdict, {"verdict": verdict})
@@ -129,7 +132,7 @@ def difference_cells(variant: VariantSummary, places: int) -> tuple[Cell, Cell, 
         comparison.p_sign_flip,
         comparison.p_equivalence,
     )
-    judged = {"verdict": judgement.verdict.value, "more_seeds": judgement.more_seeds, "note": judgement.note}
+    judged = {"verdict": judgement.verdict.value, "bound": judgement.bound, "note": judgement.note}
     return (
         Cell(text, dict(zip(DIFFERENCE_DATA, raw, strict=True)), _known(pairs.mean)),
         Cell(p_value(comparison.p_difference), sort=comparison.p_difference),
@@ -158,7 +161,7 @@ def _dataset_cells(summary: Summary, name: str) -> list[Cell]:
     if variant is None:
         return [Cell(NOTHING)] * 3
     of_mean, of_difference = places([summary])
-    difference, _, verdict = difference_cells(variant, of_difference)
+    difference, _, verdict = difference_cells(summary, variant, of_difference)
     return [
         replace(cell, data={f"{summary.dataset}_{key}": value for key, value in cell.data.items()})
         for cell in (metric_cell(summary, variant, of_mean), difference, verdict)

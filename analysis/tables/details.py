@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from terminator.analysis.metrics import metric
 from terminator.analysis.statistics.factorial import Effect, effects
-from terminator.analysis.statistics.tests import TRUSTED_PAIRS, Interval, bca_interval, smallest_p
+from terminator.analysis.statistics.tests import TRUSTED_PAIRS, bca_interval, smallest_p
 from terminator.analysis.statistics.verdict import Comparison
 from terminator.analysis.summary import Crossing, Summary, VariantSummary
 from terminator.analysis.tables.table import Cell, Column, Section, Table
 from terminator.analysis.text import NOTHING, bracketed, decimals, number, p_value, places, significant
 from terminator.errors import UserError
+from terminator.ledger import Interval
 from terminator.text import counted
 
 COSTS = (
@@ -76,7 +77,8 @@ def details_table(summary: Summary, label: str) -> Table | None:
         "Pairs", "Difference", "95\u00a0% t interval", "95\u00a0% BCa interval", "Hedges g_z",
         "p (t)", "p (t, Holm)", "p (sign flips)", "p (no effect, Holm)",
     )  # fmt: skip
-    fewest = min(len(variant.values) for variant in summary.variants if variant.values)
+    compared = [variant.comparison.pairs.n for variant in summary.variants if variant.comparison is not None]
+    fewest = min(filter(None, compared))
     notes = (
         "t: paired t-test. Sign flips: exact, over all patterns of signs, not corrected; "
         f"{counted(fewest, 'pair')} can reach {p_value(smallest_p(fewest))} at best. "

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import count, islice
 
-from terminator.analysis.metrics import Metric
-from terminator.analysis.statistics.power import POWER, detectable_difference
+from terminator.analysis.statistics.looks import next_look
 from terminator.analysis.statistics.tests import median_spread
-from terminator.analysis.statistics.verdict import ALPHA, Verdict
 from terminator.analysis.summary import Summary
 from terminator.analysis.tables.details import why_no_effects
 from terminator.analysis.tables.table import TIE
 from terminator.analysis.text import number, significant
+from terminator.ledger import Look, LookPlan
 from terminator.text import NEAR, counted, signed_percent
 
 OTHER_CODE, OTHER_LIBRARIES = "‡", "§"
-WORTH_HAVING = 5  # seeds
 
 
 def notes(summaries: Sequence[Summary]) -> Iterator[str]:
@@ -29,7 +26,7 @@ def notes(summaries: Sequence[Summary]) -> Iterator[str]:
         yield f"No main effects and interactions: {why}."
     for summary in summaries:
         whose = summary.name if len(summaries) > 1 else ""
-        if note := detectable_effect(summary):
+        for note in standing(summary):
             yield f"{whose}: {note}" if whose else note
         yield from _gaps(summary, f"{whose}, " if whose else "")
 
@@ -46,37 +43,60 @@ def off_budget(summary: Summary) -> Iterator[str]:
             )
 
 
-def detectable_effect(summary: Summary) -> str:
-    """The minimum detectable effect by the table's own spread, with as many seeds as there are and with more.
-
-    Empty where most is decided or there is nothing to decide.
-    """
-    compared = [variant.comparison for variant in summary.variants if variant.comparison and variant.comparison.pairs.n]
-    undecided = [each for each in compared if each.judgement.verdict is Verdict.undecided]
-    if not compared or 2 * len(undecided) <= len(compared):
-        return ""
-    seeds = max(each.pairs.n for each in compared)
-    more = WORTH_HAVING if seeds < WORTH_HAVING else 2 * seeds
-    spread = median_spread(each.pairs for each in compared)
-    if seeds == 1:
-        shown = "One seed can show no difference"
-    elif spread is None:
-        shown = f"{counted(seeds, 'seed')} differ too little, or are too few, to tell what they can show"
-    else:
-        alpha = ALPHA / sum(each.pairs.testable for each in compared)
-        now, then = (_least(summary.metric, detectable_difference(n, spread, alpha)) for n in (seeds, more))
-        shown = f"{counted(seeds, 'seed')} can show {now} here, {more} seeds {then} (power {POWER})"
-    if not summary.question.sweep.command:
-        return f"{shown}."
-    known = summary.question.ablation.seeds
-    new = islice((seed for seed in count() if seed not in known), max(0, more - len(known)))
-    return f"{shown}; seed={','.join(map(str, sorted([*known, *new])))} runs what is missing."
+def standing(summary: Summary) -> Iterator[str]:
+    """The look that the table stands at, the next one with its cost, and the noise of the finite test set."""
+    question = summary.question
+    compared = [variant for variant in summary.variants if variant.comparison is not None]
+    if not compared:
+        return
+    if question.looks is None or not summary.is_own_metric:
+        if any(variant.comparison and variant.comparison.interval for variant in compared):
+            yield "Judged as one look at all seeds: the error rate holds if no other look was taken."
+    elif question.looks:
+        yield f"{looked_at(question.looks, question.plan)}."
+    elif question.plan is not None:
+        yield f"No look yet: the first takes {counted(question.plan.seeds[0], 'seed')}; until then nothing is tested."
+    yield from _next_look(summary)
+    if summary.test_noise is not None:
+        spread = median_spread(each.comparison.pairs for each in compared if each.comparison)
+        seeds = f"; one seed's differences have a spread of {_amount(summary, spread)}" if spread else ""
+        yield (
+            f"Other test images, as many ({summary.test_images:,}), would move a difference by about "
+            f"{_amount(summary, summary.test_noise)} (standard error, in no interval){seeds}."
+        )
 
 
-def _least(metric: Metric, least: float) -> str:
-    if metric.is_fraction and least > 100:
-        return "no difference"
-    return f"differences from about {significant(least, 2)}{metric.points_suffix} on"
+def looked_at(looks: Sequence[Look], plan: LookPlan | None) -> str:
+    """`Look 2 of 5 planned: 5 seeds, α = 1.1 %`."""
+    last = looks[-1]
+    spent = f"{counted(len(last.seeds), 'seed')}, α = {100 * last.alpha:.2g} %"
+    if plan is None:
+        return f"Look {last.number}: {spent}"
+    if last.planned:
+        return f"Look {plan.seeds.index(len(last.seeds)) + 1} of {len(plan.seeds)} planned: {spent}"
+    return f"Look {last.number}, beyond the plan of {len(plan.seeds)}: {spent}"
+
+
+def _next_look(summary: Summary) -> Iterator[str]:
+    question = summary.question
+    if not question.looks or question.plan is None or not summary.is_own_metric:
+        return
+    with_results = [each.name for each in summary.variants if each.comparison is not None and each.values]
+    step = next_look(question.plan, question.looks, with_results, question.ablation.plan.seeds)
+    if step is None:
+        return
+    seeds = question.ablation.first_seeds(step.seeds)
+    rows = [each for each in summary.variants if each.comparison is None or each.name in step.variants]
+    runs = sum(seed not in each.values for each in rows for seed in seeds)
+    known = [each.costs["train_seconds"] for each in rows if "train_seconds" in each.costs]
+    cost = f", about {significant(sum(known) / len(known), 2)} s each" if known else ""
+    how = "the same command runs it" if step.asked_for else f"ablation.looks=[{step.seeds}] runs it, from the reserve"
+    if question.sweep.command:
+        yield f"Next look: {counted(step.seeds, 'seed')}, {counted(runs, 'more run')}{cost}; {how}."
+
+
+def _amount(summary: Summary, value: float) -> str:
+    return f"{significant(value, 2)}{summary.metric.points_suffix}"
 
 
 def _method(summaries: Sequence[Summary]) -> Iterator[str]:
@@ -85,20 +105,19 @@ def _method(summaries: Sequence[Summary]) -> Iterator[str]:
     compared = [variant.comparison for summary in summaries for variant in summary.variants if variant.comparison]
     if any(each.interval for each in compared):
         yield (
-            f"Difference: from {baselines}, paired by seed, with its 95 % t interval; "
-            "p: paired t-test, corrected by Holm over the variants of an ablation."
+            f"Difference: from {baselines}, paired by seed, with a t interval that holds the true one with 95 % at "
+            "whichever look a row stops; p: paired t-test, corrected over the variants (Holm) and the looks."
         )
     elif compared:
-        yield f"Difference: from {baselines}, paired by seed; too few seeds for intervals and tests."
+        yield f"Difference: from {baselines}, paired by seed; nothing is tested yet."
     if first.smallest_effect and compared:
         margin = f"{number(first.smallest_effect, 2)}{first.metric.points_suffix}"
         yield f"Smallest effect that matters: {margin} (two one-sided tests, Holm)."
-    if any(each.judgement.more_seeds for each in compared):
-        yield "Undecided, about +N seeds: that many more would do, if the difference and spread are those seen so far."
+    if any(each.judgement.bound is not None for each in compared):
+        yield "Undecided, at most ±b: the farther end of the interval."
     if any(variant.best for summary in summaries for variant in summary.variants):
         tied = any(variant.tied for summary in summaries for variant in summary.variants)
-        tie = f"; {TIE}: not told apart from it (the 95 % interval of the paired difference holds 0)" if tied else ""
-        yield f"Bold: best mean{tie}."
+        yield f"Bold: the best difference{f'; {TIE}: not told apart from it' if tied else ''}."
 
 
 def _provenance(summaries: Sequence[Summary]) -> Iterator[str]:

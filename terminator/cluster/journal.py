@@ -20,6 +20,8 @@ from typing import Any
 from terminator.cluster.profile import ClusterProfile
 from terminator.ledger import files
 
+TASK, LOOK = "terminator.cluster.task", "terminator.looks"  # what a job runs: its runs, or the look that they make
+
 
 @dataclass(frozen=True)
 class PlannedJob:
@@ -58,7 +60,10 @@ class JobPlan:
 
 @dataclass(frozen=True)
 class Array:
-    """One array of jobs. `job_id`: SLURM's number for it; None until sbatch has answered."""
+    """One array of jobs. `job_id`: SLURM's number for it; None until sbatch has answered.
+
+    `entry`: the module that its jobs run. `after`: arrays, by SLURM's numbers, that must have ended before it starts.
+    """
 
     folder: Path
     plan: str
@@ -67,6 +72,13 @@ class Array:
     profile: ClusterProfile
     jobs: tuple[tuple[str, ...], ...]
     job_id: str | None = None
+    entry: str = TASK
+    after: tuple[str, ...] = ()
+
+    @property
+    def makes_look(self) -> bool:
+        """Whether it makes a look when runs have ended, and has none itself."""
+        return self.entry == LOOK
 
     @property
     def token(self) -> str:
@@ -130,10 +142,24 @@ class Journal:
 
     def new_array(self, plan: JobPlan, jobs: Sequence[PlannedJob]) -> Array:
         """Record that these jobs of the plan, all of one profile, are about to be submitted."""
-        token = f"{self.folder.parent.name}.{secrets.token_hex(4)}"
         profile = plan.profiles[jobs[0].profile]
-        keys = tuple(job.keys for job in jobs)
-        array = Array(self.folder / token, plan.id, time.time(), plan.code, profile, keys)
+        return self._new(plan, profile, tuple(job.keys for job in jobs))
+
+    def new_look_job(self, plan: JobPlan, after: Sequence[str]) -> Array:
+        """Record that the job is about to be submitted that makes a look when the arrays `after` have ended."""
+        return self._new(plan, plan.profile.of_look_job(), ((),), LOOK, tuple(after))
+
+    def _new(
+        self,
+        plan: JobPlan,
+        profile: ClusterProfile,
+        jobs: tuple[tuple[str, ...], ...],
+        entry: str = TASK,
+        after: tuple[str, ...] = (),
+    ) -> Array:
+        token = f"{self.folder.parent.name}.{secrets.token_hex(4)}"
+        folder = self.folder / token
+        array = Array(folder, plan.id, time.time(), plan.code, profile, jobs, entry=entry, after=after)
         array.write()
         return array
 
@@ -166,6 +192,8 @@ def read_array(folder: Path) -> Array | None:
             profile=ClusterProfile(**plain["profile"]),
             jobs=tuple(tuple(keys) for keys in plain["jobs"]),
             job_id=plain["job_id"],
+            entry=plain.get("entry", TASK),
+            after=tuple(plain.get("after", ())),
         )
 
     return files.read(folder / "array.json", parse)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -26,6 +26,8 @@ class ClusterProfile:
     `signal_delay_s`: seconds between that checkpoint and the limit; by default 120, or a quarter of a short limit.
     `setup`: lines of shell before the run starts. `sbatch`: further options of sbatch, by their long names.
     `python`: the command that starts Python on a node; by default the interpreter of the submission.
+    `look_job`: what the small job asks for that makes a look when its runs have ended, where not one core for half an
+    hour and no GPU.
     """
 
     partition: str | None = None
@@ -47,6 +49,7 @@ class ClusterProfile:
     signal_delay_s: int | None = None
     sbatch: dict[str, Any] = field(default_factory=dict)
     python: str | None = None
+    look_job: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for names, least in ((AT_LEAST_ONE, 1), (AT_LEAST_ZERO, 0)):
@@ -64,6 +67,11 @@ class ClusterProfile:
         """Seconds before the time limit at which SLURM sends SIGUSR2."""
         return self.signal_delay_s or min(LONGEST_SIGNAL_DELAY, 15 * self.timeout_min)
 
+    def of_look_job(self) -> ClusterProfile:
+        """The profile of the job that makes a look. Raises UserError for a key that is none of a profile's."""
+        small = {"nodes": 1, "tasks_per_node": 1, "gpus_per_node": 0, "cpus_per_task": 1, "timeout_min": 30}
+        return self.with_resources({**small, "signal_delay_s": None, **self.look_job}, "look_job")
+
     def with_resources(self, resources: Mapping[str, Any], variant: str) -> ClusterProfile:
         """The profile with a variant's own `resources`. Raises UserError for a key that is none of a profile's."""
         known = [each.name for each in fields(self)]
@@ -72,8 +80,9 @@ class ClusterProfile:
                 raise UserError(f"resources.{variant}.{key}: no such key; choose from {', '.join(known)}")
         return replace(self, **resources)
 
-    def sbatch_parameters(self) -> dict[str, Any]:
-        """As Submitit's SlurmExecutor names them."""
+    def sbatch_parameters(self, after: Sequence[str] = ()) -> dict[str, Any]:
+        """As Submitit's SlurmExecutor names them. `after`: jobs that must have ended, in whatever way, before."""
+        dependency = {"dependency": f"afterany:{':'.join(after)}"} if after else {}
         parameters = {
             "partition": self.partition,
             "account": self.account,
@@ -87,6 +96,6 @@ class ClusterProfile:
             "mem": None if self.memory_gb is None else f"{round(self.memory_gb * 1024)}M",
             "array_parallelism": self.array_parallelism,
             "signal_delay_s": self.signal_delay(),
-            "additional_parameters": {**self.sbatch, "requeue": True},
+            "additional_parameters": {**self.sbatch, **dependency, "requeue": True},
         }
         return {name: value for name, value in parameters.items() if value is not None}

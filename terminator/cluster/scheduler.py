@@ -18,7 +18,16 @@ from terminator.cluster.slurm import (
     default_patience,
     read_queue,
 )
-from terminator.cluster.submit import UNSEEN, Submission, check_sweep, journal_of, submit, submit_waiting
+from terminator.cluster.submit import (
+    UNSEEN,
+    Submission,
+    check_sweep,
+    journal_of,
+    look_jobs,
+    submit,
+    submit_look_job,
+    submit_waiting,
+)
 from terminator.errors import UserError
 from terminator.ledger import AttemptRecord, End, Job, Ledger, Reason, Run, RunState, Status, Sweep, alive_here
 
@@ -65,10 +74,16 @@ class Slurm:
             if profile is None:
                 raise UserError(f"{sweep.id}: was never given to SLURM: run its command again")
             keys = set(sweep.keys())
-            print(submit(self._ledger, sweep, profile, [run for run in runs if run.key in keys]), flush=True)
+            own = [run for run in runs if run.key in keys]
+            print(submit(self._ledger, sweep, profile, own), flush=True)
+            self._submit_look_job(sweep, own)
             commands = "python -m terminator.sweeps status|watch|retry|cancel"
             print(f"come back with: {commands} --root {self._ledger.root} {sweep.id}", flush=True)
         return False
+
+    def _submit_look_job(self, sweep: Sweep, runs: Sequence[Run]) -> None:
+        if any(ablation.is_judged for ablation in sweep.ablations):
+            submit_look_job(self._ledger, sweep, runs)
 
     def retry(self, runs: Sequence[Run]) -> bool:
         """Submit these again."""
@@ -84,11 +99,11 @@ class Slurm:
             journal.stop_waiting()
         self._look()
         jobs = {run.key: job for run in runs if (job := self.queued(run)) is not None}
-        _scancel(jobs.values())
+        _scancel([*(job.id for journal in self._journals for job in look_jobs(journal)), *jobs.values()])
         return len(jobs.keys() | waiting)
 
     def refresh(self) -> None:
-        """Read the queue, record what ended without a record, submit what waits for a place."""
+        """Read the queue, record what ended without a record, submit what waits for a place, and a missing look job."""
         self._look()
         if self._queue is None or self._away:
             return
@@ -102,10 +117,20 @@ class Slurm:
                 except UserError as error:
                     print(f"terminator: {error}", file=sys.stderr)
             self._look()
+        for sweep, journal in zip(self._sweeps, self._journals, strict=True):
+            plan = journal.plan()
+            if plan is not None and plan.jobs and not any(each.makes_look for each in journal.current_arrays()):
+                try:  # the submitter was killed before it could
+                    self._submit_look_job(sweep, self._ledger.runs_of([sweep]))
+                except UserError as error:
+                    print(f"terminator: {error}", file=sys.stderr)
 
     def busy(self) -> bool:
-        """Never: what is to run is in the queue, or waits for a place in it."""
-        return False
+        """Whether a job waits or runs that makes a look, and submits the runs of the next."""
+        try:
+            return any(look_jobs(journal) for journal in self._journals)
+        except SlurmAwayError:
+            return True
 
     def alive(self, attempt: AttemptRecord) -> bool | None:
         """Whether the attempt's job runs; None while SLURM is away, or for a job of which these sweeps know nothing."""

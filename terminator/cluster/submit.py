@@ -25,6 +25,7 @@ from terminator.cluster.journal import Array, JobPlan, Journal, PlannedJob, jour
 from terminator.cluster.profile import ClusterProfile
 from terminator.cluster.slurm import (
     LONGEST_PAUSE,
+    QueuedJob,
     SlurmAwayError,
     SlurmRefusedError,
     ask,
@@ -89,7 +90,6 @@ def _content(folder: Path) -> str:
     return digest.hexdigest()[:8]
 
 
-ENTRY = "terminator.cluster.task"
 UNSEEN = 66  # the exit code of a job whose node does not see the code (EX_NOINPUT)
 
 
@@ -104,14 +104,14 @@ class ArrayExecutor(SlurmExecutor):
         require("sbatch")
         require("srun")
         super().__init__(array.folder, python=array.profile.python)
-        self._command = f"{self.python} -u -m {ENTRY} {shlex.quote(str(array.folder))}"
+        self._command = f"{self.python} -u -m {array.entry} {shlex.quote(str(array.folder))}"
         self.update_parameters(
             job_name=array.token,
             wckey=None,
             stderr_to_stdout=True,
             srun_args=["--kill-on-bad-exit=1"],  # the first task's exit ends all
             setup=_setup(array.profile, code),
-            **array.profile.sbatch_parameters(),
+            **array.profile.sbatch_parameters(array.after),
         )
         self.parameters["map_count"] = len(array.jobs)
 
@@ -189,7 +189,7 @@ class Submission:
 def check_sweep(sweep: Sweep, profile: ClusterProfile) -> None:
     """Ask SLURM whether it would take the sweep's jobs. Submits and writes nothing. Raises UserError."""
     checked: list[ClusterProfile] = []
-    for each in profiles_of(sweep, profile).values():
+    for each in [*profiles_of(sweep, profile).values(), profile.of_look_job()]:
         if each not in checked:
             check(each)
             checked.append(each)
@@ -342,7 +342,30 @@ def _places(plan: JobPlan) -> int:
 
 def _submit_array(journal: Journal, plan: JobPlan, jobs: Sequence[PlannedJob]) -> None:
     """Submit one array, patiently, but never twice. Raises SlurmRefusedError and SlurmAwayError."""
-    array = journal.new_array(plan, jobs)
+    _submit_patiently(journal, plan, journal.new_array(plan, jobs))
+
+
+def submit_look_job(ledger: Ledger, sweep: Sweep, runs: Sequence[Run]) -> None:
+    """Submit the job that makes the next look when these runs' jobs have ended, unless one waits already.
+
+    Raises SlurmRefusedError and SlurmAwayError.
+    """
+    journal = journal_of(ledger, sweep)
+    with submission_lock(ledger.root):
+        plan, taken = journal.plan(), in_queue(ledger.root)
+        if plan is None or any(not job.running for job in look_jobs(journal)):
+            return
+        after = sorted({taken[run.key].split("_")[0] for run in runs if run.key in taken})
+        _submit_patiently(journal, plan, journal.new_look_job(plan, after))
+
+
+def look_jobs(journal: Journal) -> list[QueuedJob]:
+    """The sweep's jobs in the queue that make a look. Raises SlurmAwayError."""
+    tokens = [array.token for array in journal.arrays() if array.makes_look]
+    return [job for job in read_queue(tokens).values() if not job.ended] if tokens else []
+
+
+def _submit_patiently(journal: Journal, plan: JobPlan, array: Array) -> None:
     code = journal.folder.parent / "code" / plan.code
     pause, deadline = 1.0, time.monotonic() + default_patience()
     while True:

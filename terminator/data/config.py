@@ -54,6 +54,11 @@ class DataConfig:
         channels, height, width = self.image_shape
         return (channels, height, width) if self.sequence is None else (channels, height * width)
 
+    @property
+    def known_test_images(self) -> int | None:
+        """How many images test, where that is known without reading them."""
+        return self.test_images if self.format is DataFormat.digits else None
+
     def __post_init__(self) -> None:
         if len(self.image_shape) != 3 or min(self.image_shape) < 1 or self.image_shape[0] not in (1, 3):
             raise UserError(

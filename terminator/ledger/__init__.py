@@ -1,6 +1,26 @@
 """The ledger: files under one root that are the truth about every run and sweep. Standard library only."""
 
-from terminator.ledger.ledger import Ablation, Cell, Ledger, Sweep, Variant, default_root, sweep_id
+from terminator.ledger.ledger import (
+    Ablation,
+    Cell,
+    Ledger,
+    Sweep,
+    Variant,
+    ablation_id,
+    default_root,
+    sweep_id,
+)
+from terminator.ledger.looks import (
+    DEFAULT_SEEDS,
+    DEFAULT_SHARES,
+    FEWEST_SEEDS,
+    Decision,
+    Interval,
+    Look,
+    LookPlan,
+    Looks,
+    Verdict,
+)
 from terminator.ledger.provenance import Provenance, alive_here, digest, package_hash, provenance
 from terminator.ledger.records import (
     EXIT_CODES,
@@ -22,9 +42,12 @@ from terminator.ledger.records import (
 from terminator.ledger.run import METRICS, Attempt, Run, Superseded
 
 __all__ = [
+    "DEFAULT_SEEDS",
+    "DEFAULT_SHARES",
     "EXIT_CODES",
     "EXIT_DIVERGED",
     "EXIT_SUPERSEDED",
+    "FEWEST_SEEDS",
     "METRICS",
     "Ablation",
     "Alive",
@@ -32,9 +55,14 @@ __all__ = [
     "AttemptRecord",
     "Cell",
     "Code",
+    "Decision",
     "End",
+    "Interval",
     "Job",
     "Ledger",
+    "Look",
+    "LookPlan",
+    "Looks",
     "Progress",
     "Provenance",
     "Reason",
@@ -47,6 +75,8 @@ __all__ = [
     "Superseded",
     "Sweep",
     "Variant",
+    "Verdict",
+    "ablation_id",
     "alive_here",
     "default_root",
     "digest",

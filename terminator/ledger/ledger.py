@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from terminator.errors import UserError
 from terminator.ledger import files
 from terminator.ledger.files import SCHEMA
+from terminator.ledger.looks import FEWEST_SEEDS, LookPlan, Looks
 from terminator.ledger.provenance import Provenance
 from terminator.ledger.records import Code
 from terminator.ledger.run import Run
@@ -34,7 +35,12 @@ class Variant:
 
 @dataclass(frozen=True)
 class Ablation:
-    """One question, its baseline and its variants. `match`: the budget of its size-matched controls, if it has any."""
+    """One question, its baseline and its variants. `match`: the budget of its size-matched controls, if it has any.
+
+    `seeds`: a look at n seeds takes the first n. `looks`: the looks to make, as typed last; None for the one look that
+    a fixed list of seeds is. `id`: the same for all seeds, so that what was looked at is known whatever is typed later;
+    empty in ledgers that know of no looks.
+    """
 
     name: str
     question: str
@@ -45,6 +51,23 @@ class Ablation:
     seeds: Sequence[int]
     variants: Sequence[Variant]
     match: str | None = None
+    looks: LookPlan | None = None
+    id: str = ""
+
+    @property
+    def plan(self) -> LookPlan:
+        """The looks to make, of a fixed list of seeds the one at all of them."""
+        return self.looks or LookPlan.fixed(len(self.seeds))
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether looks are made of it: there is something to compare, at seeds enough."""
+        return len(self.variants) > 1 and (self.looks is not None or len(self.seeds) >= FEWEST_SEEDS)
+
+    def first_seeds(self, count: int) -> list[int]:
+        """The seeds of a look at so many: those that were given, then the smallest others."""
+        others = (seed for seed in itertools.count() if seed not in self.seeds)
+        return [*self.seeds[:count], *itertools.islice(others, max(0, count - len(self.seeds)))]
 
 
 class Cell(NamedTuple):
@@ -63,6 +86,7 @@ class Sweep:
     `created`: when it was first typed, in seconds since 1970; `called`: when last, None if it was typed once.
     `tracked`: whether MLflow hears of it; `tracking_uri`: where MLflow is, None for ROOT/mlflow.db.
     `settings`: what was typed that changes results, but for the choice of data; `data`: its runs' data sets, by name.
+    `most_looks`: stop after so many looks; `until`: start no more runs after this moment; None goes on.
     """
 
     id: str
@@ -76,6 +100,8 @@ class Sweep:
     called: float | None = None
     settings: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
+    most_looks: int | None = None
+    until: float | None = None
 
     @property
     def is_comparable(self) -> bool:
@@ -125,6 +151,8 @@ class Sweep:
             called=plain.get("called"),
             settings=tuple(plain.get("settings", settings)),
             data=tuple(plain.get("data", data)),
+            most_looks=plain.get("most_looks"),
+            until=plain.get("until"),
         )
 
 
@@ -145,19 +173,35 @@ def _typed_before(plain: dict[str, Any]) -> tuple[list[str], list[str]]:
     return settings, [data]
 
 
+def ablation_id(ablation: Ablation, keys: Mapping[str, str]) -> str:
+    """`<name>-<8 hex digits>` of what is asked, without its seeds. `keys`: variant → key of its run with seed 0."""
+    rule = [ablation.baseline, ablation.metric, ablation.higher_is_better, ablation.smallest_effect]
+    return f"{ablation.name}-{_digest([*rule, list(keys.items())])}"
+
+
 def sweep_id(ablations: Sequence[Ablation]) -> str:
-    """`<ablation>[+<ablation>]-<8 hex digits>`: the same plan has the same id, so a command continues its sweep."""
-    plan = [
-        [ablation.name, variant.name, [[seed, variant.runs[seed]] for seed in sorted(variant.runs)]]
-        for ablation in ablations
-        for variant in ablation.variants
-    ]
-    digest = hashlib.sha256(json.dumps(plan, separators=(",", ":")).encode()).hexdigest()
-    return f"{'+'.join(ablation.name for ablation in ablations)}-{digest[:8]}"
+    """`<ablation>[+<ablation>]-<8 hex digits>`: the same ablations have the same id, so a command continues its sweep,
+    also with other seeds."""
+    names = "+".join(ablation.name for ablation in ablations)
+    return ablations[0].id if len(ablations) == 1 else f"{names}-{_digest([ablation.id for ablation in ablations])}"
+
+
+def _digest(plain: Any) -> str:
+    return hashlib.sha256(json.dumps(plain, separators=(",", ":")).encode()).hexdigest()[:8]
 
 
 def _ablation(plain: dict[str, Any]) -> Ablation:
-    return Ablation(**{**plain, "variants": [_variant(each) for each in plain["variants"]]})
+    looks = plain.get("looks")
+    parsed = {"variants": [_variant(each) for each in plain["variants"]], "looks": looks and LookPlan.parse(looks)}
+    return Ablation(**{**plain, **parsed})
+
+
+def _with_runs(ablation: Ablation, before: Ablation) -> Ablation:
+    """The ablation with the runs that it had before, too, seed by seed."""
+    known = {variant.name: variant.runs for variant in before.variants}
+    runs = [dict(sorted({**known.get(each.name, {}), **each.runs}.items())) for each in ablation.variants]
+    variants = [replace(each, runs=of) for each, of in zip(ablation.variants, runs, strict=True)]
+    return replace(ablation, variants=variants)
 
 
 def _variant(plain: dict[str, Any]) -> Variant:
@@ -200,28 +244,40 @@ class Ledger:
         files.write_once(run.folder / "spec.json", files.dumps(plain))
         return run
 
+    def freeze_like(self, sibling: Run, key: str, config: dict[str, Any]) -> Run:
+        """As `freeze`, with the code, the environment and the data of a run that was frozen before."""
+        spec, patch = sibling.spec(), sibling.folder / "diff.patch"
+        diff = patch.read_text("utf-8") if patch.exists() else ""
+        return self.freeze(key, config, Provenance(spec.code, diff, spec.environment), spec.data_fingerprint)
+
     def run(self, key: str) -> Run:
         """The run of that key, frozen or not."""
         return Run(self.root / "runs" / key)
 
     def runs_of(self, sweeps: Iterable[Sweep]) -> list[Run]:
         """The runs of these sweeps, each once, in the plans' order."""
-        return [self.run(key) for key in dict.fromkeys(chain.from_iterable(map(Sweep.keys, sweeps)))]
+        return [self.run(key) for key in dict.fromkeys(itertools.chain.from_iterable(map(Sweep.keys, sweeps)))]
 
     def runs(self) -> Iterator[Run]:
         """Every run there is, by key."""
         return (Run(folder) for folder in _folders(self.root / "runs"))
 
-    def write_sweep(self, sweep: Sweep) -> Path:
-        """Write the plan, over one of the same id, which it continues: it keeps the time of its first call.
+    def looks(self, ablation: Ablation) -> Looks:
+        """The plan of the ablation's looks, and the looks that were made."""
+        return Looks(self.root / "looks" / ablation.id)
 
-        Returns the file. Raises UserError if the root can't be written.
+    def write_sweep(self, sweep: Sweep) -> Sweep:
+        """Write the plan, over one of the same id, which it continues: it keeps its runs and when it was first called.
+
+        Returns the sweep as written. Raises UserError if the root can't be written.
         """
         path = self._folder(self.sweep_folder(sweep)) / "sweep.json"
         if (before := files.read(path, Sweep.parse)) is not None:
-            sweep = replace(sweep, created=before.created, called=sweep.last_called)
+            ablations = [_with_runs(*pair) for pair in zip(sweep.ablations, before.ablations, strict=True)]
+            called = None if sweep.last_called == before.created else sweep.last_called
+            sweep = replace(sweep, ablations=ablations, created=before.created, called=called)
         files.write(path, files.dumps(sweep.plain()))
-        return path
+        return sweep
 
     def sweep_folder(self, sweep: Sweep) -> Path:
         """Where the sweep's own files are."""

@@ -30,6 +30,7 @@ from terminator.ledger.records import (
 )
 
 METRICS = "metrics.jsonl"  # of an attempt: a row an epoch
+CORRECT = "test_correct.bin"  # of an attempt: a bit a test image
 SECONDS_BETWEEN_PROGRESS = 1.0
 
 
@@ -110,6 +111,12 @@ class Run:
         result = self.result()
         number = result.attempt if result is not None else max(self.attempt_numbers(), default=0)
         return files.read_rows(self.attempt_folder(number) / METRICS)
+
+    def test_correct(self) -> bytes | None:
+        """Which test images the finished run got right, in their order: packed bits, the first image's the highest."""
+        result = self.result()
+        path = self.attempt_folder(result.attempt) / CORRECT if result is not None else None
+        return path.read_bytes() if path is not None and path.exists() else None
 
     def log_path(self) -> Path | None:
         """The newest attempt's log, if it has one."""
@@ -275,6 +282,11 @@ class Attempt:
         origin = ResumedFrom(int(checkpoint.parent.name), epoch, step)
         record = json.loads((self.folder / "attempt.json").read_text("utf-8"))
         files.write(self.folder / "attempt.json", files.dumps({**record, "resumed_from": origin._asdict()}))
+
+    def keep_correct(self, packed: bytes) -> None:
+        """Record which test images are classified correctly, before `finish`. Raises Superseded."""
+        self.check()
+        (self.folder / CORRECT).write_bytes(packed)
 
     def finish(self, result: dict[str, Any]) -> None:
         """Record the run's final metrics; the run is done. Raises Superseded, also if the run has a result already."""

@@ -11,7 +11,7 @@ from typing import Any
 from terminator.config import shipped_data
 from terminator.data.config import DataConfig
 from terminator.errors import UserError
-from terminator.ledger import Variant
+from terminator.ledger import DEFAULT_SEEDS, DEFAULT_SHARES, LookPlan, Variant
 from terminator.text import describe, override_value
 
 Overrides = dict[str, Any]
@@ -37,13 +37,19 @@ class AblationConfig:
 
     Generators add variants to the listed ones. `leave_one_out` and `add_one_in` map a key to the value that switches
     it off; the others map a key to the values it takes. A variant is a mapping from configuration keys to values.
-    `data_kind`: what the question is about, None for any data; other data are refused.
+    `looks`: the numbers of seeds to look at, each with its share of the error level in `shares` (None: equal ones, but
+    for the default looks), less the part of it in `reserve`, for looks beyond the plan. `seeds`: a fixed list in place
+    of planned looks, as seed= gives it. `smallest_effect`: the smallest difference that matters, in the metric's unit
+    on disk. `data_kind`: what the question is about, None for any data; other data are refused.
     """
 
     question: str = ""
     data_kind: DataKind | None = None
     baseline: str = "full"
-    seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
+    seeds: list[int] | None = None
+    looks: list[int] = field(default_factory=lambda: list(DEFAULT_SEEDS))
+    shares: list[float] | None = None
+    reserve: float = 0.10
     metric: str = "test_accuracy"
     higher_is_better: bool = True
     smallest_effect: float = 0.005
@@ -57,14 +63,24 @@ class AblationConfig:
     resources: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.seeds:
+        if self.seeds is not None and not self.seeds:
             raise UserError("ablation.seeds=[]: give at least one seed, for instance seed=0,1,2")
-        if len(set(self.seeds)) < len(self.seeds):
+        if self.seeds is not None and len(set(self.seeds)) < len(self.seeds):
             raise UserError(f"ablation.seeds={self.seeds}: seeds must differ from each other")
+        self.look_plan()
         if not self.smallest_effect > 0:
             raise UserError(f"ablation.smallest_effect={self.smallest_effect}: must be positive")
         if not self.baseline:
             raise UserError("ablation.baseline='': name the variant that the others are compared with")
+
+    def look_plan(self) -> LookPlan:
+        """The looks to make where no seeds are given. Raises UserError where they are no plan."""
+        seeds = tuple(self.looks)
+        if self.shares is not None:
+            shares = tuple(self.shares)
+        else:
+            shares = DEFAULT_SHARES if seeds == DEFAULT_SEEDS else (1 / max(1, len(seeds)),) * len(seeds)
+        return LookPlan(seeds, shares, reserve=self.reserve)
 
 
 def variants(ablation: AblationConfig, name: str) -> list[Variant]:

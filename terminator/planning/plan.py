@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from terminator.config import RunConfig, to_plain
 from terminator.data.load import fingerprint
 from terminator.errors import UserError
-from terminator.ledger import Ablation, Ledger, Provenance, Sweep, Variant, sweep_id
+from terminator.ledger import Ablation, Ledger, Provenance, Sweep, Variant, ablation_id, sweep_id
 from terminator.planning.ablation import AblationConfig, Match, check_kind, variants
 from terminator.planning.compose import CommandLine, Composer
 from terminator.planning.cost import check, cost, size_matched
-from terminator.planning.settings import Settings, TrackingConfig
+from terminator.planning.settings import Settings, SweepConfig, TrackingConfig
 from terminator.run_key import code_hash, run_key
 from terminator.text import describe, to_overrides
 from terminator.tracking import checked_uri
@@ -30,12 +30,18 @@ class Plan:
         """The configuration of the variant's first seed."""
         return self.configs[next(iter(variant.runs.values()))]
 
-    def freeze(self, ledger: Ledger, provenance: Provenance) -> None:
-        """Write every run's frozen spec, then the sweep. Raises UserError if the root can't be written."""
+    def freeze(self, ledger: Ledger, provenance: Provenance) -> Sweep:
+        """Write every run's frozen spec, the plans of looks, then the sweep. Returns the sweep, with the runs it had.
+
+        Raises UserError if the root can't be written.
+        """
         for key, config in self.configs.items():
             own = replace(provenance, code=replace(provenance.code, hash=code_hash(config)))
             ledger.freeze(key, to_plain(config), own, fingerprint(config.data))
-        ledger.write_sweep(self.sweep)
+        for ablation in self.sweep.ablations:
+            if ablation.is_judged:
+                ledger.looks(ablation).freeze(ablation.plan)
+        return ledger.write_sweep(self.sweep)
 
 
 class Planner:
@@ -53,6 +59,7 @@ class Planner:
         self._provenance = provenance
         self._command = list(command)
         self._tracked, self._tracking_uri = tracking.enabled, checked_uri(tracking.uri)
+        self._limits = settings.sweep if settings else SweepConfig()
         self._configs: dict[str, RunConfig] = {}
 
     def plans(self, line: CommandLine) -> list[Plan]:
@@ -65,7 +72,7 @@ class Planner:
         """The ablations `names` on top of the overrides `base`."""
         found = [self._ablation(name, base, seeds) for name in names]
         _check_union(found)
-        return self._plan(base, found, seeds)
+        return self._plan(base, found)
 
     def choices(self, contexts: Sequence[Sequence[str]], base: Sequence[str], seeds: Sequence[int] | None) -> Plan:
         """Hydra's plain `-m key=a,b`: every combination is a variant, the first of them the baseline."""
@@ -75,14 +82,13 @@ class Planner:
             found.append(Variant(" ".join(context) or "default", overrides, dict(overrides)))
         default = [self._composer.settings(base).seed] if seeds is None else list(seeds)
         config = AblationConfig(baseline=found[0].name, seeds=default)
-        return self._plan(base, [self._compose("choices", config, found, base)], seeds)
+        return self._plan(base, [self._compose("choices", config, found, base)])
 
     def single(self, config: RunConfig, base: Sequence[str]) -> Plan:
         """One run, as a sweep of one variant."""
         check(config)
         record = _record("single", AblationConfig(baseline="default", seeds=[config.seed]))
-        record = replace(record, variants=[self._keyed(Variant("default"), config, record)])
-        return self._plan(base, [record], None)
+        return self._plan(base, [self._complete(record, [self._keyed(Variant("default"), config, record)])])
 
     def _ablation(self, name: str, base: Sequence[str], seeds: Sequence[int] | None) -> Ablation:
         chosen = self._composer.settings([*base, f"ablation={name}"])
@@ -112,7 +118,7 @@ class Planner:
                 first = own
             elif config.match:
                 rows.append(self._control(variant, own, first, config.match, record))
-        return replace(record, variants=rows)
+        return self._complete(record, rows)
 
     def _control(
         self, variant: Variant, config: RunConfig, baseline: RunConfig, match: Match, record: Ablation
@@ -132,21 +138,29 @@ class Planner:
             self._configs.setdefault(runs[seed], seeded)
         return replace(variant, runs=runs)
 
-    def _plan(self, base: Sequence[str], found: Sequence[Ablation], seeds: Sequence[int] | None) -> Plan:
+    def _complete(self, record: Ablation, rows: Sequence[Variant]) -> Ablation:
+        """The record with its variants, and the id that they come to."""
+        first = {row.name: self._configs[next(iter(row.runs.values()))] for row in rows}
+        keys = {name: run_key(replace(config, seed=0)) for name, config in first.items()}
+        return replace(record, variants=rows, id=ablation_id(record, keys))
+
+    def _plan(self, base: Sequence[str], found: Sequence[Ablation]) -> Plan:
         keys = [key for ablation in found for variant in ablation.variants for key in variant.runs.values()]
         configs = {key: self._configs[key] for key in keys}
-        typed_seeds = [] if seeds is None else [f"seed={','.join(map(str, seeds))}"]
+        now, minutes = time.time(), self._limits.budget_min
         sweep = Sweep(
             id=sweep_id(found),
-            created=time.time(),
+            created=now,
             command=self._command,
             base=list(base),
             code=self._provenance.code,
             ablations=list(found),
             tracking_uri=self._tracking_uri,
             tracked=self._tracked,
-            settings=(*own_settings(self._composer, base), *typed_seeds),
+            settings=tuple(own_settings(self._composer, base)),
             data=tuple(dict.fromkeys(config.data.name for config in configs.values())),
+            most_looks=self._limits.looks,
+            until=None if minutes is None else now + 60 * minutes,
         )
         return Plan(sweep, configs)
 
@@ -181,9 +195,10 @@ def _record(name: str, config: AblationConfig) -> Ablation:
         metric=config.metric,
         higher_is_better=config.higher_is_better,
         smallest_effect=config.smallest_effect,
-        seeds=list(config.seeds),
+        seeds=list(range(config.looks[0])) if config.seeds is None else list(config.seeds),
         variants=[],
         match=config.match.value if config.match else None,
+        looks=config.look_plan() if config.seeds is None else None,
     )
 
 

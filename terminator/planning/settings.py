@@ -23,17 +23,27 @@ from terminator.planning.ablation import AblationConfig
 class SweepConfig:
     """How a sweep is carried out.
 
-    `plan`: print the plan and run nothing. `workers`: processes side by side, None for what the machine has.
-    `wait`: stay until the jobs of a cluster have ended.
+    `plan`: print the plan and run nothing; `json`: as JSON. `workers`: processes side by side, None for what the
+    machine has. `wait`: stay until the jobs of a cluster have ended. `looks`: stop after so many looks; `budget_min`:
+    start no more runs after so many minutes; None goes on until every row is decided or the last look is made.
     """
 
     plan: bool = False
+    json: bool = False
     workers: int | None = None
     wait: bool = False
+    looks: int | None = None
+    budget_min: float | None = None
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
             raise UserError(f"sweep.workers={self.workers}: must be at least 1")
+        if self.looks is not None and self.looks < 1:
+            raise UserError(f"sweep.looks={self.looks}: must be at least 1")
+        if self.budget_min is not None and not self.budget_min > 0:
+            raise UserError(f"sweep.budget_min={self.budget_min:g}: must be above 0 minutes")
+        if self.json and not self.plan:
+            raise UserError("sweep.json=true: only with sweep.plan=true; analysis.report --json shows results")
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
-"""The plan as a table: what would run, what it costs, and what to know before it does."""
+"""The plan as a table, or as JSON: what would run, what it costs, and what to know before it does."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -22,9 +23,12 @@ from terminator.text import NEAR, counted, signed_percent, to_overrides
 JOINTS = re.compile(r"(?<=,)|(?<=\.)(?!\d)")  # after a comma, and after a dot that is no decimal point
 
 
-def show_plan(console: Console, plan: Plan, ledger: Ledger, power: Callable[[Plan, Ablation], str]) -> None:
-    """One table an ablation, then the number of runs. `power`: a sentence on what so many seeds can show."""
-    done = {key for key in plan.configs if ledger.run(key).state().state is RunState.done}
+Power = Callable[[Plan, Ablation], Sequence[str]]
+
+
+def show_plan(console: Console, plan: Plan, ledger: Ledger, power: Power) -> None:
+    """One table an ablation, then the number of runs. `power`: sentences on what so many seeds can show."""
+    done = _done(plan, ledger)
     for ablation in plan.sweep.ablations:
         title = f"{ablation.name}: {ablation.question}" if ablation.question else ablation.name
         table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
@@ -43,12 +47,76 @@ def show_plan(console: Console, plan: Plan, ledger: Ledger, power: Callable[[Pla
                 Breakable(to_overrides(variant.overrides)),
             )
         console.print(table)
-        for note in [*notes(plan, ablation), *([power(plan, ablation)] if len(ablation.variants) > 1 else [])]:
+        for note in _below(plan, ablation, power):
             console.print(note)
     runs = len(plan.configs)
     shared = sum(1 for _ in plan.sweep.cells()) - runs
     also = f", {shared} shared between ablations" if shared else ""
     console.print(f"{counted(runs, 'run')}{also}; {len(done)} done, {runs - len(done)} to run")
+
+
+def plan_document(plans: Iterable[Plan], ledger: Ledger, power: Power) -> dict[str, Any]:
+    """What `show_plan` prints of each plan, as JSON: numbers of parameters and FLOPs, overrides by key.
+
+    `looks`: the numbers of seeds to look at; none where so few were typed that nothing is compared. `off`: how far a
+    size-matched control is off its budget, as a fraction of it; None for what is no control.
+    """
+    ablations: list[dict[str, Any]] = []
+    keys: set[str] = set()
+    all_done: set[str] = set()
+    for plan in plans:
+        done = _done(plan, ledger)
+        keys, all_done = keys | plan.configs.keys(), all_done | done
+        ablations += [
+            {
+                "name": ablation.name,
+                "sweep": plan.sweep.id,
+                "data": list(plan.sweep.data),
+                "question": ablation.question,
+                "baseline": ablation.baseline,
+                "looks": list(ablation.plan.seeds) if ablation.is_judged else [],
+                "variants": [_variant(plan, ablation, variant, done) for variant in ablation.variants],
+                "notes": _below(plan, ablation, power),
+            }
+            for ablation in plan.sweep.ablations
+        ]
+    return {"ablations": ablations, "runs": len(keys), "done": len(all_done)}
+
+
+def _variant(plan: Plan, ablation: Ablation, variant: Variant, done: Container[str]) -> dict[str, Any]:
+    costs = cost(plan.config(variant))
+    return {
+        "name": variant.name,
+        "parameters": costs.parameters,
+        "flops": costs.flops,
+        "off": _miss(plan, ablation, variant) if variant.twin_of else None,
+        "done": sum(key in done for key in variant.runs.values()),
+        "runs": len(variant.runs),
+        "overrides": dict(variant.overrides),
+    }
+
+
+def _done(plan: Plan, ledger: Ledger) -> set[str]:
+    return {key for key in plan.configs if ledger.run(key).state().state is RunState.done}
+
+
+def _below(plan: Plan, ablation: Ablation, power: Power) -> list[str]:
+    """The lines under an ablation's table."""
+    return [*notes(plan, ablation), *_looks(ablation), *(power(plan, ablation) if _compares(ablation) else [])]
+
+
+def _compares(ablation: Ablation) -> bool:
+    return len(ablation.variants) > 1
+
+
+def _looks(ablation: Ablation) -> list[str]:
+    """What is planned beyond the first look."""
+    if ablation.looks is None or not _compares(ablation):
+        return []
+    seeds, rows = ablation.looks.seeds, len(ablation.variants)
+    listed = ", ".join(map(str, seeds))
+    most = f"{rows * seeds[0]} runs to the first, at most {rows * seeds[-1]}"
+    return [f"Looks at {listed} seeds, each of what is undecided by then: {most}."]
 
 
 def notes(plan: Plan, ablation: Ablation) -> list[str]:

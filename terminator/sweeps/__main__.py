@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import argparse
+import json
+import shlex
 import sys
 from collections.abc import Callable, Iterable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rich.console import Console
 
 from terminator.errors import UserError
 from terminator.ledger import Ledger, RunState, Sweep, default_root
 from terminator.sweeps.scheduler import scheduler_of
-from terminator.sweeps.show import counts, find_run, find_sweep, no_sweeps, rows, run_table, sweep_table, watch
+from terminator.sweeps.show import (
+    counts,
+    find_run,
+    find_sweep,
+    is_due,
+    no_sweeps,
+    rows,
+    run_document,
+    run_table,
+    standing,
+    sweep_document,
+    sweep_table,
+    watch,
+)
 from terminator.text import counted
 from terminator.tracking import checked_uri, follow, sync
 
@@ -56,9 +71,11 @@ def _parser() -> _Parser:
     def named(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--sweep", dest="named", metavar="SWEEP", help="the same, as an option")
 
-    add("list", _list, "all sweeps, newest first")
+    listing, status = add("list", _list, "all sweeps, newest first"), add("status", _status, "every run of a sweep")
+    for sub in (listing, status):
+        sub.add_argument("--json", action="store_true", help="as a JSON document")
     for sub in (
-        add("status", _status, "every run of a sweep"),
+        status,
         add("watch", _watch, "show a sweep until it is over"),
         add("retry", _retry, "run again what has no result"),
         add("cancel", _cancel, "stop what runs or waits"),
@@ -90,8 +107,17 @@ def _name(arguments: argparse.Namespace) -> str | None:
     return name
 
 
+def _print_json(plain: dict[str, Any]) -> None:
+    print(json.dumps(plain, indent=1, ensure_ascii=False))
+
+
 def _list(ledger: Ledger, arguments: argparse.Namespace) -> int:
-    if ledger.sweeps():
+    sweeps = ledger.sweeps()
+    if arguments.json:
+        found = [(sweep, rows(ledger, sweep, scheduler_of(ledger, sweep))) for sweep in sweeps]
+        documents = [sweep_document(ledger, sweep, of) for sweep, of in found]
+        _print_json({"root": str(ledger.root), "sweeps": documents})
+    elif sweeps:
         _console().print(sweep_table(ledger))
     else:
         print(no_sweeps(ledger))
@@ -102,7 +128,11 @@ def _status(ledger: Ledger, arguments: argparse.Namespace) -> int:
     sweep = find_sweep(ledger, _name(arguments))
     scheduler = scheduler_of(ledger, sweep)
     scheduler.refresh()
-    _console().print(run_table(ledger, sweep, rows(ledger, sweep, scheduler)))
+    found = rows(ledger, sweep, scheduler)
+    if arguments.json:
+        _print_json({**sweep_document(ledger, sweep, found), "runs": [run_document(row) for row in found]})
+    else:
+        _console().print(run_table(ledger, sweep, found))
     return 0
 
 
@@ -119,7 +149,9 @@ def _retry(ledger: Ledger, arguments: argparse.Namespace) -> int:
     scheduler.refresh()
     again = [row for row in rows(ledger, sweep, scheduler) if row.over and row.state != RunState.done.value]
     print(f"{sweep.id}: {counts(row.state for row in again) or 'nothing'} to run again", flush=True)
-    ended = scheduler.retry([row.run for row in again]) if again else False
+    ended = scheduler.retry([row.run for row in again]) if again else not scheduler.busy()
+    if ended and any(is_due(sweep, look) for look in standing(ledger, sweep)):
+        print(f"the next look is made by: {shlex.join(sweep.command)}")
     return int(ended and any(row.run.result() is None for row in again))
 
 

@@ -17,7 +17,7 @@ from terminator.errors import UserError
 from terminator.ledger import AttemptRecord, Ledger, Reason, Run, RunState, Sweep, alive_here, files
 from terminator.ledger.provenance import is_alive, this_process
 from terminator.run_key import code_hash
-from terminator.sweeps.pool import Pool, PoolProgress
+from terminator.sweeps.pool import Pool, PoolProgress, View
 from terminator.sweeps.scheduler import Launch, Scheduler
 from terminator.text import to_overrides
 from terminator.tracking import LiveSync
@@ -26,7 +26,12 @@ from terminator.tracking import LiveSync
 class Local(Scheduler):
     """A pool of processes. Those of another machine can be seen through the ledger, but not stopped from here."""
 
-    def __init__(self, ledger: Ledger, sweeps: Sequence[Sweep], workers: int | None = None) -> None:
+    def __init__(
+        self, ledger: Ledger, sweeps: Sequence[Sweep], workers: int | None = None, view: View | None = None
+    ) -> None:
+        """`view`: what to show on a terminal while runs go on."""
+        self._view = view
+        self._until = min((sweep.until for sweep in sweeps if sweep.until is not None), default=None)
         self._ledger = ledger
         self._sweeps = sweeps
         self._workers = workers
@@ -59,6 +64,7 @@ class Local(Scheduler):
                     f"run {run.key}: frozen with other code (code={frozen.code.hash}, now {now}): "
                     "check that commit out, or run the sweep's command again"
                 )
+        self._until = None
         return self.start(runs)
 
     def cancel(self, runs: Sequence[Run]) -> int:
@@ -89,9 +95,9 @@ class Local(Scheduler):
     def _carry_out(self, runs: Sequence[Run]) -> None:
         names = {key: name for sweep in self._sweeps for key, name in sweep.names().items()}
         workers = min(self._workers or _default_workers(runs), len(runs))
-        progress = PoolProgress(Console(stderr=True), len(runs), names)
+        progress = PoolProgress(Console(stderr=True), len(runs), names, self._view)
         with driving(self._ledger, self._sweeps), progress:
-            pool = Pool(runs, workers, progress.update)
+            pool = Pool(runs, workers, progress.update, self._until)
             pool.run()
         if pool.interrupted:
             raise KeyboardInterrupt

@@ -14,11 +14,14 @@ from multiprocessing.context import ForkServerProcess
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from terminator.ledger import Reason, Run, RunState, Status
+
+View = Callable[[], RenderableType]  # what stands above the bar, drawn anew about twice a second
 
 
 class Pool:
@@ -28,7 +31,11 @@ class Pool:
     `on_change` is called after every start and end, and about twice a second.
     """
 
-    def __init__(self, runs: Iterable[Run], workers: int, on_change: Callable[[Pool], None]) -> None:
+    def __init__(
+        self, runs: Iterable[Run], workers: int, on_change: Callable[[Pool], None], until: float | None = None
+    ) -> None:
+        """`until`: no run is started after that moment, in seconds since 1970."""
+        self._until = until
         self.waiting = deque(runs)
         self.running: dict[int, tuple[Run, ForkServerProcess, float]] = {}  # by process sentinel
         self.ended: list[tuple[Run, float]] = []  # with the seconds each took
@@ -55,6 +62,8 @@ class Pool:
 
     def _fill(self) -> None:
         """Start waiting runs on the free workers; one that another sweep has under way goes to the back."""
+        if self._until is not None and time.time() >= self._until:
+            self.waiting.clear()
         for _ in range(len(self.waiting)):
             if len(self.running) == self._workers or self.interrupted:
                 return
@@ -107,36 +116,48 @@ def _stop_with_parent() -> None:
 
 
 class PoolProgress:
-    """A line for each run that ends, and on a terminal a bar; `names` maps a run key to `variant/seed`."""
+    """A line for each run that ends; on a terminal, a bar below `view`, which then stands for the runs that are done.
 
-    def __init__(self, console: Console, total: int, names: Mapping[str, str]) -> None:
+    `names` maps a run key to `variant/seed`.
+    """
+
+    def __init__(self, console: Console, total: int, names: Mapping[str, str], view: View | None = None) -> None:
+        self._console = console
+        self._view = view if console.is_terminal else None
         self._total = total
         self._names = names
         self._reported = 0
         columns = (MofNCompleteColumn(), BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-        self._bar = Progress(
-            *columns, console=console, transient=True, auto_refresh=False, disable=not console.is_terminal
-        )
+        self._bar = Progress(*columns, console=console)
         self._task = self._bar.add_task("", total=total)
+        self._live = Live(console=console, transient=True, auto_refresh=False, get_renderable=self._shown)
 
     def __enter__(self) -> PoolProgress:
-        self._bar.start()
+        if self._console.is_terminal:
+            self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        self._live.stop()
 
     def update(self, pool: Pool) -> None:
         """Report the runs that ended since the last call, and redraw the bar."""
         for run, seconds in pool.ended[self._reported :]:
             self._reported += 1
-            line = f"{self._names[run.key]} {ending(run.state(), seconds, pool.interrupted)}"
-            self._bar.console.print(Text(f"[{self._reported}/{self._total}] {line}"))
+            status = run.state()
+            if self._view is None or status.state is not RunState.done:
+                line = f"{self._names[run.key]} {ending(status, seconds, pool.interrupted)}"
+                self._console.print(Text(f"[{self._reported}/{self._total}] {line}"))
         running = ", ".join(self._where(run) for run, *_ in pool.running.values())
         state = f"stopping at the next step: {running}" if pool.interrupted else running
-        self._bar.update(self._task, completed=len(pool.ended), description=state, refresh=True)
+        self._bar.update(self._task, completed=len(pool.ended), description=state)
+        if self._live.is_started:
+            self._live.refresh()
+
+    def _shown(self) -> RenderableType:
+        return Group(*([self._view()] if self._view else []), self._bar)
 
     def _where(self, run: Run) -> str:
         status = run.state()

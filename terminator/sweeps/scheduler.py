@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from rich.console import RenderableType
+
 from terminator.cluster.profile import ClusterProfile
 from terminator.errors import UserError
 from terminator.ledger import AttemptRecord, Ledger, Run, Status, Sweep, alive_here
@@ -61,9 +63,16 @@ class Scheduler(Protocol):
 
 
 def scheduler_for(
-    settings: Settings, ledger: Ledger, sweeps: Sequence[Sweep], launch: Launch | None = None
+    settings: Settings,
+    ledger: Ledger,
+    sweeps: Sequence[Sweep],
+    launch: Launch | None = None,
+    view: Callable[[], RenderableType] | None = None,
 ) -> Scheduler:
-    """The one that a command asks for. `launch`: the launcher of `hydra/launcher=`, None for Hydra's default."""
+    """The one that a command asks for. `launch`: the launcher of `hydra/launcher=`, None for Hydra's default.
+
+    `view`: what to show on a terminal while runs go on here.
+    """
     from terminator.cluster.scheduler import Slurm
     from terminator.sweeps.local import HydraLauncher, Local
 
@@ -72,7 +81,9 @@ def scheduler_for(
         raise UserError("hydra/launcher: cluster= submits by itself; give one of the two")
     if launch:
         return HydraLauncher(ledger, sweeps, launch)
-    return Slurm(ledger, sweeps, settings.cluster) if on_cluster else Local(ledger, sweeps, settings.sweep.workers)
+    if on_cluster:
+        return Slurm(ledger, sweeps, settings.cluster)
+    return Local(ledger, sweeps, settings.sweep.workers, view)
 
 
 def scheduler_of(ledger: Ledger, sweep: Sweep) -> Scheduler:

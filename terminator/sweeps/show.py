@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -15,7 +16,7 @@ from rich.text import Text
 from terminator.errors import UserError
 from terminator.ledger import Ledger, Run, RunState, Status, Sweep
 from terminator.sweeps.scheduler import Scheduler, scheduler_of
-from terminator.text import moment
+from terminator.text import counted, moment
 from terminator.tracking import LiveSync
 
 
@@ -129,11 +130,55 @@ def sweep_table(ledger: Ledger) -> Table:
     return table
 
 
+def standing(ledger: Ledger, sweep: Sweep) -> list[dict[str, Any]]:
+    """Where the looks of each ablation stand: looks made and planned, rows decided, runs to come at the next look."""
+    found = []
+    for ablation in (each for each in sweep.ablations if each.id and each.is_judged):
+        looks = ledger.looks(ablation)
+        made, plan = looks.made(), looks.plan() or ablation.plan
+        seeds = len(made[-1].seeds) if made else 0
+        rows = [variant.name for variant in ablation.variants[1:]]
+        undecided = made[-1].undecided if made else tuple(rows)
+        following = next((number for number in ablation.plan.seeds if number > seeds), None) if undecided else None
+        wanted = ablation.first_seeds(following or 0)
+        open_rows = [each for each in ablation.variants if each.name in (ablation.baseline, *undecided)]
+        keys = [each.runs.get(seed) for each in open_rows for seed in wanted]
+        found.append(
+            {
+                "ablation": ablation.name,
+                "look": len(made),
+                "looks": len(plan.seeds),
+                "seeds": seeds,
+                "rows": len(rows),
+                "decided": len(rows) - len(undecided),
+                "next_seeds": following,
+                "runs_to_come": sum(key is None or ledger.run(key).result() is None for key in keys),
+            }
+        )
+    return found
+
+
+def is_due(sweep: Sweep, look: Mapping[str, Any]) -> bool:
+    """Whether the sweep's command would make a further look; `look`: one of `standing`."""
+    return look["next_seeds"] is not None and (sweep.most_looks is None or look["look"] < sweep.most_looks)
+
+
+def standing_text(look: Mapping[str, Any]) -> str:
+    """`gating: look 2 of 5 made (5 seeds), 3 of 5 rows decided; next: 8 seeds, 9 runs to come`."""
+    made = f"look {look['look']} of {look['looks']} made ({counted(look['seeds'], 'seed')})" if look["look"] else ""
+    decided = f"{look['decided']} of {counted(look['rows'], 'row')} decided"
+    if look["next_seeds"]:
+        then = f"next: {counted(look['next_seeds'], 'seed')}, {counted(look['runs_to_come'], 'run')} to come"
+    else:
+        then = "every row is decided" if look["decided"] == look["rows"] else "the last look is made"
+    return f"{look['ablation']}: {made or 'no look yet'}, {decided}; {then}"
+
+
 def run_table(ledger: Ledger, sweep: Sweep, found: list[Row]) -> Table:
     """The runs of a sweep: state, progress, where, why, log."""
     with_jobs = any(row.job for row in found)
     columns = ["run", "state", "epoch", "left", "attempts", "host", *(["job"] if with_jobs else []), "why", "log"]
-    caption = counts(row.state for row in found)
+    caption = "\n".join([counts(row.state for row in found), *map(standing_text, standing(ledger, sweep))])
     table = Table(
         *columns, title=f"{sweep.id} in {ledger.root}", caption=caption, title_justify="left", caption_justify="left"
     )
@@ -153,6 +198,37 @@ def run_table(ledger: Ledger, sweep: Sweep, found: list[Row]) -> Table:
             Text(str(log.relative_to(ledger.root)) if log else "", overflow="fold"),
         )
     return table
+
+
+def sweep_document(ledger: Ledger, sweep: Sweep, found: Sequence[Row]) -> dict[str, Any]:
+    """What `sweep_table` shows of a sweep, as JSON; `created` in seconds since 1970."""
+    return {
+        "sweep": sweep.id,
+        "data": list(sweep.data),
+        "settings": list(sweep.settings),
+        "created": sweep.created,
+        "states": dict(Counter(row.state for row in found).most_common()),
+        "looks": standing(ledger, sweep),
+    }
+
+
+def run_document(row: Row) -> dict[str, Any]:
+    """What `run_table` shows of a run, as JSON; `log`: the path of its newest log."""
+    status, log = row.status, row.run.log_path()
+    return {
+        "name": row.name,
+        "key": row.run.key,
+        "state": row.state,
+        "epoch": status.epoch,
+        "epochs": status.epochs,
+        "seconds_left": row.seconds_left,
+        "attempts": status.attempts,
+        "host": (status.job.node if status.job else None) or status.host,
+        "job": row.job,
+        "reason": status.reason.value if status.reason else None,
+        "message": status.message or None,
+        "log": str(log) if log else None,
+    }
 
 
 def duration(seconds: float | None) -> str:
@@ -178,16 +254,18 @@ def watch(console: Console, ledger: Ledger, sweep: Sweep, scheduler: Scheduler) 
     try:
         with Live(console=console, auto_refresh=False, transient=True) as live:
             while True:
+                if (now := ledger.sweep(sweep.id)).keys() != sweep.keys():  # another look has come
+                    sweep, scheduler = now, scheduler_of(ledger, now)
                 scheduler.refresh()
                 found = rows(ledger, sweep, scheduler)
                 if all(row.over for row in found) and not scheduler.busy():
                     return found
-                now = counts(row.state for row in found)
+                states = counts(row.state for row in found)
                 if console.is_terminal:
                     live.update(run_table(ledger, sweep, found), refresh=True)
-                elif now != shown:
-                    console.print(f"{sweep.id}: {now}")
-                shown = now
+                elif states != shown:
+                    console.print(f"{sweep.id}: {states}")
+                shown = states
                 time.sleep(SECONDS_BETWEEN)
     finally:
         if follower:

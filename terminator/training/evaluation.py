@@ -17,10 +17,14 @@ from terminator.model.ops import at_least_float32
 
 
 class Score(NamedTuple):
-    """Mean cross-entropy, without label smoothing, and the fraction of images classified correctly."""
+    """Mean cross-entropy, without label smoothing, and the fraction of images classified correctly.
+
+    `correct`: (images,) bool, which these are, in the split's order; None where it was not kept.
+    """
 
     loss: float
     accuracy: float
+    correct: Tensor | None = None
 
 
 def evaluate(
@@ -63,13 +67,14 @@ def _score(
     between_batches: Callable[[], None],
 ) -> Score:
     loss = torch.zeros((), dtype=torch.float64, device=split.images.device)
-    correct = torch.zeros((), dtype=torch.int64, device=split.images.device)
+    correct: list[Tensor] = []
     for batch in even_batches(split, largest_batch):
         logits = at_least_float32(predict(data.standardise(batch.images))[0])
         loss += F.cross_entropy(logits, batch.labels, reduction="none").double().sum()
-        correct += (logits.argmax(1) == batch.labels).sum()
+        correct.append(logits.argmax(1) == batch.labels)
         between_batches()
-    return Score(loss.item() / len(split), correct.item() / len(split))
+    right = torch.cat(correct)
+    return Score(loss.item() / len(split), right.sum().item() / len(split), right)
 
 
 def even_batches(split: Split, largest: int) -> list[Split]:

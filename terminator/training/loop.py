@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -223,9 +224,12 @@ class Trainer:
         assert state.best is not None
         self.network.load_state_dict(state.best.weights)
         test = self._evaluate(self.data.test)
+        if self.attempt is not None and test.correct is not None:
+            self.attempt.keep_correct(np.packbits(test.correct.cpu().numpy()).tobytes())
         return {
             "test_accuracy": test.accuracy,
             "test_loss": test.loss,
+            "test_images": len(self.data.test),
             "validation_accuracy": state.best.score.accuracy,
             "validation_loss": state.best.score.loss,
             "best_epoch": state.best.epoch,
@@ -309,7 +313,11 @@ class State:
 
     def to_plain(self) -> dict[str, Any]:
         """Tensors, numbers, lists and dicts alone."""
-        best = self.best and {"epoch": self.best.epoch, "score": list(self.best.score), "weights": self.best.weights}
+        best = self.best and {
+            "epoch": self.best.epoch,
+            "score": [self.best.score.loss, self.best.score.accuracy],
+            "weights": self.best.weights,
+        }
         return {**vars(self), "best": best}
 
     def offer(self, score: Score, weights: dict[str, Tensor]) -> None:

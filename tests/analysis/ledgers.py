@@ -12,7 +12,8 @@ import numpy as np
 import yaml
 
 from terminator.analysis import Results, load
-from terminator.analysis.summary import Summary, summarize
+from terminator.analysis.statistics.looks import take_look
+from terminator.analysis.summary import Summary, measured, summarize
 from terminator.config import RunConfig, to_plain
 from terminator.ledger import (
     METRICS,
@@ -20,6 +21,7 @@ from terminator.ledger import (
     Code,
     Job,
     Ledger,
+    LookPlan,
     Provenance,
     Reason,
     Run,
@@ -29,6 +31,7 @@ from terminator.ledger import (
     files,
     sweep_id,
 )
+from tests.ledger import examples
 
 BRANCHES = ("gated", "si_glu", "global_gated", "global_mixed", "global_channel", "local", "interaction", "previous")
 EFFECTS = dict(zip(BRANCHES, (-0.011, 0.0004, -0.004, -0.006, 0.001, -0.016, -0.002, 0.003), strict=True))
@@ -49,7 +52,9 @@ class Row:
 @dataclass(frozen=True)
 class Invented:
     """One ablation's invented results. `failed`: (variant, seed) → why; `pending`: (variant, seed) never begun;
-    `typed`: overrides of the whole sweep."""
+    `typed`: overrides of the whole sweep. `right`: (variant, seed) → which test images the run got right, 1 or 0 each,
+    in place of an invented accuracy. `looks`: the plan, for a ledger that knows of looks; `looked`: those made, in
+    numbers of seeds."""
 
     rows: Sequence[Row]
     name: str = "branches"
@@ -65,6 +70,9 @@ class Invented:
     log: str = "epoch 1: as invented\n"
     created: float = 1_790_000_000.0
     typed: Sequence[str] = ()
+    right: Mapping[tuple[str, int], Sequence[int]] = field(default_factory=dict)
+    looks: LookPlan | None = None
+    looked: Sequence[int] = ()
 
     def write(self, root: Path) -> Ledger:
         """Write runs and sweep under `root`."""
@@ -92,14 +100,30 @@ class Invented:
         ]  # fmt: skip
         base = [f"data={self.dataset}", "sweep.workers=2", "cluster=dev", *(f"{''.join(pair)}" for pair in pairs)]
         shown = {"settings": tuple(self.typed), "data": (self.dataset,)}
-        ledger.write_sweep(Sweep(sweep_id([ablation]), self.created, command, base, self.code, [ablation], **shown))
+        known = examples.identified(replace(ablation, looks=self.looks))
+        asked = ablation if self.looks is None else known  # older ledgers know of no looks
+        ledger.write_sweep(Sweep(sweep_id([known]), self.created, command, base, self.code, [asked], **shown))
+        if self.looks is not None:
+            self._look(ledger, asked, self.looks)
         return ledger
+
+    def _look(self, ledger: Ledger, ablation: Ablation, plan: LookPlan) -> None:
+        looks = ledger.looks(ablation)
+        looks.freeze(plan)
+        results = load(ledger.root, self.name)
+        values, metric, higher_is_better, margin, images = measured(results, results.questions[0])
+        for count in self.looked:
+            seeds, resolution = ablation.first_seeds(count), metric.resolution(images)
+            rule = {"margin": margin, "resolution": resolution, "higher_is_better": higher_is_better}
+            looks.record(take_look(plan, looks.made(), seeds, values, ablation.baseline, **rule))
 
     def _fill(self, run: Run, row: Row, number: int, seed: int) -> None:
         if (row.name, seed) in set(self.pending):
             return
         random = np.random.default_rng([number, seed])
         accuracy = self.accuracy + 0.002 * np.sin(seed) + row.effect + random.normal(0, self.spread)
+        bits = self.right.get((row.name, seed), ())
+        accuracy = sum(bits) / len(bits) if bits else accuracy
         attempt = run.begin(Job("slurm", f"77_{number}", "n1"))
         (attempt.folder / "log.txt").write_text(self.log, "utf-8")
         why = self.failed.get((row.name, seed))
@@ -112,6 +136,8 @@ class Invented:
         if why is not None:
             attempt.fail(*why)
             return
+        if bits:
+            attempt.keep_correct(np.packbits(bits).tobytes())
         parameters = 100_000 + 9_000 * number if row.effect >= 0 else 100_000 - 8_000 * number
         attempt.finish(
             {
@@ -126,6 +152,7 @@ class Invented:
                 "train_seconds": 11.0 + random.uniform(),
                 "images_per_second": 2_000.0 + 10 * random.uniform(),
                 "peak_memory_bytes": 3.1e8,
+                **({"test_images": len(bits)} if bits else {}),
             }
         )
 
@@ -135,6 +162,31 @@ def branches(count: int = len(BRANCHES), **changes: Any) -> Invented:
     effects = list(EFFECTS.items())[:count]
     without = [Row(f"no_{name}", {f"model.branches.{name}": False}, effect) for name, effect in effects]
     return replace(Invented([Row("full"), *without]), **changes)
+
+
+LOOKS = Invented(
+    [
+        Row("full"),
+        Row("no_local", {"model.branches.local": False}, -0.3),  # decided at three seeds
+        Row("no_gated", {"model.branches.gated": False}, 0.002),  # undecided at five
+    ],
+    seeds=range(5),
+    spread=0.006,
+    looks=LookPlan(),
+    looked=(3, 5),
+)
+
+
+FOUR_IMAGES = Invented(
+    [Row("full"), Row("no_local", {"model.branches.local": False})],
+    seeds=range(2),
+    right={
+        ("full", 0): (1, 1, 1, 0),
+        ("full", 1): (1, 1, 1, 0),
+        ("no_local", 0): (1, 1, 0, 1),
+        ("no_local", 1): (1, 0, 0, 1),
+    },
+)
 
 
 def summarized(invented: Invented, root: Path) -> tuple[Results, Summary]:

@@ -35,7 +35,8 @@ def test_one_row_a_run_and_one_a_run_and_epoch(tmp_path: Path) -> None:
     assert lost.overrides == {"model.branches.local": False}
     assert lost.isna().test_accuracy
 
-    ((ablation, sweep),) = results.questions
+    ((ablation, sweep, looks, plan),) = results.questions
+    assert (looks, plan) == (None, None)
     assert (ablation.baseline, ablation.metric, ablation.smallest_effect) == ("full", "test_accuracy", 0.005)
     assert [variant.name for variant in ablation.variants][:2] == ["full", "no_gated"]
     assert sweep.ablations == [ablation]

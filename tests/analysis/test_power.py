@@ -1,34 +1,56 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from terminator import analysis
-from terminator.analysis.power import power_note
+from terminator.analysis.power import power_notes
 from terminator.analysis.statistics.power import difference_power
 from terminator.analysis.statistics.tests import median_spread
 from terminator.analysis.summary import summarize
 from terminator.config import RunConfig, to_plain
+from terminator.ledger import Ablation, LookPlan, Variant
 from tests.analysis.ledgers import branches, overridden
 
 CONFIG: Mapping[str, Any] = to_plain(RunConfig())
 
 
+def asked(name: str = "branches", seeds: int = 5, variants: int = 1, **changes: Any) -> Ablation:
+    rows = [Variant(str(number)) for number in range(1 + variants)]
+    return replace(Ablation(name, "", "0", "test_accuracy", True, 0.005, range(seeds), rows), **changes)
+
+
 def note(root: Path, ablation: str = "branches", config: Mapping[str, Any] = CONFIG) -> str:
-    return power_note(root, ablation, config=config, seeds=5, variants=1)
+    return power_notes(root, asked(ablation), config, 360)[0]
 
 
 def number_after(words: str, text: str) -> float:
     return float(text.partition(words)[2].split()[0])
 
 
-def test_without_results_it_speaks_of_the_spread(tmp_path: Path) -> None:
-    said = power_note(tmp_path, "branches", config=CONFIG, seeds=3, variants=10)
-    assert said.startswith("Power: 3 seeds and 10 variants show differences from about 10.4 times their spread")
-    assert said.endswith("no results with these settings yet say how large that is.")
+@pytest.mark.parametrize(
+    ("changes", "tested", "seeds", "alpha"),
+    [
+        ({"seeds": 3, "variants": 10}, "3 seeds and 10 variants", 3, 0.045 / 10),
+        # The last of five looks has a fifth of the 4.5 %.
+        ({"seeds": 3, "variants": 10, "looks": LookPlan()}, "20 seeds and 10 variants", 20, 0.009 / 10),
+        ({"seeds": 5, "variants": 1, "looks": LookPlan((3, 4), (0.5, 0.5))}, "4 seeds and 1 variant", 4, 0.0225),
+    ],
+)
+def test_without_results_it_speaks_of_the_spread(
+    changes: dict[str, Any], tested: str, seeds: int, alpha: float, tmp_path: Path
+) -> None:
+    (said,) = power_notes(tmp_path, asked(**changes), CONFIG, 360)
+    assert said.startswith(f"Power: {tested} show differences from about ")
+    assert said.endswith(
+        " times their spread over the seeds on; no results with these settings yet say how large that is."
+    )
+    times = number_after("from about ", said)
+    assert difference_power(seeds, times - 0.1, 1.0, alpha) < 0.8 < difference_power(seeds, times + 0.1, 1.0, alpha)
 
 
 def test_with_results_it_names_the_difference_and_their_sweep(tmp_path: Path) -> None:
@@ -40,7 +62,7 @@ def test_with_results_it_names_the_difference_and_their_sweep(tmp_path: Path) ->
     for ablation in ("branches", "gating"):
         said = note(tmp_path, ablation)
         shown = number_after("from about ", said)
-        assert difference_power(5, shown, spread, 0.05) == pytest.approx(0.8, abs=0.05)
+        assert difference_power(5, shown, spread, 0.045) == pytest.approx(0.8, abs=0.05)
         assert number_after("with a spread of ", said) == pytest.approx(spread, abs=0.006)
         assert said.endswith(f": the median of 3 variants of {summary.question.sweep.id}.")
 
@@ -57,6 +79,26 @@ def test_other_settings_say_nothing_of_the_spread(tmp_path: Path) -> None:
     assert "no results with these settings" in note(tmp_path, config=fresh)
 
 
-def test_one_seed(tmp_path: Path) -> None:
-    said = power_note(tmp_path, "branches", config=CONFIG, seeds=1, variants=3)
-    assert "one seed has no spread" in said
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_too_few_seeds(seeds: int, tmp_path: Path) -> None:
+    (said,) = power_notes(tmp_path, asked(seeds=seeds), CONFIG, None)
+    assert said == f"Power: {seeds} seed{'s' * (seeds > 1)} can show nothing: an interval and a verdict take 3."
+
+
+def test_a_margin_that_does_not_fit_is_warned_of(tmp_path: Path) -> None:
+    """An image of 100 is worth one point, twice the margin; so is the spread that was seen, here four times."""
+    (_, image) = power_notes(tmp_path, asked(), CONFIG, 100)
+    assert image.endswith("is below what one of 100 test images is worth, 1 points.")
+    branches(3, spread=0.02).write(tmp_path)
+    (_, spread) = power_notes(tmp_path, asked(), CONFIG, 360)
+    assert "0.5 points, is below one typical spread of the differences between seeds, " in spread
+
+
+def test_another_metric_has_its_own_spread_and_no_images(tmp_path: Path) -> None:
+    """The invented test loss is 1 less the accuracy, so it has its spread, a hundredth of that in points."""
+    branches(3, spread=0.02).write(tmp_path)
+    of_loss, warned = power_notes(tmp_path, asked(metric="test_loss"), CONFIG, 100)
+    assert number_after("with a spread of ", of_loss.replace(":", " :")) == pytest.approx(
+        number_after("with a spread of ", note(tmp_path)) / 100, rel=0.1
+    )
+    assert "The smallest effect that matters, 0.005, is below one typical spread" in warned

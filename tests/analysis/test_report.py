@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from terminator.analysis import load
 from terminator.analysis.report import main, write_report
-from tests.analysis.ledgers import branches
+from terminator.analysis.summary import summarize
+from tests.analysis.ledgers import LOOKS, branches
 
 
 def test_report_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -18,6 +23,68 @@ def test_report_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert out.splitlines()[-1] == f"Report: {folder / 'report.html'}"
     assert (folder / "figures" / "branches-differences.pdf").exists()
     assert {path.suffix for path in (folder / "tables").iterdir()} == {".md", ".tex", ".csv", ".html"}
+
+
+def printed(capsys: pytest.CaptureFixture[str], root: Path, *arguments: str) -> Any:
+    """What --json prints, which must be one document without NaN."""
+    main([*arguments, "--root", str(root), "--json"])
+    return json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+
+
+def test_json_has_the_numbers_of_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    LOOKS.write(tmp_path)
+    found = printed(capsys, tmp_path, "branches")
+    assert (tmp_path / "reports" / "branches" / "report.html").exists()
+    rows = found.pop("variants")
+    assert found == {
+        "ablation": "branches",
+        "data": "digits",
+        "look": 2,
+        "seeds": 5,
+        "decided": 1,
+        "headline": "1 of 2 parts helps, 1 undecided after 5 seeds",
+        "metric": "test_accuracy",
+        "unit": "%",
+        "smallest_effect": 0.5,
+        "baseline": "full",
+    }
+    results = load(tmp_path)
+    looks = results.questions[0].looks
+    assert looks is not None
+    summary = summarize(results, results.questions[0])
+    assert [(row["name"], row["n"], row["mean"], row["std"], row["best"], row["tied"]) for row in rows] == [
+        (each.name, each.n, each.mean, each.std, each.best, each.tied) for each in summary.variants
+    ]
+    full, clear, unclear = rows
+    assert [full[key] for key in ("difference", "interval", "p", "verdict")] == [None] * 4
+    for row, verdict in ((clear, "worse"), (unclear, "undecided")):
+        decision = looks[-1].decisions[row["name"]]
+        assert decision.interval is not None
+        assert row["verdict"] == verdict
+        assert row["interval"] == [decision.interval.low, decision.interval.high]
+        assert row["p"] == decision.p_difference
+        assert row["difference"] == pytest.approx(decision.difference)
+
+
+def test_json_of_what_is_not_there_is_null(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lost = [("no_local", seed) for seed in range(5)]
+    replace(LOOKS, looked=(), pending=lost).write(tmp_path)
+    found = printed(capsys, tmp_path)
+    assert (found["look"], found["seeds"], found["decided"], found["headline"]) == (0, 0, 0, None)
+    (row,) = [row for row in found["variants"] if row["name"] == "no_local"]
+    nothing = dict.fromkeys(("mean", "std", "difference", "interval", "p"))
+    assert row == {"name": "no_local", "n": 0, **nothing, "verdict": "undecided", "best": False, "tied": False}
+
+
+def test_json_of_several_ablations_is_a_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    LOOKS.write(tmp_path)
+    branches(1, name="gating").write(tmp_path)
+    by_loss = printed(capsys, tmp_path, "gating", "branches", "--metric", "test_loss")
+    assert [(each["ablation"], each["look"], each["seeds"]) for each in by_loss] == [
+        ("gating", None, 3),
+        ("branches", None, 5),
+    ]
+    assert {(each["metric"], each["unit"], each["smallest_effect"]) for each in by_loss} == {("test_loss", None, 0.0)}
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

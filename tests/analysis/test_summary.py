@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import sqrt
 from pathlib import Path
 
 import pandas as pd
@@ -8,13 +9,12 @@ import pytest
 
 from terminator import analysis
 from terminator.analysis.results import Results
-from terminator.analysis.statistics.verdict import Verdict
 from terminator.analysis.summary import Summary, summarize
 from terminator.analysis.tables.ablation import ablation_table
 from terminator.analysis.text import sentence, verdict_text
 from terminator.errors import UserError
-from terminator.ledger import Code, Reason
-from tests.analysis.ledgers import BRANCHES, Invented, Row, branches
+from terminator.ledger import Code, Reason, Verdict
+from tests.analysis.ledgers import BRANCHES, FOUR_IMAGES, LOOKS, Invented, Row, branches
 
 CLEAR = Invented(
     rows=[
@@ -37,7 +37,7 @@ def summary_of(invented: Invented, root: Path, metric: str | None = None) -> Sum
 def test_order_and_verdicts(tmp_path: Path) -> None:
     summary = summary_of(CLEAR, tmp_path)
     assert [variant.name for variant in summary.variants] == ["full", "no_local", "gate=glu", "off"]
-    assert [verdict_text(variant) for variant in summary.variants] == [
+    assert [verdict_text(variant, summary.metric) for variant in summary.variants] == [
         "baseline", "part helps", "change hurts", "part hurts",
     ]  # fmt: skip
     assert [variant.best for variant in summary.variants] == [False, False, False, True]
@@ -88,7 +88,7 @@ def test_another_metric_has_its_own_direction_and_unit(tmp_path: Path) -> None:
     summary = summary_of(CLEAR, tmp_path, "test_loss")
     assert not summary.higher_is_better
     assert [variant.name for variant in summary.variants] == ["full", "no_local", "gate=glu", "off"]
-    assert verdict_text(summary.variants[1]) == "part helps"
+    assert verdict_text(summary.variants[1], summary.metric) == "part helps"
     assert summary.smallest_effect == 0
 
 
@@ -97,7 +97,9 @@ def test_error_is_the_complement_of_accuracy(tmp_path: Path) -> None:
     results = analysis.load(tmp_path)
     error = summarize(results, results.questions[0], "test_error")
     assert error.baseline.mean == pytest.approx(100 - accuracy.baseline.mean)
-    assert [verdict_text(v) for v in error.variants] == [verdict_text(v) for v in accuracy.variants]
+    assert [verdict_text(v, error.metric) for v in error.variants] == [
+        verdict_text(v, accuracy.metric) for v in accuracy.variants
+    ]
 
 
 def test_one_seed_has_no_verdict(tmp_path: Path) -> None:
@@ -107,6 +109,60 @@ def test_one_seed_has_no_verdict(tmp_path: Path) -> None:
         assert variant.comparison.interval is None
         assert variant.comparison.judgement.verdict is Verdict.undecided
     assert sentence(summary, summary.variants[1]).endswith("(n = 1): undecided; one seed has no spread.")
+
+
+def test_what_was_decided_keeps_its_decision_when_more_seeds_come(tmp_path: Path) -> None:
+    """Three seeds more than the last look had: no row speaks of them before the next."""
+    LOOKS.write(tmp_path / "before")
+    replace(LOOKS, seeds=range(8)).write(tmp_path / "after")
+    before, after = (analysis.load(tmp_path / each) for each in ("before", "after"))
+    first, second = (summarize(each, each.questions[0]) for each in (before, after))
+    looks = after.questions[0].looks
+    assert looks is not None
+    for old, new in zip(first.variants[1:], second.variants[1:], strict=True):
+        assert old.comparison is not None
+        assert new.comparison is not None
+        assert (old.n, new.n) == (5, 8)
+        assert old.comparison.judgement == new.comparison.judgement
+        assert old.comparison.interval == new.comparison.interval == looks[-1].decisions[new.name].interval
+        assert new.comparison.p_difference == looks[-1].decisions[new.name].p_difference
+        assert new.comparison.pairs.seeds == ((0, 1, 2) if new.name == "no_local" else (0, 1, 2, 3, 4))
+        assert new.comparison.pairs.unpaired == ()
+    assert [verdict_text(each, first.metric).partition(":")[0] for each in second.variants] == [
+        "baseline", "part helps", "undecided",
+    ]  # fmt: skip
+    assert looks[0].decisions["no_local"] == looks[1].decisions["no_local"]
+    assert second.headline == "1 of 2 parts helps, 1 undecided after 5 seeds"
+
+
+@pytest.mark.parametrize("metric", ["test_loss", "test_error"])
+def test_another_metric_than_the_looks_is_judged_as_one_look(metric: str, tmp_path: Path) -> None:
+    summary = summary_of(replace(LOOKS, seeds=range(8)), tmp_path, metric)
+    assert not summary.is_own_metric
+    for variant in summary.variants[1:]:
+        assert variant.comparison is not None
+        assert variant.comparison.pairs.n == 8
+        assert variant.comparison.interval is not None
+        assert variant.comparison.interval.level == 0.95
+    assert summary.headline.startswith("1 of 2 parts helps, 1 ")
+
+
+def test_noise_of_the_test_set_from_the_images_that_runs_got_right(tmp_path: Path) -> None:
+    """By hand in test_margins; of two variants the median, one of them like its baseline on every image."""
+    noise = 100 * sqrt(35 / 48 / 4)
+    summary = summary_of(FOUR_IMAGES, tmp_path / "one")
+    assert (summary.test_images, summary.test_noise) == (4, pytest.approx(noise))
+    assert summary.variants[1].mean == pytest.approx(100 * 5 / 8)
+    same = {("same", seed): FOUR_IMAGES.right["full", seed] for seed in (0, 1)}
+    rows = [*FOUR_IMAGES.rows, Row("same", {"model.gate": "glu"})]
+    both = replace(FOUR_IMAGES, rows=rows, right={**FOUR_IMAGES.right, **same})
+    assert summary_of(both, tmp_path / "two").test_noise == pytest.approx(noise / 2)
+    lost = replace(FOUR_IMAGES, pending=[("no_local", 1)])  # one run, (1, 1, 0, 1): differences 0, 0, −1, 1
+    assert summary_of(lost, tmp_path / "three").test_noise == pytest.approx(100 * sqrt(2 / 3 / 4))
+    results = analysis.load(tmp_path / "one")
+    loss = summarize(results, results.questions[0], "test_loss")
+    assert (loss.test_images, loss.test_noise) == (None, None)
+    assert summary_of(CLEAR, tmp_path / "old").test_noise is None
 
 
 def test_identical_results_are_tied(tmp_path: Path) -> None:
@@ -126,7 +182,7 @@ def test_twins_follow_their_variants(tmp_path: Path) -> None:
     twin = Row("no_local@parameters", {"model.branches.local": False, "model.width": 1.25}, -0.01, twin_of="no_local")
     summary = summary_of(replace(CLEAR, rows=[*CLEAR.rows, twin]), tmp_path)
     assert [variant.name for variant in summary.variants][1:3] == ["no_local", "no_local@parameters"]
-    assert verdict_text(summary.variants[2]) == "part helps"
+    assert verdict_text(summary.variants[2], summary.metric) == "part helps"
 
 
 def test_runs_of_other_code_are_marked(tmp_path: Path) -> None:
@@ -147,7 +203,7 @@ def test_results_that_are_no_numbers_are_missing(tmp_path: Path) -> None:
     summary = summarize(replace(results, runs=runs), results.questions[0])
     by_name = {variant.name: variant for variant in summary.variants}
     assert list(by_name["off"].values) == [0]
-    assert by_name["no_local"].lost == verdict_text(by_name["no_local"]) == "missing: not logged"
+    assert by_name["no_local"].lost == verdict_text(by_name["no_local"], summary.metric) == "missing: not logged"
     assert by_name["no_local"] is summary.variants[-1]
     assert "missing: not logged" in [cell.text for cell in ablation_table([summary]).sections[0].rows[-1]]
 
@@ -177,6 +233,6 @@ def test_what_does_not_belong_together_is_refused(tmp_path: Path) -> None:
 def test_an_ablation_that_has_not_begun(tmp_path: Path) -> None:
     names = [(row.name, seed) for row in branches(1).rows for seed in (0, 1, 2)]
     summary = summary_of(branches(1, pending=names, code=Code("c0de" * 16, None, True)), tmp_path)
-    assert verdict_text(summary.variants[1]) == "missing: pending"
+    assert verdict_text(summary.variants[1], summary.metric) == "missing: pending"
     assert sentence(summary, summary.variants[1]) == "no_gated (without gated): no verdict, missing: pending."
     assert not any(variant.best for variant in summary.variants)

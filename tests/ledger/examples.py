@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from terminator.ledger import Ablation, Attempt, Code, Ledger, Provenance, Run, Sweep, Variant, digest, sweep_id
+from terminator.ledger import (
+    Ablation,
+    Attempt,
+    Code,
+    Ledger,
+    Provenance,
+    Run,
+    Sweep,
+    Variant,
+    ablation_id,
+    digest,
+    sweep_id,
+)
 
 EPOCHS = 3
 
@@ -26,12 +39,19 @@ def sweep(
             config = {"model": {"local": local, "kernels": [3, 5]}, "data": {"name": "digits"}, "seed": seed}
             runs[seed] = ledger.freeze(digest({**config, "code": code}), config, origin).key
         variants.append(Variant(name, {} if local else {"model.local": False}, runs=runs))
-    planned = [Ablation(name, "Why?", "full", "test_accuracy", True, 0.005, [0, 1], variants) for name in ablations]
+    asked = ("Why?", "full", "test_accuracy", True, 0.005, [0, 1], variants)
+    planned = [identified(Ablation(name, *asked)) for name in ablations]
     made = Sweep(
         sweep_id(planned), created, ["python"], ["data=digits"], origin.code, planned, uri, tracked, data=("digits",)
     )
     ledger.write_sweep(made)
     return made
+
+
+def identified(ablation: Ablation) -> Ablation:
+    """The ablation with an id that its variants' first runs come to."""
+    firsts = {variant.name: next(iter(variant.runs.values())) for variant in ablation.variants}
+    return replace(ablation, id=ablation_id(ablation, firsts))
 
 
 def row(epoch: int, began: float = 1000.0) -> dict[str, Any]:

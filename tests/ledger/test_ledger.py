@@ -18,7 +18,8 @@ from tests.ledger.conftest import PROVENANCE
 
 def plan(*names: str, created: float = 1.0, keys: str = "abc") -> Sweep:
     variants = [Variant("full", runs={0: keys[0], 1: keys[1]}), Variant("no_local", {"x": False}, runs={0: keys[2]})]
-    ablations = [Ablation(name, "Why?", "full", "test_accuracy", True, 0.005, [0, 1], variants) for name in names]
+    asked = ("Why?", "full", "test_accuracy", True, 0.005, [0, 1], variants)
+    ablations = [examples.identified(Ablation(name, *asked)) for name in names]
     return Sweep(sweep_id(ablations), created, ["python"], ["data=digits"], Code("c0de", None, False), ablations)
 
 
@@ -64,9 +65,8 @@ def test_a_root_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_a_sweep_comes_back_as_it_was(ledger: Ledger) -> None:
     sweep = plan("branches", "gating")
-    path = ledger.write_sweep(sweep)
-    assert ledger.sweep(sweep.id) == sweep
-    plain = json.loads(path.read_text())
+    assert ledger.write_sweep(sweep) == ledger.sweep(sweep.id) == sweep
+    plain = json.loads((ledger.sweep_folder(sweep) / "sweep.json").read_text())
     assert plain["schema"] == 1
     assert plain["ablations"][0]["variants"][0]["runs"] == {"0": "a", "1": "b"}
 
@@ -84,6 +84,7 @@ def test_the_id_names_the_ablations_and_depends_on_the_runs() -> None:
     assert plan("branches", "gating").id.startswith("branches+gating-")
     assert plan("branches", created=1.0).id == plan("branches", created=2.0).id
     assert plan("branches").id != plan("branches", keys="abd").id
+    assert plan("branches").id == plan("branches").ablations[0].id
 
 
 def test_a_sweep_is_found_by_id_ablation_or_beginning(ledger: Ledger) -> None:
@@ -102,7 +103,7 @@ def test_a_sweep_is_found_by_id_ablation_or_beginning(ledger: Ledger) -> None:
 
 
 def test_a_damaged_sweep_is_set_aside(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
-    path = ledger.write_sweep(plan("branches"))
+    path = ledger.sweep_folder(ledger.write_sweep(plan("branches"))) / "sweep.json"
     path.write_text('{"schema": 1, "id": "branches"}')
     assert ledger.sweeps() == []
     assert "sweep.json is damaged" in caplog.text

@@ -12,7 +12,7 @@ import pytest
 from terminator.config import from_plain
 from terminator.data.load import fingerprint
 from terminator.errors import UserError
-from terminator.ledger import Ledger, provenance
+from terminator.ledger import Ledger, LookPlan, provenance
 from terminator.model.config import Gate, TerminatorConfig
 from terminator.planning.compose import Composer
 from terminator.planning.cost import cost
@@ -113,9 +113,17 @@ def test_settings_are_the_overrides_that_change_results(
     assert sweep.is_comparable == (not settings)
 
 
-def test_typed_seeds_are_settings_that_leave_a_sweep_comparable(planner: Planner) -> None:
+def test_typed_seeds_are_no_settings_and_leave_a_sweep_comparable(planner: Planner) -> None:
     sweep = planner.ablations(["gating"], ["data=sdigits"], [0, 1]).sweep
-    assert (sweep.settings, sweep.data, sweep.is_comparable) == (("seed=0,1",), ("sdigits",), True)
+    assert (sweep.settings, sweep.data, sweep.is_comparable) == ((), ("sdigits",), True)
+    assert sweep.ablations[0].looks is None
+    assert sweep.id == planner.ablations(["gating"], ["data=sdigits"], None).sweep.id
+
+
+def test_typed_seeds_of_an_older_sweep_leave_it_comparable(planner: Planner) -> None:
+    sweep = planner.ablations(["gating"], [], [0, 1]).sweep
+    assert replace(sweep, settings=("seed=0,1",)).is_comparable
+    assert not replace(sweep, settings=("seed=0,1", "model.width=2")).is_comparable
 
 
 def test_overrides_that_need_each_other_both_count(composer: Composer) -> None:
@@ -169,3 +177,84 @@ def test_one_name_in_two_ablations_means_one_thing(
     message = "ablation=gating,slow_loss: both have a variant plain, with different overrides"
     with pytest.raises(UserError, match=message):
         planner.ablations(["gating", "slow_loss"], [], None)
+
+
+def test_an_ablation_plans_looks_and_the_runs_of_the_first(planner: Planner) -> None:
+    [ablation] = planner.ablations(["gating"], ["ablation.looks=[4,6]", "ablation.reserve=0.2"], None).sweep.ablations
+    assert ablation.looks == LookPlan((4, 6), (0.5, 0.5), reserve=0.2)
+    assert {tuple(variant.runs) for variant in ablation.variants} == {(0, 1, 2, 3)}
+    assert ablation.first_seeds(6) == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_fixed_list_of_seeds_is_a_plan_of_one_look(planner: Planner) -> None:
+    [ablation] = planner.ablations(["gating"], [], [7, 2, 5, 0]).sweep.ablations
+    assert (ablation.looks, ablation.plan) == (None, LookPlan((4,), (1.0,)))
+    assert ablation.is_judged
+    assert [ablation.first_seeds(count) for count in (2, 6)] == [[7, 2], [7, 2, 5, 0, 1, 3]]
+    [two] = planner.ablations(["gating"], [], [0, 1]).sweep.ablations
+    assert not two.is_judged
+
+
+@pytest.mark.parametrize("seeds", [None, [0], [0, 1, 2, 3], [9, 4]])
+def test_the_id_of_an_ablation_does_not_depend_on_its_seeds(planner: Planner, seeds: list[int] | None) -> None:
+    [first] = planner.ablations(["gating"], [], [0, 1, 2]).sweep.ablations
+    [other] = planner.ablations(["gating"], [], seeds).sweep.ablations
+    assert other.id == first.id
+
+
+@pytest.mark.parametrize(
+    ("override", "same"),
+    [
+        ("ablation.looks=[3,4]", True),
+        ("ablation.reserve=0.5", True),
+        ("machine.threads=1", True),
+        ("ablation.smallest_effect=0.02", False),
+        ("ablation.metric=validation_accuracy", False),
+        ("ablation.higher_is_better=false", False),
+        ("ablation.baseline='gate=glu'", False),
+        ("ablation.one_at_a_time={model.gate:[glu]}", False),
+        ("training.epochs=2", False),
+    ],
+)
+def test_the_id_of_an_ablation_depends_on_what_is_asked(planner: Planner, override: str, same: bool) -> None:
+    first, other = (
+        planner.ablations(["gating"], overrides, None).sweep.ablations[0].id for overrides in ([], [override])
+    )
+    assert (first == other) is same
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("ablation.looks=[3,5,5]", "ablation.looks=[3, 5, 5]: each look must have more seeds than the one before it"),
+        ("ablation.looks=[5,3]", "ablation.looks=[5, 3]: each look must have more seeds than the one before it"),
+        ("ablation.looks=[1,3]", "ablation.looks=[1, 3]: the first look takes 3 seeds or more"),
+        ("ablation.looks=[2]", "ablation.looks=[2]: the first look takes 3 seeds or more"),
+        ("ablation.looks=[]", "ablation.looks=[]: the first look takes 3 seeds or more"),
+        ("ablation.shares=[0.2,0.2,0.2,0.2,0.1]", "ablation.shares=[0.2, 0.2, 0.2, 0.2, 0.1]: must sum to 1, here 0.9"),
+        ("ablation.shares=[0.5,0.5]", "ablation.shares=[0.5, 0.5]: must be as many as the looks, 5"),
+        ("ablation.shares=[1,0,0,0,0]", "ablation.shares=[1.0, 0.0, 0.0, 0.0, 0.0]: each must be above 0"),
+        ("ablation.reserve=1", "ablation.reserve=1.0: must be 0 or more, and below 1"),
+        ("ablation.reserve=-0.1", "ablation.reserve=-0.1: must be 0 or more, and below 1"),
+        ("sweep.looks=0", "sweep.looks=0: must be at least 1"),
+        ("sweep.budget_min=0", "sweep.budget_min=0: must be above 0 minutes"),
+    ],
+)
+def test_looks_that_are_no_plan_are_refused_in_one_line(planner: Planner, override: str, message: str) -> None:
+    with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
+        planner.ablations(["gating"], [override], None)
+
+
+def test_a_frozen_plan_of_looks_stays(planner: Planner, tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    first = planner.ablations(["gating"], [], None)
+    first.freeze(ledger, provenance())
+    again = planner.ablations(["gating"], ["ablation.looks=[3,4]"], None)
+    again.freeze(ledger, provenance())
+    assert ledger.looks(again.sweep.ablations[0]).plan() == first.sweep.ablations[0].plan == LookPlan()
+
+
+def test_the_limits_of_a_sweep_are_its_own(composer: Composer) -> None:
+    settings = composer.settings(["sweep.looks=2", "sweep.budget_min=3"])
+    sweep = Planner(composer, provenance(), [], settings).ablations(["gating"], [], [0]).sweep
+    assert (sweep.most_looks, sweep.until) == (2, sweep.created + 180)

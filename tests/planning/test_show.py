@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from terminator.ledger import Ledger
 from terminator.model.build import build
 from terminator.planning.cost import WIDEST, cost
 from terminator.planning.plan import Plan, Planner
-from terminator.planning.show import Breakable, broken, notes, same_runs, show_plan
+from terminator.planning.show import Breakable, broken, notes, plan_document, same_runs, show_plan
 from terminator.text import signed_percent
 
 SMALL = ["model.channels=[12]", "model.depth=2"]
@@ -34,7 +35,7 @@ def _printed(console: Console) -> str:
 def test_a_plan_shows_how_far_controls_are_off(plan: Callable[..., Plan], tmp_path: Path) -> None:
     planned = plan("depth", "ablation.match=parameters", "ablation.one_at_a_time={model.depth:[1]}")
     console = Console(file=io.StringIO(), width=100)
-    show_plan(console, planned, Ledger(tmp_path), lambda plan, ablation: f"Power of {ablation.name}.")
+    show_plan(console, planned, Ledger(tmp_path), lambda plan, ablation: [f"Power of {ablation.name}."])
     table, note, rest = _printed(console).partition("depth=1@parameters misses the 103,991 parameters")
     assert note
     assert "Power of depth.\n3 runs; 0 done, 3 to run" in rest
@@ -42,6 +43,45 @@ def test_a_plan_shows_how_far_controls_are_off(plan: Callable[..., Plan], tmp_pa
     assert cells["variant"] == ["parameters", "MFLOPs", "off", "done", "overrides"]
     assert cells["full"] == ["103,991", "4.41", "0/1"]
     assert cells["depth=1@parameters"][2:5] == ["−82", "%", "0/1"]
+
+
+def test_a_plan_as_json_holds_what_the_table_shows(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    planned = plan("depth", "ablation.match=parameters", "ablation.one_at_a_time={model.depth:[1]}")
+    document = json.loads(
+        json.dumps(plan_document([planned], Ledger(tmp_path), lambda plan, ablation: [f"Power of {ablation.name}."]))
+    )
+    [ablation] = document.pop("ablations")
+    assert document == {"runs": 3, "done": 0}
+    full, shallow, control = ablation.pop("variants")
+    note, power = ablation.pop("notes")
+    assert note.startswith("depth=1@parameters misses the 103,991 parameters of full by −82 %")
+    assert power == "Power of depth."
+    assert ablation == {
+        "name": "depth",
+        "sweep": planned.sweep.id,
+        "data": ["digits"],
+        "question": planned.sweep.ablations[0].question,
+        "baseline": "full",
+        "looks": [],
+    }
+    flops = full.pop("flops")
+    assert f"{flops / 1e6:.2f}" == "4.41"
+    assert full == {"name": "full", "parameters": 103_991, "off": None, "done": 0, "runs": 1, "overrides": {}}
+    assert shallow["overrides"] == {"model.depth": 1}
+    assert (control["name"], control["parameters"]) == ("depth=1@parameters", 19_183)
+    assert control["off"] == pytest.approx(19_183 / 103_991 - 1)
+
+
+def test_a_plan_of_looks_tells_them(planner: Planner, tmp_path: Path) -> None:
+    small = ["ablation.one_at_a_time={model.depth:[1]}", "ablation.looks=[3,5]"]
+    planned = [planner.ablations(["depth"], small, seeds) for seeds in (None, [0, 1, 2, 4])]
+    document = plan_document(planned, Ledger(tmp_path), lambda plan, ablation: [])
+    assert [each["looks"] for each in document["ablations"]] == [[3, 5], [4]]
+    assert [each["notes"] for each in document["ablations"]] == [
+        ["Looks at 3, 5 seeds, each of what is undecided by then: 6 runs to the first, at most 10."],
+        [],
+    ]
+    assert [document["runs"], document["done"]] == [8, 0]  # those that both hold count once
 
 
 def test_a_control_at_the_bound_of_the_search_is_told(plan: Callable[..., Plan]) -> None:

@@ -20,6 +20,7 @@ from terminator.job import execute
 from terminator.ledger import Ablation, Ledger, Run, Sweep, Variant, digest, provenance, sweep_id
 from terminator.model.config import Branches, TerminatorConfig
 from terminator.run_key import code_hash
+from tests.ledger import examples
 
 REPOSITORY = Path(__file__).parents[2]
 PROFILE = ClusterProfile(timeout_min=5, gpus_per_node=1, cpus_per_task=1, memory_gb=0.5)
@@ -45,7 +46,7 @@ def freeze(root: Path, configs: Sequence[RunConfig], name: str = "trial", **vari
         own = replace(origin, code=replace(origin.code, hash=code_hash(config)))
         runs[index] = ledger.freeze(digest(to_plain(config)), to_plain(config), own).key
     variants = [Variant("full", runs=runs, **variant)]
-    ablation = Ablation(name, "", "full", "test_accuracy", True, 0.005, list(runs), variants)
+    ablation = examples.identified(Ablation(name, "", "full", "test_accuracy", True, 0.005, list(runs), variants))
     sweep = Sweep(sweep_id([ablation]), time.time(), [], [], origin.code, [ablation])
     ledger.write_sweep(sweep)
     return ledger, sweep

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import re
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from terminator.ledger import Ledger, Reason
+from terminator.ledger import Decision, Ledger, Look, LookPlan, Reason, Sweep, Verdict
 from tests.ledger.examples import finish, finish_all, sweep, train
 
 
@@ -152,3 +154,112 @@ def test_watch_says_by_its_exit_code_that_runs_are_missing(ledger: Ledger, sweep
     planned = sweep(ledger, "branches", tracked=False)
     finish(ledger.run(planned.keys()[0]))
     assert sweeps("watch").code == 1
+
+
+def test_status_as_json_holds_what_the_table_shows(ledger: Ledger, sweeps: Callable) -> None:
+    planned = sweep(ledger, "branches")
+    done, running, failed, pending = map(ledger.run, planned.keys())
+    finish(done)
+    train(running, last=2)
+    train(failed, last=1).fail(Reason.out_of_memory, "asked for 16 GiB")
+    answer = sweeps("status", "--json")
+    assert answer.code == 0
+    document = json.loads(answer.out)
+    runs = document.pop("runs")
+    assert document == {
+        "sweep": planned.id,
+        "data": ["digits"],
+        "settings": [],
+        "created": 1.0,
+        "states": {"done": 1, "running": 1, "failed": 1, "pending": 1},
+        "looks": [],
+    }
+    assert [run["name"] for run in runs] == ["full/0", "full/1", "no_local/0", "no_local/1"]
+    assert runs[2] == {
+        "name": "no_local/0",
+        "key": failed.key,
+        "state": "failed",
+        "epoch": 1,
+        "epochs": 3,
+        "seconds_left": None,
+        "attempts": 1,
+        "host": socket.gethostname(),
+        "job": None,
+        "reason": "out_of_memory",
+        "message": "asked for 16 GiB",
+        "log": str(failed.log_path()),
+    }
+    nothing = {"epoch": None, "epochs": None, "attempts": 0, "host": None, "reason": None, "message": None, "log": None}
+    assert {name: runs[3][name] for name in nothing} == nothing
+    assert (runs[3]["key"], runs[3]["state"]) == (pending.key, "pending")
+
+
+def _looked_at(ledger: Ledger, *looks: Look, most_looks: int | None = None) -> Sweep:
+    """A sweep of a plan of two looks, with these looks made. All runs of three seeds are done."""
+    planned = sweep(ledger, "gating", tracked=False)
+    full, no_local = planned.ablations[0].variants
+    variants = [replace(each, runs={**each.runs, 2: list(each.runs.values())[1]}) for each in (full, no_local)]
+    ablation = replace(planned.ablations[0], seeds=[0, 1, 2], variants=variants, looks=LookPlan((3, 5), (0.5, 0.5)))
+    finish_all(ledger, planned)
+    ledger.looks(ablation).freeze(ablation.plan)
+    for look in looks:
+        ledger.looks(ablation).record(look)
+    return ledger.write_sweep(
+        replace(planned, ablations=[ablation], most_looks=most_looks, command=["python", "-m", "x", "a={b: [1]}"])
+    )
+
+
+OPEN = Look(1, (0, 1, 2), 0.0225, True, {"no_local": Decision(look=1, seeds=(0, 1, 2))})
+CLOSED = replace(OPEN, decisions={"no_local": Decision(Verdict.worse, 1, (0, 1, 2))})
+
+
+@pytest.mark.parametrize(
+    ("made", "shown", "text"),
+    [
+        (
+            [],
+            {"look": 0, "seeds": 0, "decided": 0, "next_seeds": 3, "runs_to_come": 0},
+            "no look yet, 0 of 1 row decided; next: 3 seeds, 0 runs to come",
+        ),
+        (
+            [OPEN],
+            {"look": 1, "seeds": 3, "decided": 0, "next_seeds": 5, "runs_to_come": 4},
+            "look 1 of 2 made (3 seeds), 0 of 1 row decided; next: 5 seeds, 4 runs to come",
+        ),
+        (
+            [CLOSED],
+            {"look": 1, "seeds": 3, "decided": 1, "next_seeds": None, "runs_to_come": 0},
+            "look 1 of 2 made (3 seeds), 1 of 1 row decided; every row is decided",
+        ),
+    ],
+)
+def test_status_tells_where_the_looks_stand(
+    ledger: Ledger, sweeps: Callable, made: list[Look], shown: dict[str, int | None], text: str
+) -> None:
+    planned = _looked_at(ledger, *made)
+    expected = [{"ablation": "gating", "looks": 2, "rows": 1, **shown}]
+    assert json.loads(sweeps("status", "--json").out)["looks"] == expected
+    listed = json.loads(sweeps("list", "--json").out)
+    assert listed["root"] == str(ledger.root)
+    assert [(each["sweep"], each["states"], each["looks"]) for each in listed["sweeps"]] == [
+        (planned.id, {"done": 4}, expected)
+    ]
+    assert f"gating: {text}" in sweeps("status").out
+
+
+def test_list_as_json_of_an_empty_root_is_a_document_too(ledger: Ledger, sweeps: Callable) -> None:
+    answer = sweeps("list", "--json")
+    assert (answer.code, json.loads(answer.out)) == (0, {"root": str(ledger.root), "sweeps": []})
+
+
+@pytest.mark.parametrize(
+    ("made", "most_looks", "is_told"),
+    [([], None, True), ([OPEN], None, True), ([OPEN], 1, False), ([OPEN], 2, True), ([CLOSED], None, False)],
+)
+def test_retry_tells_how_the_next_look_is_made(
+    ledger: Ledger, sweeps: Callable, made: list[Look], most_looks: int | None, is_told: bool
+) -> None:
+    planned = _looked_at(ledger, *made, most_looks=most_looks)
+    hint = "the next look is made by: python -m x 'a={b: [1]}'\n" if is_told else ""
+    answer = sweeps("retry")
+    assert (answer.code, answer.out) == (0, f"{planned.id}: nothing to run again\n{hint}")

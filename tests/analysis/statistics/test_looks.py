@@ -10,18 +10,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from terminator.analysis.statistics.looks import (
-    Decision,
-    Look,
-    LookPlan,
-    Verdict,
-    judge,
-    next_alpha,
-    next_look,
-    take_look,
-)
+from terminator.analysis.statistics.looks import judge, next_alpha, next_look, take_look
 from terminator.analysis.statistics.tests import moments
 from terminator.errors import UserError
+from terminator.ledger import Decision, Look, LookPlan, Verdict
 
 PLAN = LookPlan()
 Values = Mapping[str, Mapping[int, float]]
@@ -43,16 +35,16 @@ def spent(plan: LookPlan, seeds: Sequence[int]) -> list[float]:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"seeds": (3, 3, 8)}, r"looks.seeds=\[3, 3, 8\]: each look must have more seeds than the one before it"),
-        ({"seeds": (2, 5)}, r"looks.seeds=\[2, 5\]: the first look takes 3 seeds or more"),
-        ({"seeds": (1,)}, r"looks.seeds=\[1\]: the first look takes 3 seeds or more"),
-        ({"seeds": ()}, r"looks.seeds=\[\]: the first look takes 3 seeds or more"),
-        ({"shares": (0.5, 0.5)}, r"looks.shares=\[0.5, 0.5\]: must be as many as the looks, 5"),
+        ({"seeds": (3, 3, 8)}, r"ablation.looks=\[3, 3, 8\]: each look must have more seeds than the one before it"),
+        ({"seeds": (2, 5)}, r"ablation.looks=\[2, 5\]: the first look takes 3 seeds or more"),
+        ({"seeds": (1,)}, r"ablation.looks=\[1\]: the first look takes 3 seeds or more"),
+        ({"seeds": ()}, r"ablation.looks=\[\]: the first look takes 3 seeds or more"),
+        ({"shares": (0.5, 0.5)}, r"ablation.shares=\[0.5, 0.5\]: must be as many as the looks, 5"),
         ({"shares": (0.2, 0.2, 0.2, 0.2, 0.1)}, "must sum to 1, here 0.9"),
         ({"shares": (0.5, 0.6, -0.1, 0.0, 0.0)}, "each must be above 0"),
         ({"shares": (float("nan"), 0.25, 0.25, 0.25, 0.25)}, "each must be above 0"),
-        ({"level": 0.0}, "looks.level=0.0: must lie between 0 and 1"),
-        ({"reserve": 1.0}, "looks.reserve=1.0: must be 0 or more, and below 1"),
+        ({"level": 0.0}, "level=0.0: must lie between 0 and 1"),
+        ({"reserve": 1.0}, "ablation.reserve=1.0: must be 0 or more, and below 1"),
     ],
 )
 def test_a_plan_is_checked(wrong: dict[str, Any], message: str) -> None:

@@ -11,6 +11,7 @@ from terminator.analysis.statistics.margins import finite_test_set_noise, margin
 def test_margins_that_fit_are_not_warned_of() -> None:
     assert margin_warnings(0.01, 0.007, 360) == ()
     assert margin_warnings(0.01, None, None) == ()
+    assert margin_warnings(0.7, 0.7, None, scale=1.0, unit="") == ()
 
 
 def test_margins_below_a_spread_or_an_image() -> None:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from terminator.analysis.statistics.looks import LookPlan, take_look
-from terminator.analysis.statistics.power import seeds_to_decide
-from terminator.analysis.statistics.verdict import Comparison, Verdict, best_and_tied, compare, headline
+from terminator.analysis.statistics.looks import take_look
+from terminator.analysis.statistics.verdict import Comparison, best_and_tied, compare, headline
+from terminator.ledger import LookPlan, Verdict
 
 SEEDS = range(6)
 BASELINE = {seed: 0.95 + 0.001 * seed for seed in SEEDS}
@@ -31,28 +31,6 @@ def test_a_real_difference_too_small_to_matter() -> None:
     judgement = only(shifted(0.002)).judgement
     assert judgement.verdict is Verdict.equivalent
     assert judgement.note == "a real difference, too small to matter"
-
-
-def test_undecided_says_how_many_more_seeds() -> None:
-    judgement = only(shifted(0.006, wiggle=20)).judgement
-    assert judgement.verdict is Verdict.undecided
-    assert judgement.more_seeds is not None
-    assert 1 <= judgement.more_seeds <= 60
-
-
-@pytest.mark.parametrize(("wiggle", "exact", "said"), [(12, 13, 10), (20, 41, 40), (30, 98, 100), (90, 908, 900)])
-def test_more_seeds_have_one_digit(wiggle: float, exact: int, said: int) -> None:
-    pairs = only(shifted(0.006, wiggle=wiggle)).pairs
-    needed = seeds_to_decide(pairs.mean, pairs.spread, 0.005, fewest=pairs.n + 1, alpha=0.05)
-    assert needed is not None
-    assert needed - pairs.n == exact
-    assert only(shifted(0.006, wiggle=wiggle)).judgement.more_seeds == said
-
-
-def test_undecided_beyond_a_thousand_seeds() -> None:
-    judgement = only(shifted(0.005, wiggle=200)).judgement
-    assert judgement.more_seeds is None
-    assert judgement.note == "over 1,000 seeds needed"
 
 
 @pytest.mark.parametrize(

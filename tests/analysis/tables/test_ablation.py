@@ -20,7 +20,7 @@ from terminator.analysis.tables.render import comma_separated, html, latex, mark
 from terminator.analysis.tables.table import Table
 from terminator.errors import UserError
 from terminator.ledger import Code, Reason
-from tests.analysis.ledgers import Row, branches
+from tests.analysis.ledgers import LOOKS, Row, branches
 
 HOSTILE = r"a|b_{c}%$&#~^\<script>alert(1)</script>[red]*Ж"
 
@@ -122,7 +122,7 @@ def test_terminal(table: Table) -> None:
     print_table(table, console)
     text = console.export_text()
     assert HOSTILE in text
-    assert "undecided: about +" in text
+    assert "undecided: at most ±" in text
     assert "\x1b" not in text
 
 
@@ -145,6 +145,26 @@ def test_latex_compiles_unchanged(table: Table, tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:]
     assert "Overfull" not in done.stdout
+
+
+def test_the_title_begins_with_the_headline(tmp_path: Path) -> None:
+    LOOKS.write(tmp_path)
+    table = ablation_table(summaries(tmp_path))
+    assert table.title == (
+        "1 of 2 parts helps, 1 undecided after 5 seeds.\nWhich branches of an SFNE block earn their keep? (digits)"
+    )
+    assert markdown(table).startswith("### 1 of 2 parts helps, 1 undecided after 5 seeds. Which branches")
+    several = ablation_table([*summaries(tmp_path)] * 2)
+    assert several.title == "branches; branches (digits)"
+
+
+def test_a_row_that_stopped_earlier_says_of_how_many_pairs_it_speaks(tmp_path: Path) -> None:
+    LOOKS.write(tmp_path)
+    table = ablation_table(summaries(tmp_path))
+    clear, unclear = row_of(table, "no_local"), row_of(table, "no_gated")
+    assert (clear[4].endswith("] (3 pairs)"), clear[6]) == (True, "part helps")
+    assert unclear[4].endswith("]")
+    assert unclear[6].startswith("undecided: at most ±")
 
 
 def test_several_ablations_in_one(tmp_path: Path) -> None:

@@ -1,17 +1,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from terminator import analysis
-from terminator.analysis.statistics.power import difference_power
-from terminator.analysis.statistics.tests import median_spread
 from terminator.analysis.summary import Summary, summarize
-from terminator.analysis.tables.ablation import ablation_table
-from terminator.analysis.tables.notes import detectable_effect, notes
-from tests.analysis.ledgers import Invented, Row, branches
+from terminator.analysis.tables.notes import notes, standing
+from terminator.ledger import LookPlan, Reason
+from tests.analysis.ledgers import FOUR_IMAGES, LOOKS, Invented, Row, branches
 
 
 def summary_of(invented: Invented, root: Path) -> Summary:
@@ -20,40 +20,90 @@ def summary_of(invented: Invented, root: Path) -> Summary:
     return summarize(results, results.questions[0])
 
 
-def test_a_table_that_decides_little_says_what_its_seeds_can_show(tmp_path: Path) -> None:
-    summary = summary_of(branches(8, spread=0.02), tmp_path)
-    said = detectable_effect(summary)
-    assert said in ablation_table([summary]).notes
-    found = re.fullmatch(
-        r"3 seeds can show differences from about (\S+) points on here, 5 seeds differences from about (\S+) points on "
-        r"\(power 0.8\); seed=0,1,2,3,4 runs what is missing\.",
-        said,
-    )
-    assert found is not None
-    spread = median_spread(variant.comparison.pairs for variant in summary.variants if variant.comparison)
-    assert spread is not None
-    for seeds, least in zip((3, 5), map(float, found.groups()), strict=True):
-        assert difference_power(seeds, least, spread, 0.05 / 8) == pytest.approx(0.8, abs=0.05)
+def test_without_looks_a_table_is_one_look(tmp_path: Path) -> None:
+    summary = summary_of(branches(2), tmp_path)
+    said = ["Judged as one look at all seeds: the error rate holds if no other look was taken."]
+    assert list(standing(summary)) == said
+    assert said[0] in notes([summary])
 
 
-def test_a_table_that_decides_most_says_nothing(tmp_path: Path) -> None:
-    clear = [Row("full"), *(Row(f"no_{depth}", {"model.depth": depth}, -0.1 * depth) for depth in (1, 2, 3))]
-    assert detectable_effect(summary_of(Invented(clear, seeds=range(5)), tmp_path)) == ""
+@pytest.mark.parametrize("invented", [branches(2, seeds=[2]), replace(branches(2), rows=[Row("full")])])
+def test_what_tests_nothing_is_no_look(invented: Invented, tmp_path: Path) -> None:
+    assert list(standing(summary_of(invented, tmp_path))) == []
 
 
-def test_one_seed_shows_nothing(tmp_path: Path) -> None:
-    summary = summary_of(branches(3, seeds=[2]), tmp_path)
-    assert detectable_effect(summary) == "One seed can show no difference; seed=0,1,2,3,4 runs what is missing."
+def test_before_the_first_look_nothing_is_tested(tmp_path: Path) -> None:
+    summary = summary_of(replace(LOOKS, looked=()), tmp_path)
+    assert list(standing(summary)) == ["No look yet: the first takes 3 seeds; until then nothing is tested."]
+    assert "Difference: from full, paired by seed; nothing is tested yet." in notes([summary])
+    assert summary.headline == ""
 
 
-def test_no_accuracy_differs_by_more_than_all(tmp_path: Path) -> None:
-    said = detectable_effect(summary_of(branches(8, seeds=[0, 1], spread=0.02), tmp_path))
-    assert said.startswith("2 seeds can show no difference here, 5 seeds differences from about ")
+@pytest.mark.parametrize(
+    ("changes", "looked", "to_come"),
+    [
+        # Three more seeds of the baseline and of the one row that is undecided.
+        (
+            {},
+            "Look 2 of 5 planned: 5 seeds, α = 1.1 %.",
+            "Next look: 8 seeds, 6 more runs, {}; the same command runs it.",
+        ),
+        (
+            {"failed": {("no_gated", 4): (Reason.timeout, ""), ("no_local", 4): (Reason.timeout, "")}},
+            "Look 2 of 5 planned: 5 seeds, α = 1.1 %.",
+            "Next look: 8 seeds, 7 more runs, {}; the same command runs it.",
+        ),
+        (
+            {"looks": LookPlan((3, 5), (0.2, 0.8))},
+            "Look 2 of 2 planned: 5 seeds, α = 3.6 %.",
+            "Next look: 8 seeds, 6 more runs, {}; ablation.looks=[8] runs it, from the reserve.",
+        ),
+        (
+            {"looks": LookPlan.fixed(3)},
+            "Look 2, beyond the plan of 1: 5 seeds, α = 0.25 %.",
+            "Next look: 8 seeds, 6 more runs, {}; ablation.looks=[8] runs it, from the reserve.",
+        ),
+    ],
+)
+def test_a_table_names_its_look_and_the_next(
+    changes: dict[str, Any], looked: str, to_come: str, tmp_path: Path
+) -> None:
+    first, second = standing(summary_of(replace(LOOKS, **changes), tmp_path))
+    assert first == looked
+    assert re.sub("about 1[12] s each", "{}", second) == to_come
 
 
-def test_without_results_there_is_nothing_to_decide(tmp_path: Path) -> None:
-    pending = [(row.name, seed) for row in branches(1).rows for seed in (0, 1, 2)]
-    assert detectable_effect(summary_of(branches(1, pending=pending), tmp_path)) == ""
+def test_where_all_rows_are_decided_there_is_no_next_look(tmp_path: Path) -> None:
+    summary = summary_of(replace(LOOKS, rows=LOOKS.rows[:2], looked=[3]), tmp_path)
+    assert list(standing(summary)) == ["Look 1 of 5 planned: 3 seeds, α = 0.45 %."]
+
+
+def test_by_another_metric_a_table_is_one_look(tmp_path: Path) -> None:
+    LOOKS.write(tmp_path)
+    results = analysis.load(tmp_path)
+    (said,) = standing(summarize(results, results.questions[0], "test_loss"))
+    assert said.startswith("Judged as one look at all seeds")
+
+
+def test_of_several_ablations_each_has_its_own_look(tmp_path: Path) -> None:
+    LOOKS.write(tmp_path)
+    branches(2, name="gating").write(tmp_path)
+    results = analysis.load(tmp_path)
+    said = list(notes([summarize(results, question) for question in results.questions]))
+    assert "branches: Look 2 of 5 planned: 5 seeds, α = 1.1 %." in said
+    assert any(note.startswith("gating: Judged as one look") for note in said)
+
+
+def test_the_noise_of_the_test_set_stands_beside_the_spread(tmp_path: Path) -> None:
+    """As in test_margins, 100 · √(35 / 48 / 4) = 42.7 points; two seeds have no typical spread."""
+    assert list(standing(summary_of(FOUR_IMAGES, tmp_path / "two"))) == [
+        "Other test images, as many (4), would move a difference by about 43 points (standard error, in no interval)."
+    ]
+    alike = {(name, seed): (1, 1, 1, 0) for name in ("full", "no_local") for seed in (2, 3, 4)}
+    more = replace(FOUR_IMAGES, right={**FOUR_IMAGES.right, **alike}, seeds=range(5))
+    # Differences 0, −25, 0, 0, 0: a spread of √125, over its median, √(3.357 / 4) of the true one.
+    (_, said) = standing(summary_of(more, tmp_path / "five"))
+    assert said.endswith("in no interval); one seed's differences have a spread of 12 points.")
 
 
 TWIN = {"model.gate": "mixer", "model.width": 2.0}

@@ -1,0 +1,319 @@
+"""Carry sweeps out from look to look: run what the next look needs, make it, and give the undecided more seeds.
+
+    python -m terminator.looks ARRAY_FOLDER     the job of a cluster that does so when the jobs of a look have ended
+
+All that it knows is in the ledger, so it goes on wherever it was stopped, and comes to the same table.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean, stdev
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from terminator.analysis.load import load
+from terminator.analysis.metrics import Metric, metric
+from terminator.analysis.report import report_folder, write_report
+from terminator.analysis.results import Results
+from terminator.analysis.statistics.looks import next_look, take_look
+from terminator.analysis.summary import measured, summarize
+from terminator.analysis.tables import build_tables
+from terminator.analysis.tables.render import print_table, write_tables
+from terminator.config import from_plain, to_plain
+from terminator.errors import UserError
+from terminator.ledger import Ablation, Ledger, Look, Reason, Run, RunState, Sweep, Variant, Verdict
+from terminator.run_key import code_hash, run_key
+from terminator.sweeps.scheduler import Scheduler, scheduler_of
+from terminator.text import counted
+
+FOR_GOOD = (Reason.exception, Reason.diverged, Reason.out_of_memory, Reason.timeout)  # a repetition would end alike
+MOST_TRIES = 3  # of a run that is killed again and again
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Outcome:
+    """`sweeps` as they are in the ledger now; `missing`: runs that were to be made and have no result.
+
+    `ended`: whether nothing goes on without this process.
+    """
+
+    sweeps: list[Sweep]
+    missing: list[Run]
+    ended: bool = True
+
+
+def carry_out(
+    ledger: Ledger,
+    sweeps: Sequence[Sweep],
+    scheduler: Callable[[Sequence[Sweep]], Scheduler],
+    say: Say,
+    ended: Collection[str] = (),
+) -> Outcome:
+    """Go from look to look until every row is decided, the last look is made, or the sweep's limits are reached.
+
+    `scheduler`: makes the one for sweeps as they are now. `say`: prints a line. `ended`: the keys of runs that are not
+    to be tried again. Raises UserError where runs are
+    refused, and KeyboardInterrupt after an orderly stop.
+    """
+    current, tried = list(sweeps), set(ended)
+    while True:
+        needed: list[tuple[int, Run]] = []
+        fresh: list[tuple[Sweep, str]] = []
+        for place, sweep in enumerate(current):
+            current[place], due, looked = advance(ledger, sweep, tried)
+            needed += due
+            fresh += [(current[place], name) for name in looked]
+        runs = [run for _, run in sorted(needed, key=lambda pair: pair[0])]  # seed by seed: always whole pairs
+        runs = list({run.key: run for run in runs}.values())
+        todo = [run for run in runs if run.key not in tried]
+        if len(todo) < len(runs) or not todo:  # one that was tried, and may yet succeed, is for the next command
+            return Outcome(current, [run for run in runs if run.result() is None])
+        until = min((sweep.until for sweep in current if sweep.until is not None), default=None)
+        if until is not None and time.time() >= until:
+            say(f"sweep.budget_min is spent; {counted(len(todo), 'run')} to the next look: the same command goes on")
+            return Outcome(current, [])
+        for sweep, name in fresh:
+            _print(ledger, sweep, name)
+        if not scheduler(current).start(todo):
+            return Outcome(current, [], ended=False)
+        begun = {run.key for run in todo if run.attempt_numbers()}
+        if len(begun) < len(todo) and not (until is not None and time.time() >= until):
+            return Outcome(current, [run for run in todo if run.result() is None])
+        tried |= begun
+
+
+def advance(ledger: Ledger, sweep: Sweep, tried: Collection[str]) -> tuple[Sweep, list[tuple[int, Run]], list[str]]:
+    """Make the looks whose runs have all ended.
+
+    Returns the sweep, with the runs of the next look; those of them that are needed for it, each with the place of its
+    seed; and the ablations of which a look was made. A run that failed for good is needed no longer if it is in
+    `tried`, the keys of the runs that were tried since the command was typed.
+    """
+    needed: list[tuple[int, Run]] = []
+    looked = []
+    for name in [ablation.name for ablation in sweep.ablations]:
+        sweep, due, made = _advance(ledger, sweep, name, tried)
+        needed += due
+        looked += [name] * made
+    return sweep, needed, looked
+
+
+def _advance(
+    ledger: Ledger, sweep: Sweep, name: str, tried: Collection[str]
+) -> tuple[Sweep, list[tuple[int, Run]], bool]:
+    """As `advance`, for one ablation."""
+    looked = False
+    while True:
+        ablation = next(each for each in sweep.ablations if each.name == name)
+        made = ledger.looks(ablation).made() if ablation.is_judged else []
+        variants, seeds, is_next = _wanted(ledger, sweep, ablation, made, tried)
+        sweep = _with_runs(ledger, sweep, ablation, variants, seeds)
+        ablation = next(each for each in sweep.ablations if each.name == name)
+        cells = [
+            (place, ledger.run(each.runs[seed]))
+            for place, seed in enumerate(seeds)
+            for each in ablation.variants
+            if each.name in variants
+        ]
+        due = [(place, run) for place, run in cells if not _settled(run, tried)]
+        if due or not ablation.is_judged:
+            return sweep, due, looked
+        look = _look(ledger, sweep, ablation, made, seeds)
+        if look is not None and look.number > len(made):
+            ledger.looks(ablation).record(look)
+            looked = True
+        if look is None or not is_next:
+            return sweep, [], looked
+
+
+def _wanted(
+    ledger: Ledger, sweep: Sweep, ablation: Ablation, made: Sequence[Look], tried: Collection[str]
+) -> tuple[list[str], list[int], bool]:
+    """The variants and seeds of the look to make, or else of the last one, and whether it is a further one."""
+    names = [variant.name for variant in ablation.variants]
+    if ablation.looks is None:  # a fixed list of seeds is run as it was typed, also for what is decided
+        return names, list(ablation.seeds), False
+    plan = ledger.looks(ablation).plan() or ablation.plan
+    open_ones = [variant.name for variant in ablation.variants[1:] if not _is_hopeless(ledger, variant, tried)]
+    step = next_look(plan, made, open_ones, ablation.looks.seeds)
+    if step is not None and step.asked_for and (sweep.most_looks is None or step.number <= sweep.most_looks):
+        return [names[0], *step.variants], ablation.first_seeds(step.seeds), True
+    if not made:
+        return names, ablation.first_seeds(ablation.looks.seeds[0]), False
+    return [names[0], *(each for each in made[-1].undecided if each in open_ones)], list(made[-1].seeds), False
+
+
+def _is_hopeless(ledger: Ledger, variant: Variant, tried: Collection[str]) -> bool:
+    """Whether every run of the variant so far has failed for good: more seeds would fail, too."""
+    runs = [ledger.run(key) for key in variant.runs.values()]
+    return bool(runs) and all(run.result() is None and _settled(run, tried) for run in runs)
+
+
+def _settled(run: Run, tried: Collection[str]) -> bool:
+    """Whether a look need not wait for the run: it is done, or has failed in such a way that it would again."""
+    status = run.state()
+    if status.state is RunState.done:
+        return True
+    if status.state is not RunState.failed or run.key not in tried:
+        return False
+    return status.reason in FOR_GOOD or status.attempts >= MOST_TRIES
+
+
+def _with_runs(
+    ledger: Ledger, sweep: Sweep, ablation: Ablation, variants: Collection[str], seeds: Sequence[int]
+) -> Sweep:
+    """The sweep with these variants' runs at these seeds, frozen as their other seeds were.
+
+    Raises UserError where the code is not the one that those were frozen with.
+    """
+    grown = [
+        replace(each, runs={**each.runs, **_freeze(ledger, each, seeds)}) if each.name in variants else each
+        for each in ablation.variants
+    ]
+    if grown == list(ablation.variants):
+        return sweep
+    extended = replace(ablation, variants=grown)
+    ablations = [extended if each.name == ablation.name else each for each in sweep.ablations]
+    return ledger.write_sweep(replace(sweep, ablations=ablations))
+
+
+def _freeze(ledger: Ledger, variant: Variant, seeds: Sequence[int]) -> dict[int, str]:
+    new = [seed for seed in seeds if seed not in variant.runs]
+    if not new:
+        return {}
+    sibling = ledger.run(next(iter(variant.runs.values())))
+    spec = sibling.spec()
+    config = from_plain(spec.config)
+    if (now := code_hash(config)) != spec.code.hash:
+        raise UserError(
+            f"{variant.name}: its runs were frozen with other code (code={spec.code.hash}, now {now}): "
+            "check that commit out, or type the sweep's command again"
+        )
+    frozen = {seed: replace(config, seed=seed) for seed in new}
+    keys = {seed: run_key(each) for seed, each in frozen.items()}
+    for seed, key in keys.items():
+        ledger.freeze_like(sibling, key, to_plain(frozen[seed]))
+    return keys
+
+
+def _look(ledger: Ledger, sweep: Sweep, ablation: Ablation, made: Sequence[Look], seeds: Sequence[int]) -> Look | None:
+    """The look at these seeds; one of `made` where nothing has changed since, None where the baseline has no result."""
+    results = _results(ledger, sweep, ablation.name)
+    values, metric, higher_is_better, margin, test_images = measured(results, results.questions[0])
+    if not values[ablation.baseline]:
+        return None
+    plan = ledger.looks(ablation).plan() or ledger.looks(ablation).freeze(ablation.plan)
+    return take_look(
+        plan,
+        made,
+        seeds,
+        values,
+        ablation.baseline,
+        margin=margin,
+        resolution=metric.resolution(test_images),
+        higher_is_better=higher_is_better,
+    )
+
+
+def _results(ledger: Ledger, sweep: Sweep, name: str) -> Results:
+    return load(ledger.root, name, sweep=sweep.id)
+
+
+def _print(ledger: Ledger, sweep: Sweep, name: str) -> None:
+    """Print the table as it stands, and write it where the report will be."""
+    results = _results(ledger, sweep, name)
+    tables = build_tables([summarize(results, results.questions[0])])
+    print_table(tables[0])
+    sys.stdout.flush()
+    write_tables(tables, _tables(ledger, sweep, name))
+
+
+def last_tables(ledger: Ledger, sweeps: Sequence[Sweep]) -> list[Path]:
+    """The tables of the sweeps' last looks, as Markdown, where any have been made."""
+    paths = [_tables(ledger, sweep, each.name) / f"{each.name}.md" for sweep in sweeps for each in sweep.ablations]
+    return [path for path in paths if path.exists()]
+
+
+def _tables(ledger: Ledger, sweep: Sweep, name: str) -> Path:
+    return report_folder(ledger.root, [name], sweep) / "tables"
+
+
+class Board:
+    """The tables of sweeps while their runs go on: what each variant came to, and the verdict of the last look."""
+
+    def __init__(self, ledger: Ledger, sweeps: Sequence[Sweep]) -> None:
+        self._ledger = ledger
+        self._ablations = [each for sweep in sweeps for each in sweep.ablations]
+        self._verdicts = [self._last(each) for each in self._ablations]
+        self._values: dict[str, float | None] = {}  # by run key
+
+    def __call__(self) -> Table:
+        """The table as it stands."""
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        table.add_column("variant", no_wrap=True)
+        for column in ("seeds", "mean ± std"):
+            table.add_column(column, justify="right", no_wrap=True)
+        table.add_column("verdict", no_wrap=True)
+        for ablation, verdicts in zip(self._ablations, self._verdicts, strict=True):
+            shown = metric(ablation.metric, ablation.higher_is_better)
+            for variant in ablation.variants:
+                found = [self._value(key, shown) for key in variant.runs.values()]
+                known = [value for value in found if value is not None]
+                spread = f" ± {stdev(known):.2f}" if len(known) > 1 else ""
+                verdict = verdicts.get(variant.name, "baseline" if variant.name == ablation.baseline else "")
+                mean = f"{fmean(known):.2f}{spread}" if known else ""
+                table.add_row(Text(variant.name), f"{len(known)}/{len(found)}", mean, verdict)
+        return table
+
+    def _last(self, ablation: Ablation) -> dict[str, str]:
+        made = self._ledger.looks(ablation).made()
+        decisions = made[-1].decisions if made else {}
+        return {
+            name: "no effect" if each.verdict is Verdict.equivalent else each.verdict.value
+            for name, each in decisions.items()
+        }
+
+    def _value(self, key: str, shown: Metric) -> float | None:
+        if key not in self._values and (result := self._ledger.run(key).result()) is not None:
+            logged = result.metrics.get(shown.complement or shown.name)
+            value = None if logged is None else shown.scale * (1 - logged if shown.complement else logged)
+            self._values[key] = value
+        return self._values.get(key)
+
+
+def main() -> int:
+    """Make the look whose jobs have ended, submit the next one's runs, or write the report. Returns an exit code."""
+    folder = Path(sys.argv[1])
+    ledger = Ledger(folder.parents[3])
+    sweep = ledger.sweep(folder.parents[1].name)
+    scheduler_of(ledger, sweep).refresh()
+    ended = {run.key for run in ledger.runs_of([sweep]) if _settled(run, {run.key}) or _was_stopped(run)}
+    outcome = carry_out(ledger, [sweep], lambda now: scheduler_of(ledger, now[0]), print, ended)
+    if not outcome.ended:
+        return 0
+    write_report(ledger.root, sweep=sweep.id)
+    for run in outcome.missing:
+        print(f"run {run.key} has no result: {run.state().message or run.state().state.value}")
+    return int(bool(outcome.missing))
+
+
+def _was_stopped(run: Run) -> bool:
+    """Whether somebody stopped the run on purpose."""
+    return run.state().reason in (Reason.cancelled, Reason.interrupted)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except UserError as error:
+        print(f"terminator: {error}")
+        sys.exit(2)
