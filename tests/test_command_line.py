@@ -110,7 +110,7 @@ def test_a_sweep_its_table_its_mlflow_and_the_second_time(folder: Path) -> None:
 
 
 def test_a_killed_worker_costs_its_run_alone_and_the_same_command_mends_it(folder: Path) -> None:
-    words = [*TWO_VARIANTS, "training.epochs=12", "tracking.enabled=false"]
+    words = [*TWO_VARIANTS, "training.epochs=6", "tracking.enabled=false"]
     code, said = _run(folder, *words, "root=undisturbed")
     assert code == 0, said
     sweep = _start(folder, *words, "root=disturbed")
@@ -128,7 +128,7 @@ def test_a_killed_worker_costs_its_run_alone_and_the_same_command_mends_it(folde
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_sweep_goes_on_where_it_was(folder: Path, number: signal.Signals) -> None:
-    words = [*TWO_VARIANTS, "training.epochs=12", "tracking.enabled=false"]
+    words = [*TWO_VARIANTS, "training.epochs=6", "tracking.enabled=false"]
     sweep = _start(folder, *words)
     _wait_for_epochs(sweep, folder / "outputs", 2)
     sweep.send_signal(number)
