@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -25,6 +26,9 @@ from terminator.ledger import (
     Superseded,
 )
 from terminator.stop import Stopped, StopRequest
+
+# What a write fails with when the disk is full, over its quota, or gone: none of the run's doing.
+STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE)
 
 
 def execute(run: Run, job: Job | None = None, *, watched: bool = False) -> int:
@@ -92,6 +96,8 @@ def _assist(run: Run, stop: StopRequest) -> int:
 def _reason(error: Exception) -> Reason:
     if isinstance(error, Diverged):
         return Reason.diverged
+    if isinstance(error, OSError) and error.errno in STORAGE:
+        return Reason.storage
     out_of_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"  # a GPU's
     out_of_memory |= isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # behind a tensor
     return Reason.out_of_memory if out_of_memory else Reason.exception

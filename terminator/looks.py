@@ -165,7 +165,8 @@ def _settled(run: Run, tried: Collection[str]) -> bool:
         return True
     if status.state is not RunState.failed or run.key not in tried:
         return False
-    return status.reason in FOR_GOOD or status.attempts >= MOST_TRIES
+    failures = [attempt for attempt in run.attempts() if attempt.end and attempt.end.outcome is RunState.failed]
+    return status.reason in FOR_GOOD or len(failures) >= MOST_TRIES
 
 
 def _with_runs(

@@ -31,6 +31,7 @@ class Reason(Enum):
     cancelled = "cancelled"
     diverged = "diverged"
     killed = "killed"
+    storage = "storage"  # the disk was full or gone
     interrupted = "interrupted"
 
 

@@ -15,7 +15,10 @@ class DamagedCheckpoint(RuntimeError):  # noqa: N818 — what it is, not what we
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Replace `path`: whoever reads it sees the old checkpoint or the new, also when the machine dies in between."""
+    """Replace `path`: whoever reads it sees the old checkpoint or the new, also when the machine dies in between.
+
+    Raises OSError where the disk is full.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(temporary, "wb") as file:
@@ -23,6 +26,10 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):  # PyTorch could not write, and then not close the archive
+            raise error.__context__ from None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)

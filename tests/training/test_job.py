@@ -164,3 +164,22 @@ def test_no_such_run(tmp_path: Path) -> None:
     assert answer.returncode == 2
     assert answer.stderr.startswith("run 0123: ")
     assert len(answer.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
+def test_a_full_disk_fails_the_attempt_alone(small: RunConfig, freeze: Freeze, tmp_path: Path) -> None:
+    config = with_training(small, epochs=4)
+    undisturbed = freeze(config, "undisturbed")
+    (tmp_path / "small").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "none", tmp_path / "small"], check=True)
+    try:
+        run = freeze(config, "small")
+        assert execute(run) == EXIT_CODES[RunState.failed]  # checkpoints are larger
+        status = run.state()
+        assert (status.state, status.reason) == (RunState.failed, Reason.storage)
+        assert "No space left on device" in (status.message or "")
+        subprocess.run(["mount", "-o", "remount,size=9m", tmp_path / "small"], check=True)
+        assert execute(run) == 0
+        assert numbers(run.result().metrics) == numbers(finish(undisturbed))
+    finally:
+        subprocess.run(["umount", tmp_path / "small"], check=True)
