@@ -43,8 +43,9 @@ class Pool:
         self._workers = workers
         self._on_change = on_change
         self._context = multiprocessing.get_context("forkserver")
-        # A job imports PyTorch only once its signals are heeded, so the server is told of it by name.
-        self._context.set_forkserver_preload(["terminator.job", "terminator.training.loop"])
+        # A job imports PyTorch only once its signals are heeded, so the server is told of it by name; and of the
+        # compiler, which every optimizer imports, a second a run.
+        self._context.set_forkserver_preload(["terminator.job", "terminator.training.loop", "torch._dynamo"])
 
     def run(self) -> None:
         """Returns when every run has ended, or, after an interruption, when those under way have stopped."""
