@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import pickle
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -74,18 +75,50 @@ def _seeds(values: list[str]) -> list[int]:
 
 
 class Composer:
-    """Composes settings for one set of overrides after another, on top of the master configuration."""
+    """Composes settings for one set of overrides after another, on top of the master configuration.
+
+    Hydra composes each choice of groups once; overrides of values are applied to a copy of that, as Hydra does it.
+    """
 
     def __init__(self, loader: ConfigLoader, master: DictConfig) -> None:
         self._loader = loader
         self._master = master
+        self._parser = OverridesParser.create(config_loader=loader)
+        self._parsed: dict[str, Override] = {}
+        self._is_group: dict[str, bool] = {}
+        # By the choices of groups; pickled, which is a copy in a third of the time of copy.deepcopy.
+        self._composed: dict[tuple[str, ...], bytes] = {}
 
     def settings(self, overrides: Sequence[str], *, of: str = "") -> Settings:
         """Raises UserError that names `of` (a variant, say) where the overrides do not fit."""
         try:
-            return typed(self._loader.load_sweep_config(self._master, list(overrides)))
+            try:
+                return typed(self._apply(overrides))
+            except INPUT_ERRORS:  # Hydra's own error names the override
+                return typed(self._loader.load_sweep_config(self._master, list(overrides)))
         except INPUT_ERRORS as error:
             raise UserError(f"{of}: {format_error(error)}" if of else format_error(error)) from error
+
+    def _apply(self, overrides: Sequence[str]) -> DictConfig:
+        for text in overrides:
+            if text not in self._parsed:
+                self._parsed[text] = self._parser.parse_override(text)
+        of_values = [self._parsed[text] for text in overrides if self._is_of_value(self._parsed[text])]
+        chosen = tuple(text for text in overrides if self._parsed[text] not in of_values)
+        if chosen not in self._composed:
+            self._composed[chosen] = pickle.dumps(self._loader.load_sweep_config(self._master, list(chosen)))
+        config: DictConfig = pickle.loads(self._composed[chosen])
+        for override in of_values:
+            OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
+        return config
+
+    def _is_of_value(self, override: Override) -> bool:
+        """Whether it changes a value that is there, and no choice of a group."""
+        key = override.key_or_group
+        if key not in self._is_group:
+            self._is_group[key] = bool(self._loader.get_group_options(key))
+        plain = not (override.is_add() or override.is_delete() or override.is_force_add() or override.package)
+        return plain and not key.startswith("hydra.") and not self._is_group[key]
 
 
 def typed(config: DictConfig) -> Settings:

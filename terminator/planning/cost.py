@@ -32,7 +32,7 @@ class Cost:
 
 def check(config: RunConfig) -> None:
     """Build the network, for the errors that this raises: UserError where model and data do not fit."""
-    _network(*_model_and_data(config))
+    _parameters(*_model_and_data(config))  # each distinct network once
 
 
 def cost(config: RunConfig) -> Cost:

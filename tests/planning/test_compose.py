@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hydra import compose
 from hydra.core.config_loader import ConfigLoader
 
 from terminator.config import RunConfig
 from terminator.errors import UserError
 from terminator.model.config import Gate, TerminatorConfig
-from terminator.planning.compose import Composer, read_command_line
+from terminator.planning.compose import Composer, read_command_line, typed
 
 
 def test_a_command_line_is_sorted(loader: ConfigLoader) -> None:
@@ -75,3 +76,15 @@ def test_bad_input_names_key_value_and_choices(composer: Composer, override: str
     with pytest.raises(UserError, match=f"^{message}") as caught:
         composer.settings([override])
     assert "\n" not in str(caught.value)
+
+
+def test_values_are_applied_as_hydra_applies_them(composer: Composer, loader: ConfigLoader) -> None:
+    master = compose("config", return_hydra_config=True)
+    for overrides in (
+        ["model.width=2", "objective.label_smoothing=0.2", "model.width=3"],
+        ["data=sdigits", "data.test_images=40", "model=ckcnn", "model.depth=2"],
+        ["model.branches.local=false", "model.local_kernels=[3]", "model.gate=glu", "optimizer.lr=1e-3"],
+        ["ablation=gating", "ablation.seeds=[4,5]", "sweep.workers=1", "recipe=sdigits"],
+    ):
+        for _ in range(2):  # the second time from what the first one kept
+            assert composer.settings(overrides) == typed(loader.load_sweep_config(master, overrides))
