@@ -1,0 +1,353 @@
+"""`python -m tests.slurm.storm`: an ablation under blows, on this machine and on SLURM, beside the same one in peace.
+
+Commands, runs, jobs and daemons are killed at random moments, also just before and after a file is renamed; the disk
+fills up; the controller forgets its jobs. At the end no result may be missing, and looks, results and epoch rows equal
+the undisturbed ones to the bit. Needs the packages of slurm/dev-cluster; as root the disk is really full.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from terminator.ledger import Ledger, Run, RunState, alive_here
+from tests.slurm.conftest import DEV_CLUSTER, Cluster
+from tests.slurm.sweeps import REPOSITORY, determined, task_of
+
+SIZE_MB = 48  # of the file system that fills up
+
+# Read by every Python that starts with it in its path: it ends the process with SIGKILL beside one rename in so many.
+AT_RENAMES = """
+import os, signal
+rename = os.replace
+def replace(*arguments, **options):
+    strike = os.urandom(1)[0]
+    if strike < 8: os.kill(os.getpid(), signal.SIGKILL)
+    rename(*arguments, **options)
+    if strike > 247: os.kill(os.getpid(), signal.SIGKILL)
+os.replace = replace
+"""
+
+
+@dataclass
+class Storm:
+    """One output root, the command that fills it, and what has struck it so far. `cluster`: None for runs here."""
+
+    root: Path
+    words: Sequence[str]
+    hook: Path  # the folder of AT_RENAMES, as sitecustomize.py
+    random: random.Random
+    cluster: Cluster | None = None
+    blows: Counter[str] = field(default_factory=Counter)
+    shells: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        common: list[tuple[str, Callable[[], bool]]] = [
+            ("kill -9 of the command", lambda: self._shell(signal.SIGKILL)),
+            ("SIGTERM to the command", lambda: self._shell(signal.SIGTERM)),
+            ("Ctrl-C", lambda: self._shell(signal.SIGINT)),
+            ("kill -9 at a rename", self._at_a_rename),
+            ("kill -9 of a sync", lambda: self._sweeps("sync", signal.SIGKILL)),
+            ("two syncs", self._two_syncs),
+            ("kill -9 of a run", lambda: self._strike_run(signal.SIGKILL)),
+            ("full disk", self._fill_disk),
+        ]
+        jobs: list[tuple[str, Callable[[], bool]]] = [
+            ("requeue", lambda: self._job("scontrol", "requeue")),
+            ("SIGTERM to a job", lambda: self._job("scancel", "--signal=TERM")),
+            ("SIGUSR2 to a job", lambda: self._job("scancel", "--signal=USR2")),
+            ("scancel", lambda: self._job("scancel")),
+            ("hold and release", lambda: self._job("scontrol", "hold") and self._later("scontrol", "release")),
+            ("suspend and resume", lambda: self._job("scontrol", "suspend") and self._later("scontrol", "resume")),
+            ("kill -9 of a job", self._strike_task),
+            ("kill -9 of a retry", lambda: self._sweeps("retry", signal.SIGKILL)),
+            ("controller killed", self._restart_controller),
+        ]
+        self._kinds = common + jobs if self.cluster else common
+        self._struck: str | None = None  # the job that was struck last
+
+    def blow(self) -> None:
+        """One blow of a random kind, counted where it met something."""
+        kind, strike = self.random.choice(self._kinds)
+        if strike():
+            self.blows[kind] += 1
+
+    def start(self, *words: str, **variables: str) -> subprocess.Popen[bytes]:
+        """`python -m WORDS`, its output at the end of storm.log."""
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
+        with (self.hook / "storm.log").open("ab") as log:
+            log.write(f"$ {' '.join(words)}\n".encode())
+            log.flush()
+            shell = subprocess.Popen(
+                [sys.executable, "-m", *words], cwd=REPOSITORY, env=environment, stdout=log, stderr=log
+            )
+        self.shells.append(shell)
+        return shell
+
+    def type_command(self, **variables: str) -> subprocess.Popen[bytes]:
+        """The sweep's command in a shell of its own."""
+        return self.start("terminator.run", *self.words, f"root={self.root}", **variables)
+
+    def living(self) -> list[subprocess.Popen[bytes]]:
+        """The shells that are still at work."""
+        self.shells = [shell for shell in self.shells if shell.poll() is None]
+        return self.shells
+
+    def at_work(self) -> list[Run]:
+        """The runs whose processes train now."""
+        attempts = ((run, run.last_attempt()) for run in Ledger(self.root).runs() if run.result() is None)
+        return [run for run, last in attempts if last and last.end is None and last.pid and alive_here(last)]
+
+    def _shell(self, number: signal.Signals) -> bool:
+        """Strike a command at a random moment of its life, a new one where none is at work or SLURM does the work."""
+        living = self.living()
+        shell = self.random.choice(living) if living and self.cluster is None else self.type_command()
+        time.sleep(self.random.uniform(0, 8))
+        if shell.poll() is not None:
+            return False
+        shell.send_signal(number)
+        return True
+
+    def _sweeps(self, verb: str, number: signal.Signals) -> bool:
+        shell = self.start("terminator.sweeps", verb, "--root", str(self.root))
+        time.sleep(self.random.uniform(0.5, 6))
+        if shell.poll() is not None:
+            return False
+        shell.send_signal(number)
+        return True
+
+    def _two_syncs(self) -> bool:
+        for shell in [self.start("terminator.sweeps", "sync", "--root", str(self.root)) for _ in range(2)]:
+            shell.wait()
+        return True
+
+    def _at_a_rename(self) -> bool:
+        """The command or a sync until it dies of a rename. The runs that a local command starts die of theirs, too."""
+        shell = self.type_command(PYTHONPATH=str(self.hook))
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            shell.wait(20)
+        if shell.poll() is None:
+            shell.send_signal(signal.SIGKILL)
+        return shell.wait() == -signal.SIGKILL
+
+    def _strike_run(self, number: signal.Signals) -> bool:
+        for run in self.random.sample(at_work := self.at_work(), len(at_work)):
+            last = run.last_attempt()
+            if last is not None and last.pid is not None:
+                return _kill(last.pid, number)
+        return False
+
+    def _strike_task(self) -> bool:
+        last = next((run.last_attempt() for run in self.at_work()), None)
+        task = task_of(last.pid) if last else None
+        return task is not None and _kill(task, signal.SIGKILL)
+
+    def _job(self, *command: str) -> bool:
+        assert self.cluster is not None
+        jobs = self.cluster.run("squeue", "-h", "-r", "-o", "%i").split()
+        if not jobs:
+            return False
+        self._struck = self.random.choice(jobs)
+        self.cluster.try_run(*command, self._struck)
+        return True
+
+    def _later(self, *command: str) -> bool:
+        assert self.cluster is not None
+        assert self._struck is not None
+        time.sleep(self.random.uniform(1, 4))
+        self.cluster.try_run(*command, self._struck)
+        return True
+
+    def _fill_disk(self) -> bool:
+        """Leave no byte for a few seconds."""
+        if not os.path.ismount(self.root):
+            return False
+        ballast = self.root / "ballast"
+        with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(1 << 16))
+        time.sleep(self.random.uniform(1, 5))
+        ballast.unlink()
+        return True
+
+    def _restart_controller(self) -> bool:
+        assert self.cluster is not None
+        self.cluster.daemon("down", "slurmctld")
+        time.sleep(self.random.uniform(0, 5))
+        self.cluster.daemon("up", "slurmctld")
+        return True
+
+    def lose_node(self) -> None:
+        """Take a slurmd down, wait until SLURM has given the node up, bring it back."""
+        assert self.cluster is not None
+        self.cluster.daemon("down", "n1")
+        self.cluster.wait(lambda: "down" in self.cluster.run("sinfo", "-h", "-n", "n1", "-o", "%T"), 90)  # type: ignore[union-attr]
+        self.cluster.daemon("up", "n1")
+        self.blows["node lost"] += 1
+
+    def wipe_controller(self) -> None:
+        """Have SLURM forget every job, and count from 1 again."""
+        assert self.cluster is not None
+        self.cluster.daemon("down", "slurmctld")
+        shutil.rmtree(self.cluster.folder / "state")
+        (self.cluster.folder / "state").mkdir(mode=0o700)
+        self.cluster.daemon("up", "slurmctld")
+        self.blows["controller wiped"] += 1
+
+
+def _kill(pid: int, number: signal.Signals) -> bool:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A root that can be filled: a file system of SIZE_MB as root, else an ordinary folder."""
+    folder.mkdir(parents=True)
+    mounted = os.geteuid() == 0 and not subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={SIZE_MB}m", "terminator-storm", folder], stderr=subprocess.DEVNULL
+    ).returncode  # fmt: skip
+    try:
+        yield folder
+    finally:
+        if mounted:
+            subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def looks(root: Path) -> dict[str, bytes]:
+    """The looks that were made, by the names of their files."""
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.glob("looks/*/0*.json"))}
+
+
+def calm(root: Path, words: Sequence[str]) -> None:
+    """The same command in peace. Raises CalledProcessError."""
+    subprocess.run([sys.executable, "-m", "terminator.run", *words, f"root={root}"], cwd=REPOSITORY, check=True)
+
+
+def rage(storm: Storm, reference: Path, blows: int, minutes: float) -> None:
+    """Strike until so many blows have fallen, the sweep is through or the time is up; then let it end in peace."""
+    wanted, deadline = len(looks(reference)), time.monotonic() + 60 * minutes
+    storm.type_command()
+    while storm.blows.total() < blows and time.monotonic() < deadline and len(looks(storm.root)) < wanted:
+        if storm.cluster is None and not storm.living():
+            storm.type_command()
+        if storm.cluster is not None:
+            storm.cluster.hurry()
+            if storm.blows.total() >= blows // 3 and not storm.blows["node lost"]:
+                storm.lose_node()
+            if storm.blows.total() >= 2 * blows // 3 and not storm.blows["controller wiped"]:
+                storm.wipe_controller()
+            if not storm.cluster.run("squeue", "-h"):
+                storm.start("terminator.sweeps", "retry", "--root", str(storm.root)).wait()
+        time.sleep(storm.random.uniform(0, 2))
+        storm.blow()
+    for shell in storm.living():
+        shell.send_signal(signal.SIGINT)
+        shell.wait()
+    for _ in range(20):
+        if len(looks(storm.root)) >= wanted and not storm.at_work():
+            break
+        storm.type_command().wait()
+        storm.start("terminator.sweeps", "retry", "--root", str(storm.root)).wait()
+        if storm.cluster is not None:
+            storm.cluster.wait(lambda: not storm.cluster.run("squeue", "-h"), 900)  # type: ignore[union-attr]
+
+
+def report(storm: Storm, reference: Path, title: str) -> list[str]:
+    """Print what fell and what it changed. Returns what is wrong, a line each."""
+    calm_runs = {run.key: run for run in Ledger(reference).runs() if run.result() is not None}
+    runs = {run.key: run for run in Ledger(storm.root).runs()}
+    lost = [key for key in calm_runs if key not in runs or runs[key].result() is None]
+    same = [key for key in calm_runs if key not in lost and determined(runs[key]) == determined(calm_runs[key])]
+    twice = [
+        run.key
+        for run in runs.values()
+        if [each.end.outcome for each in run.attempts() if each.end is not None].count(RunState.done) > 1
+    ]
+    attempts = [attempt for run in runs.values() for attempt in run.attempts()]
+    print(f"{title}: {len(calm_runs)} runs, {len(looks(reference))} looks, {storm.blows.total()} blows")
+    for kind, count in storm.blows.most_common():
+        print(f"    {count:4d}  {kind}")
+    print(
+        f"    {len(attempts)} attempts, {sum(each.resumed_from is not None for each in attempts)} resumed from a "
+        f"checkpoint; {len(lost)} lost, {len(same)} bit-equal, looks equal: {looks(storm.root) == looks(reference)}"
+    )
+    wrong = [f"{title}: {key} was lost" for key in lost]
+    wrong += [f"{title}: {key} has other numbers" for key in calm_runs.keys() - set(lost) - set(same)]
+    wrong += [f"{title}: {key} was done twice" for key in twice]
+    return wrong if looks(storm.root) == looks(reference) else [*wrong, f"{title}: other looks"]
+
+
+@contextlib.contextmanager
+def dev_cluster(folder: Path) -> Iterator[Cluster]:
+    """One that gives nodes up soon."""
+    subprocess.run([sys.executable, DEV_CLUSTER, "start", "--dir", folder, "--set", "SlurmdTimeout=8"], check=True)
+    os.environ["SLURM_CONF"] = str(folder / "slurm.conf")
+    try:
+        yield Cluster(folder)
+    finally:
+        del os.environ["SLURM_CONF"]
+        subprocess.run([sys.executable, DEV_CLUSTER, "stop", "--dir", folder], check=True)
+
+
+WORDS = (
+    "-m",
+    "ablation=label_smoothing",
+    "ablation.one_at_a_time={objective.label_smoothing:[0.0,0.3]}",
+    "ablation.looks=[3,5,8,12]",
+    "ablation.smallest_effect=0.0001",  # so that the rows stay undecided, and all looks are made
+    "model.channels=[12]",
+    "model.previous_blocks=[[]]",
+    *(f"model.branches.{name}=false" for name in ("si_glu", "gated", "interaction", "local")),
+    *(f"model.branches.{name}=false" for name in ("global_gated", "global_mixed", "global_channel")),
+    "training.epochs=30",
+    "training.batch_size=128",
+    "machine.device=cpu",
+)
+
+
+def main() -> int:
+    """Returns 1 where anything was lost or changed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--blows", type=int, default=60, help="on this machine, and as many on SLURM")
+    parser.add_argument("--minutes", type=float, default=8, help="at most, each")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    scratch = Path(tempfile.mkdtemp(prefix="storm-"))
+    hook = scratch / "hook"
+    hook.mkdir()
+    (hook / "sitecustomize.py").write_text(AT_RENAMES)
+    calm(scratch / "calm", (*WORDS, "sweep.workers=2"))
+    wrong: list[str] = []
+    with small_disk(scratch / "here") as root:
+        storm = Storm(root, (*WORDS, "sweep.workers=2"), hook, random.Random(arguments.seed))
+        rage(storm, scratch / "calm", arguments.blows, arguments.minutes)
+        wrong += report(storm, scratch / "calm", "on this machine")
+    with dev_cluster(scratch / "slurm") as cluster, small_disk(scratch / "there") as root:
+        storm = Storm(root, (*WORDS, "cluster=dev"), hook, random.Random(arguments.seed), cluster)
+        rage(storm, scratch / "calm", arguments.blows, arguments.minutes)
+        wrong += report(storm, scratch / "calm", "on SLURM")
+    print("\n".join(wrong) or "nothing lost, nothing changed")
+    if wrong:
+        print(f"kept: {scratch}")
+    else:
+        shutil.rmtree(scratch)
+    return int(bool(wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
