@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from terminator.analysis.mlflow import load_mlflow
-from terminator.analysis.results import OneOrMany, Question, Results, as_list, frames
+from terminator.analysis.results import PLACE, OneOrMany, Question, Results, as_list, frames
 from terminator.errors import UserError
 from terminator.ledger import Ablation, Ledger, Run, Sweep, default_root
 
@@ -78,14 +78,12 @@ def _load_ledger(root: Path, ablations: list[str] | None, sweep: str | None, dat
         on = f" on {', '.join(datasets)}" if datasets else ""
         raise UserError(f"root={root}: no results{on} in it; python -m terminator.run -m ablation=… makes some")
     rows: list[dict[str, object]] = []
-    curves: list[dict[str, object]] = []
-    read: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
+    facts: dict[str, dict[str, Any]] = {}
     for ablation, of, *_ in chosen:
         for variant in ablation.variants:
             for seed, key in variant.runs.items():
-                if key not in read:
-                    read[key] = _read(ledger.run(key))
-                facts, epochs = read[key]
+                if key not in facts:
+                    facts[key] = _facts(ledger.run(key))
                 place = {"ablation": ablation.name, "variant": variant.name, "seed": seed, "key": key}
                 planned = {
                     "sweep": of.id,
@@ -94,8 +92,9 @@ def _load_ledger(root: Path, ablations: list[str] | None, sweep: str | None, dat
                     "overrides": dict(variant.overrides),
                     "factors": dict(variant.factors),
                 }
-                rows.append({**facts, **place, **planned})
-                curves += [{**epoch, **place, "dataset": facts["dataset"]} for epoch in epochs]
+                rows.append({**facts[key], **place, **planned})
+    places = ({name: row[name] for name in PLACE} for row in rows)
+    curves = ({**epoch, **place} for place in places for epoch in ledger.run(str(place["key"])).metrics())
     return Results(tuple(chosen), *frames(rows, curves), str(root))
 
 
@@ -134,14 +133,14 @@ def _datasets(ledger: Ledger, ablation: Ablation) -> set[str]:
     return {str(run.spec().config["data"]["name"]) for run in firsts if run.frozen()}
 
 
-def _read(run: Run) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """A run's facts and final metrics, and its epochs."""
+def _facts(run: Run) -> dict[str, Any]:
+    """What is known of a run, and its final metrics."""
     spec = run.spec() if run.frozen() else None
     status = run.state()
     result = run.result()
     config = spec.config if spec else {}
     log = run.log_path()
-    facts = {
+    return {
         **(result.metrics if result else {}),
         "state": status.state.value,
         "reason": status.reason.value if status.reason else None,
@@ -160,4 +159,3 @@ def _read(run: Run) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         "test_correct": run.test_correct() if result else None,
         "config": config,
     }
-    return facts, run.metrics()

@@ -36,14 +36,17 @@ def write_report(
     tracking_uri: str | None = None,
     baseline: str | None = None,
     as_json: bool = False,
+    most: int | None = None,
 ) -> Path:
     """Print the tables, or with `as_json` their numbers as one JSON document, then write the tables, the figures and
     the page into `out` (default: ROOT/reports/<names>/, of a `sweep` with settings of its own ROOT/reports/<sweep>/).
 
     `ablations`, `sweep`, `dataset`, `tracking_uri`, `baseline`: as in `analysis.load`. `metric`: judge by this one
-    instead of the ablation's own; `extra`: further metrics to show. Returns the page's file, `<out>/report.html`.
-    Raises UserError.
+    instead of the ablation's own; `extra`: further metrics to show; `most`: variants in a figure, 0 for all. Returns
+    the page's file, `<out>/report.html`. Raises UserError.
     """
+    if most is not None and most < 0:
+        raise UserError(f"--most={most}: must be 0 (all variants) or more")
     home = Path(root) if root is not None else default_root()
     results = load(home, ablations, sweep=sweep, dataset=dataset, tracking_uri=tracking_uri, baseline=baseline)
     results = linked(results, home)
@@ -63,7 +66,7 @@ def write_report(
     folder = Path(out) if out is not None else report_folder(home, names, of, datasets)
     write_tables(tables, folder / "tables")
     page = folder / "report.html"
-    page.write_text(_page(results, summaries, tables, folder), "utf-8")
+    page.write_text(_page(results, summaries, tables, folder, most), "utf-8")
     if not as_json:
         print(f"Report: {page}")
     return page
@@ -110,16 +113,19 @@ def _number(value: float) -> float | None:
     return value if isfinite(value) else None
 
 
-def _page(results: Results, summaries: Sequence[Summary], tables: Sequence[Table], folder: Path) -> str:
+def _page(
+    results: Results, summaries: Sequence[Summary], tables: Sequence[Table], folder: Path, most: int | None
+) -> str:
     """Draw the figures into `folder`, and put the page together."""
     # Not before the tables are out: seaborn and jinja2 take their time to import.
-    from terminator.analysis.figures import draw_figures
+    from terminator.analysis.figures import MOST_VARIANTS, draw_figures
     from terminator.analysis.page import Part, render_page
 
     parts = []
+    most = MOST_VARIANTS if most is None else most
     for summary, label in zip(summaries, labels(summaries), strict=True):
         own = [table for table in tables if table.of == label]
-        parts.append(Part(label, summary, own, draw_figures(results, summary, folder / "figures", label)))
+        parts.append(Part(label, summary, own, draw_figures(results, summary, folder / "figures", label, most)))
     shared = [table for table in tables if not any(table in part.tables for part in parts)]
     return render_page(results, parts, shared)
 
@@ -136,6 +142,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--mlflow", metavar="URI", help="read this MLflow store or server, and no ledger")
     parser.add_argument("--baseline", help="another variant to compare with; only with --mlflow")
     parser.add_argument("--out", help="folder to write into (default: ROOT/reports/<names>)")
+    parser.add_argument(
+        "--most", type=int, metavar="N", help="draw the N variants that differ most (default: 30; 0: all of them)"
+    )
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON, and nothing else")
     given = parser.parse_args(arguments)
     try:
@@ -150,6 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             tracking_uri=given.mlflow,
             baseline=given.baseline,
             as_json=given.json,
+            most=given.most,
         )
     except UserError as error:
         print(f"terminator: {error}", file=sys.stderr)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import NamedTuple
 
 import pandas as pd
@@ -18,7 +19,9 @@ RUN_COLUMNS = (
     "dataset", "model", "commit", "dirty", "code_hash", "packages", "attempts", "host", "job", "log_path", "finished",
     "overrides", "factors", "config", "link", "test_correct",
 )  # fmt: skip
-EPOCH_COLUMNS = ("ablation", "variant", "seed", "key", "dataset", "epoch")
+PLACE = ("ablation", "variant", "seed", "key", "dataset")  # of an epoch's row
+EPOCH_COLUMNS = (*PLACE, "epoch")
+ROWS_AT_ONCE = 20_000
 
 
 class Question(NamedTuple):
@@ -93,12 +96,19 @@ def as_list(value: OneOrMany) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
 
 
-def frames(rows: list[dict[str, object]], curves: list[dict[str, object]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def frames(
+    rows: Sequence[Mapping[str, object]], curves: Iterable[Mapping[str, object]]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The two frames, their fixed columns first, also where there are no rows."""
-    return _frame(rows, RUN_COLUMNS), _frame(curves, EPOCH_COLUMNS)
+    left = iter(curves)
+    parts = []  # a row takes ten times the memory before it is in a frame
+    while part := list(islice(left, ROWS_AT_ONCE)):
+        parts.append(_frame(part, EPOCH_COLUMNS))
+    epochs = pd.concat(parts, ignore_index=True) if parts else _frame([], EPOCH_COLUMNS)
+    return _frame(rows, RUN_COLUMNS), epochs
 
 
-def _frame(rows: list[dict[str, object]], first: Sequence[str]) -> pd.DataFrame:
+def _frame(rows: Sequence[Mapping[str, object]], first: Sequence[str]) -> pd.DataFrame:
     unknown = dict.fromkeys(first)
     frame: pd.DataFrame = pd.DataFrame([{**unknown, **row} for row in rows], columns=None if rows else list(first))
     return frame

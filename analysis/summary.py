@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import isfinite
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,12 +72,12 @@ class VariantSummary:
         """What to show in the place of results that are not there."""
         return f"missing: {self.missing[0].why if self.missing else 'not logged'}"
 
-    @property
+    @cached_property
     def mean(self) -> float:
         """NaN without a result."""
         return float(np.mean(list(self.values.values()))) if self.values else float("nan")
 
-    @property
+    @cached_property
     def std(self) -> float:
         """The sample standard deviation over the seeds; NaN with fewer than two."""
         return float(np.std(list(self.values.values()), ddof=1)) if self.n > 1 else float("nan")
@@ -116,6 +118,13 @@ class Summary:
         """What the others are compared with."""
         return self.variants[0]
 
+    def farthest(self, count: int) -> Summary:
+        """With the baseline and the `count` variants that differ most from it alone, in the same order."""
+        means = {each.name: each.comparison.pairs.mean for each in self.variants if each.comparison is not None}
+        sizes = {name: abs(mean) if isfinite(mean) else -1.0 for name, mean in means.items()}
+        kept = {self.baseline.name, *sorted(sizes, key=lambda name: -sizes[name])[:count]}
+        return replace(self, variants=tuple(each for each in self.variants if each.name in kept))
+
     @property
     def remarks(self) -> tuple[str, ...]:
         """What all tables and figures must say: the sweep's own settings, and the caveats."""
@@ -142,6 +151,7 @@ class Summary:
             "change" if Kind.replacement in kinds else "part",
         )
 
+    @cached_property
     def half_widths(self) -> list[float]:
         """How uncertain the differences are: half of each 95 % interval."""
         intervals = [variant.comparison.interval for variant in self.variants if variant.comparison is not None]

@@ -96,7 +96,7 @@ def places(summaries: Iterable[Summary]) -> tuple[int, int]:
     """Decimals for the means of these summaries, and for their differences."""
     known = list(summaries)
     of_mean = decimals(variant.std for summary in known for variant in summary.variants)
-    return of_mean, decimals((width for summary in known for width in summary.half_widths()), default=of_mean)
+    return of_mean, decimals((width for summary in known for width in summary.half_widths), default=of_mean)
 
 
 def number(value: float, places: int, *, sign: bool = False) -> str:

@@ -22,6 +22,7 @@ from terminator.errors import UserError
 log = logging.getLogger(__name__)
 KERNELS_SIDE_BY_SIDE = 2
 MOST_BY_DEPTH = 7
+MOST_VARIANTS = 30  # that a page holds
 
 
 @dataclass(frozen=True)
@@ -33,37 +34,45 @@ class Drawn:
     caption: str
 
 
-def draw_figures(results: Results, summary: Summary, folder: Path, label: str) -> list[Drawn]:
-    """Draw what the results of one ablation allow, as `<folder>/<label>-<figure>.png` and `.pdf`."""
+def draw_figures(
+    results: Results, summary: Summary, folder: Path, label: str, most: int = MOST_VARIANTS
+) -> list[Drawn]:
+    """Draw what the results of one ablation allow, as `<folder>/<label>-<figure>.png` and `.pdf`.
+
+    Figures with a row or a panel for each variant show the baseline and the `most` that differ most from it; 0: all.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, figure, caption in _figures(results, summary):
+    for name, figure, caption in _figures(results, summary, most):
         if figure is not None:
             png, pdf = save(figure, folder / f"{label}-{name}")
             written.append(Drawn(png, pdf, " ".join([caption, *summary.remarks])))
     return written
 
 
-def _figures(results: Results, summary: Summary) -> Iterator[tuple[str, Figure | None, str]]:
+def _figures(results: Results, summary: Summary, most: int) -> Iterator[tuple[str, Figure | None, str]]:
     title, baseline = summary.metric.title.lower(), summary.baseline.name
+    shown = summary.farthest(most) if most else summary
+    left_out = len(summary.variants) - len(shown.variants)
+    note = f" The {most} of {most + left_out} variants that differ most; --most 0 draws all." if left_out else ""
     yield (
         "differences",
-        forest(summary),
+        forest(shown),
         f"Difference in {title} from {baseline}, paired by seed: mean, 95 % interval, and a dot for each seed. "
-        "Grey band: smaller than the smallest effect that matters. ◂: beyond the edge.",
+        f"Grey band: smaller than the smallest effect that matters. ◂: beyond the edge.{note}",
     )
-    yield "seeds", seed_strip(summary), f"Every run's {title}; the bar is the mean over the seeds."
+    yield "seeds", seed_strip(shown), f"Every run's {title}; the bar is the mean over the seeds.{note}"
     yield (
         "curves",
-        learning_curves(summary, results.epochs_of(summary.question)),
-        f"Learning curves, mean ± standard deviation over the seeds; dashed: {baseline}.",
+        learning_curves(shown, results.epochs_of(summary.question)),
+        f"Learning curves, mean ± standard deviation over the seeds; dashed: {baseline}.{note}",
     )
     for cost, what in (("parameters", "parameters"), ("flops", "FLOPs of a forward pass")):
-        yield cost, tradeoff(summary, cost), f"{summary.metric.title} (mean ± standard deviation) against {what}."
+        yield cost, tradeoff(shown, cost), f"{summary.metric.title} (mean ± standard deviation) against {what}.{note}"
     axis = numeric_axis(results.of(summary.question), baseline)
     if axis is not None:
-        shown = f"{summary.metric.title} (mean ± standard deviation, and a dot for each seed)"
-        yield "axis", along_axis(summary, axis), f"{shown} along {axis.key}; ◆: {baseline}."
+        drawn = f"{summary.metric.title} (mean ± standard deviation, and a dot for each seed)"
+        yield "axis", along_axis(summary, axis), f"{drawn} along {axis.key}; ◆: {baseline}."
     yield from _inner_figures(_exported(results, summary))
     if summary.crossing is not None:
         yield "crossing", heatmap(summary), f"Mean {title} in each cell of {' × '.join(summary.crossing.factors)}."

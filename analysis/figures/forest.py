@@ -37,7 +37,7 @@ def forest(summary: Summary) -> Figure | None:
     if margin:
         axes.axvspan(-margin, margin, color="#000000", alpha=0.07, linewidth=0)
     axes.axvline(0, color=style.INK, linewidth=0.7)
-    places = decimals(summary.half_widths())
+    places = decimals(summary.half_widths)
     for row, (variant, comparison) in enumerate(rows):
         _draw(axes, row, variant, comparison, limits, places)
     _name_rows(axes, [variant for variant, _ in rows])

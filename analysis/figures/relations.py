@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, groupby
 from math import isnan
 
 import numpy as np
@@ -17,7 +17,7 @@ from scipy.optimize import isotonic_regression
 from terminator.analysis.figures import style
 from terminator.analysis.metrics import metric
 from terminator.analysis.statistics.tests import FloatArray
-from terminator.analysis.summary import Axis, Summary
+from terminator.analysis.summary import Axis, Summary, VariantSummary
 from terminator.analysis.text import decimals, number
 from terminator.config import shipped_data
 
@@ -130,10 +130,14 @@ def along_axis(summary: Summary, axis: Axis) -> Figure | None:
     axes = style.axes_of(figure)
     values = [axis.values[each.name] for each in drawn]
     axes.plot(values, [each.mean for each in drawn], color=style.FAINT, linewidth=0.8)
-    for at, variant in zip(values, drawn, strict=True):
-        spread = None if isnan(variant.std) else variant.std
-        axes.plot([at] * variant.n, list(variant.values.values()), ".", color=style.FAINT, markersize=3)
-        axes.errorbar(at, variant.mean, yerr=spread, elinewidth=0.8, **style.mark(variant).look)
+    dots = [(at, value) for at, variant in zip(values, drawn, strict=True) for value in variant.values.values()]
+    axes.plot(*zip(*dots, strict=True), ".", color=style.FAINT, markersize=3)
+    alike = groupby(sorted(zip(values, drawn, strict=True), key=_verdict), key=_verdict)
+    for _, group in alike:  # a call for each verdict, not for each of perhaps a thousand values
+        ats, variants = zip(*group, strict=True)
+        spreads = [0.0 if isnan(each.std) else each.std for each in variants]
+        look = style.mark(variants[0]).look
+        axes.errorbar(ats, [each.mean for each in variants], yerr=spreads, linestyle="none", elinewidth=0.8, **look)
     _scale(axes, values)
     if axis.key == "model.omega_0" and (nyquist := nyquist_omega_0(summary.dataset)) is not None:
         axes.axvline(nyquist, color=style.INK, linestyle=":", linewidth=0.8)
@@ -144,6 +148,11 @@ def along_axis(summary: Summary, axis: Axis) -> Figure | None:
     axes.set_xlabel(axis.key)
     axes.set_ylabel(summary.metric.heading)
     return figure
+
+
+def _verdict(drawn: tuple[float, VariantSummary]) -> str:
+    comparison = drawn[1].comparison
+    return "" if comparison is None else comparison.judgement.verdict.value
 
 
 def nyquist_omega_0(dataset: str) -> float | None:

@@ -29,6 +29,7 @@ from terminator.text import to_overrides
 from terminator.tracking.store import default_uri, sqlite_path
 
 TAIL_BYTES = 4096
+MOST_LOGS = 200  # of runs that are done, in a page
 TAIL_LINES = 25
 MOST_KEYS = 12
 COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -97,16 +98,19 @@ def _base64(data: bytes) -> str:
 def shown_runs(results: Results, summary: Summary) -> list[dict[str, object]]:
     """The runs of one ablation as text, variants in the table's order.
 
-    `why` says what became of a run without a result; `log` is the end of its log.
+    `why` says what became of a run without a result; `log` is the end of its log, of many runs only of those that are
+    not done.
     """
     variants = {variant.name: variant for variant in summary.variants}
+    places = {name: place for place, name in enumerate(variants)}
     rows = results.of(summary.question).to_dict("records")
-    rows.sort(key=lambda row: (list(variants).index(row["variant"]), row["seed"]))
+    rows.sort(key=lambda row: (places[row["variant"]], row["seed"]))
     shown = []
     for row in rows:
         variant = variants[row["variant"]]
         value = variant.values.get(row["seed"])
         text = {name: value if isinstance(value, str) else "" for name, value in row.items()}
+        leave_out = row["state"] == "done" and bool(text["log_path"]) and len(rows) > MOST_LOGS
         changes = text["commit"] and row["dirty"] is True
         shown.append(
             {
@@ -124,7 +128,8 @@ def shown_runs(results: Results, summary: Summary) -> list[dict[str, object]]:
                 "attempts": NOTHING if pd.isna(row["attempts"]) else int(row["attempts"]),
                 "finished": _when(row["finished"]),
                 "link": text["link"],
-                "log": log_tail(text["log_path"]),
+                "log": "" if leave_out else log_tail(text["log_path"]),
+                "log_left_out": leave_out,
             }
         )
     return shown

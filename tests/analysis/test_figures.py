@@ -277,3 +277,18 @@ def test_depth_shows_mean_and_spread() -> None:
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "2", "3", "4", "5"]
     assert axes.get_ylim()[0] < -0.9
     assert axes.get_ylim()[1] > 0.9
+
+
+def test_of_many_variants_those_farthest_away_are_drawn(tmp_path: Path) -> None:
+    rows = [Row(f"v{i}", {"model.depth": i + 2}, points / 100) for i, points in enumerate((-1, -9, 3, 0.5, -4))]
+    results, summary = summarized(
+        Invented([Row("full"), *rows, Row("lost", OFF)], pending=[("lost", seed) for seed in (0, 1, 2)]), tmp_path
+    )
+    assert {variant.name for variant in summary.farthest(2).variants} == {"full", "v1", "v4"}
+    by_name = {variant.name: place for place, variant in enumerate(summary.variants)}
+    kept = [by_name[variant.name] for variant in summary.farthest(3).variants]
+    assert kept == sorted(kept)  # in the table's order
+    assert summary.farthest(6) == summary
+    captions = [each.caption for each in draw_figures(results, summary, tmp_path / "some", "some", 2)]
+    assert sum("The 2 of 6 variants that differ most; --most 0 draws all." in caption for caption in captions) == 5
+    assert not any("--most" in each.caption for each in draw_figures(results, summary, tmp_path / "all", "all", 0))

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from terminator import analysis
@@ -120,3 +121,12 @@ def test_a_ledger_written_at_3795d4e_is_read(tmp_path: Path) -> None:
     assert plain.comparison.pairs.mean == pytest.approx(0.2777777777777857, rel=1e-12)
     assert plain.comparison.p_raw == pytest.approx(0.5000000000000001, rel=1e-9)
     assert write_report(tmp_path, "gating").exists()
+
+
+def test_frames_made_in_parts_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    branches(failed=FAILED, pending=[("no_gated", 2)]).write(tmp_path)
+    whole = analysis.load(tmp_path)
+    monkeypatch.setattr("terminator.analysis.results.ROWS_AT_ONCE", 7)
+    parts = analysis.load(tmp_path)
+    pd.testing.assert_frame_equal(whole.runs, parts.runs)
+    pd.testing.assert_frame_equal(whole.epochs, parts.epochs)

@@ -112,6 +112,7 @@ def test_damaged_features_are_named_and_left_out(tmp_path: Path, caplog: pytest.
         (["branches", "--data", "mnist"], "dataset=mnist: branches has no results on it; there are: digits"),
         (["--baseline", "no_gated"], "baseline=no_gated: only with an MLflow store"),
         (["--mlflow", "sqlite:///mlflow.db", "--sweep", "x"], "sweep=x: only with a ledger"),
+        (["--most", "-1"], "--most=-1: must be 0 (all variants) or more"),
         (["--metric", "speed"], "metric=speed: no run has logged it; choose from"),
         (["--extra", "speed"], "metric=speed: no run has logged it; choose from"),
     ],
