@@ -20,6 +20,7 @@ from terminator.text import moment
 
 SMALL = ["model.depth=1", "model.channels=[12]", "data=digits", "training.epochs=2", "training.batch_size=128"]
 TWO_VARIANTS = ["-m", "ablation=pair", "seed=0,1", *SMALL]
+LONGER = [*TWO_VARIANTS, "training.epochs=6", "tracking.enabled=false"]
 PAIR = "question: Is a gate needed?\nvariants:\n  plain: {model.gate: mixer}\n"
 MEASURED = {"train_seconds", "images_per_second", "peak_memory_bytes"}  # what a clock or the system says
 
@@ -27,10 +28,23 @@ MEASURED = {"train_seconds", "images_per_second", "peak_memory_bytes"}  # what a
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder far from the checkout, with an ablation file of the user's own."""
-    own = tmp_path / "own" / "ablation"
+    return _with_own_ablation(tmp_path)
+
+
+def _with_own_ablation(folder: Path) -> Path:
+    own = folder / "own" / "ablation"
     own.mkdir(parents=True)
     (own / "pair.yaml").write_text(PAIR)
-    return tmp_path
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """The results of LONGER when nobody interrupts it."""
+    folder = _with_own_ablation(tmp_path_factory.mktemp("undisturbed"))
+    code, said = _run(folder, *LONGER)
+    assert code == 0, said
+    return _results(folder / "outputs")
 
 
 def _command(*words: str) -> list[str]:
@@ -109,27 +123,27 @@ def test_a_sweep_its_table_its_mlflow_and_the_second_time(folder: Path) -> None:
     assert _results(folder / "outputs") == results
 
 
-def test_a_killed_worker_costs_its_run_alone_and_the_same_command_mends_it(folder: Path) -> None:
-    words = [*TWO_VARIANTS, "training.epochs=6", "tracking.enabled=false"]
-    code, said = _run(folder, *words, "root=undisturbed")
-    assert code == 0, said
-    sweep = _start(folder, *words, "root=disturbed")
-    os.kill(_wait_for_epochs(sweep, folder / "disturbed", 2), signal.SIGKILL)
+def test_a_killed_worker_costs_its_run_alone_and_the_same_command_mends_it(
+    folder: Path, undisturbed: dict[str, dict[str, Any]]
+) -> None:
+    sweep = _start(folder, *LONGER)
+    os.kill(_wait_for_epochs(sweep, folder / "outputs", 2), signal.SIGKILL)
     said, _ = sweep.communicate(timeout=240)
     assert sweep.returncode == 1, said
-    assert len(_results(folder / "disturbed")) == 3
+    assert len(_results(folder / "outputs")) == 3
     assert "killed" in said.split("[4/4]")[1]
     assert "1 run has no result; the same command runs it again" in said
-    code, said = _run(folder, *words, "root=disturbed")
+    code, said = _run(folder, *LONGER)
     assert code == 0, said
     assert re.search(r"4 runs: 3 done already \(the last .*\), 1 to run", said)
-    assert _results(folder / "disturbed") == _results(folder / "undisturbed")
+    assert _results(folder / "outputs") == undisturbed
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_sweep_goes_on_where_it_was(folder: Path, number: signal.Signals) -> None:
-    words = [*TWO_VARIANTS, "training.epochs=6", "tracking.enabled=false"]
-    sweep = _start(folder, *words)
+def test_an_interrupted_sweep_goes_on_where_it_was(
+    folder: Path, undisturbed: dict[str, dict[str, Any]], number: signal.Signals
+) -> None:
+    sweep = _start(folder, *LONGER)
     _wait_for_epochs(sweep, folder / "outputs", 2)
     sweep.send_signal(number)
     said, _ = sweep.communicate(timeout=60)
@@ -137,11 +151,12 @@ def test_an_interrupted_sweep_goes_on_where_it_was(folder: Path, number: signal.
     states = {run.state().state for run in Ledger(folder / "outputs").runs()}
     assert RunState.interrupted in states
     assert RunState.running not in states
-    code, said = _run(folder, *words)
+    code, said = _run(folder, *LONGER)
     assert code == 0, said
     resumed = [run for run in Ledger(folder / "outputs").runs() if len(run.attempts()) > 1]
     assert resumed
     assert all(run.attempts()[-1].resumed_from for run in resumed)
+    assert _results(folder / "outputs") == undisturbed
 
 
 def test_runs_end_when_the_command_is_killed_outright(folder: Path) -> None:
@@ -243,11 +258,11 @@ def test_the_values_of_an_ablations_axis_can_be_typed(folder: Path) -> None:
 
 
 def test_a_hydra_launcher_runs_what_has_no_result_and_the_table_follows(folder: Path) -> None:
-    options = [*TWO_VARIANTS, "hydra/launcher=submitit_local", "tracking.enabled=false"]
+    options = ["-m", "ablation=pair", "seed=0", *SMALL, "hydra/launcher=submitit_local", "tracking.enabled=false"]
     code, said = _run(folder, *options)
     assert code == 0, said
     assert re.search(r"full\b.*\d+\.\d", said)
-    assert len(_results(folder / "outputs")) == 4
+    assert len(_results(folder / "outputs")) == 2
 
 
 def test_a_folder_with_files_of_the_same_names_changes_nothing(folder: Path) -> None:
@@ -261,12 +276,11 @@ def test_a_folder_with_files_of_the_same_names_changes_nothing(folder: Path) -> 
     options = [*TWO_VARIANTS, "tracking.enabled=false"]
     code, said = _run(folder, *options)
     assert code == 0, said
+    assert len(_results(folder / "outputs")) == 4
     elsewhere = folder / "elsewhere"
     shutil.copytree(folder / "own", elsewhere / "own")
-    assert _run(elsewhere, *options)[0] == 0
-    assert _results(folder / "outputs") == _results(elsewhere / "outputs")
-    code, said = _run(folder, *options)
-    assert "4 done already" in said
+    code, said = _run(elsewhere, *options, f"root={folder}/outputs", "sweep.plan=true")
+    assert "4 done, 0 to run" in said, said
 
 
 def test_a_damaged_result_is_named_set_aside_and_run_again(folder: Path) -> None:
