@@ -3,13 +3,14 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: help ablation claims test test-slurm setup clean
+.PHONY: help ablation claims test test-slurm storm setup clean
 
 help:
 	@echo "make ablation    run the branch ablation on digits for 8 minutes at most, and print its table"
 	@echo "make claims      test the paper's claims on the data that come with the installation"
 	@echo "make test        run ruff, mypy, the import contracts and the tests"
 	@echo "make test-slurm  run the tests against a real SLURM on this machine (slurm/dev-cluster lists the Debian packages)"
+	@echo "make storm       kill, fill and wipe whatever a sweep needs, here and on SLURM, for some 20 minutes (as test-slurm)"
 	@echo "All of them create .venv first if it is missing."
 
 ablation: setup
@@ -27,6 +28,9 @@ test: setup
 
 test-slurm: setup
 	OMP_NUM_THREADS=1 TERMINATOR_REQUIRE_SLURM=1 $(PYTHON) -m pytest -m slurm
+
+storm: setup
+	$(PYTHON) -m tests.slurm.storm
 
 setup: $(READY)
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from terminator.ledger import Ledger, Run, RunState, alive_here
+from terminator.looks import MOST_TRIES
 from tests.slurm.conftest import DEV_CLUSTER, Cluster
 from tests.slurm.sweeps import REPOSITORY, determined, task_of
 
@@ -61,7 +62,7 @@ class Storm:
             ("kill -9 at a rename", self._at_a_rename),
             ("kill -9 of a sync", lambda: self._sweeps("sync", signal.SIGKILL)),
             ("two syncs", self._two_syncs),
-            ("kill -9 of a run", lambda: self._strike_run(signal.SIGKILL)),
+            ("kill -9 of a run", self._strike_run),
             ("full disk", self._fill_disk),
         ]
         jobs: list[tuple[str, Callable[[], bool]]] = [
@@ -142,16 +143,19 @@ class Storm:
             shell.send_signal(signal.SIGKILL)
         return shell.wait() == -signal.SIGKILL
 
-    def _strike_run(self, number: signal.Signals) -> bool:
-        for run in self.random.sample(at_work := self.at_work(), len(at_work)):
-            last = run.last_attempt()
-            if last is not None and last.pid is not None:
-                return _kill(last.pid, number)
-        return False
+    def _victim(self) -> int | None:
+        """The process of a run that trains now; of none that was killed twice, for the third time a look goes on
+        without it."""
+        runs = [run for run in self.at_work() if _failures(run) < MOST_TRIES - 1]
+        last = self.random.choice(runs).last_attempt() if runs else None
+        return last.pid if last is not None else None
+
+    def _strike_run(self) -> bool:
+        victim = self._victim()
+        return victim is not None and _kill(victim, signal.SIGKILL)
 
     def _strike_task(self) -> bool:
-        last = next((run.last_attempt() for run in self.at_work()), None)
-        task = task_of(last.pid) if last else None
+        task = task_of(self._victim())
         return task is not None and _kill(task, signal.SIGKILL)
 
     def _job(self, *command: str) -> bool:
@@ -207,6 +211,10 @@ class Storm:
         self.blows["controller wiped"] += 1
 
 
+def _failures(run: Run) -> int:
+    return sum(each.end is not None and each.end.outcome is RunState.failed for each in run.attempts())
+
+
 def _kill(pid: int, number: signal.Signals) -> bool:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
@@ -226,6 +234,14 @@ def small_disk(folder: Path) -> Iterator[Path]:
     finally:
         if mounted:
             subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def hook(scratch: Path) -> Path:
+    """A folder that holds AT_RENAMES as Python finds it."""
+    folder = scratch / "hook"
+    folder.mkdir(exist_ok=True)
+    (folder / "sitecustomize.py").write_text(AT_RENAMES)
+    return folder
 
 
 def looks(root: Path) -> dict[str, bytes]:
@@ -294,30 +310,36 @@ def report(storm: Storm, reference: Path, title: str) -> list[str]:
 
 @contextlib.contextmanager
 def dev_cluster(folder: Path) -> Iterator[Cluster]:
-    """One that gives nodes up soon."""
+    """One that gives nodes up soon; SLURM's commands talk to it."""
     subprocess.run([sys.executable, DEV_CLUSTER, "start", "--dir", folder, "--set", "SlurmdTimeout=8"], check=True)
+    before = os.environ.get("SLURM_CONF")
     os.environ["SLURM_CONF"] = str(folder / "slurm.conf")
     try:
         yield Cluster(folder)
     finally:
-        del os.environ["SLURM_CONF"]
+        os.environ.pop("SLURM_CONF")
+        if before is not None:
+            os.environ["SLURM_CONF"] = before
         subprocess.run([sys.executable, DEV_CLUSTER, "stop", "--dir", folder], check=True)
 
 
-WORDS = (
-    "-m",
-    "ablation=label_smoothing",
-    "ablation.one_at_a_time={objective.label_smoothing:[0.0,0.3]}",
-    "ablation.looks=[3,5,8,12]",
-    "ablation.smallest_effect=0.0001",  # so that the rows stay undecided, and all looks are made
-    "model.channels=[12]",
-    "model.previous_blocks=[[]]",
-    *(f"model.branches.{name}=false" for name in ("si_glu", "gated", "interaction", "local")),
-    *(f"model.branches.{name}=false" for name in ("global_gated", "global_mixed", "global_channel")),
-    "training.epochs=30",
-    "training.batch_size=128",
-    "machine.device=cpu",
-)
+def words(seeds: Sequence[int], epochs: int) -> tuple[str, ...]:
+    """The sweep's overrides: three variants of a pointwise network, at these looks."""
+    return (
+        "-m",
+        "ablation=label_smoothing",
+        "ablation.one_at_a_time={objective.label_smoothing:[0.0,0.3]}",
+        f"ablation.looks={list(seeds)}".replace(" ", ""),
+        f"ablation.shares={[1 / len(seeds)] * len(seeds)}".replace(" ", ""),
+        "ablation.smallest_effect=0.0001",  # so that rows stay undecided, and all looks are made
+        "model.channels=[12]",
+        "model.previous_blocks=[[]]",
+        *(f"model.branches.{name}=false" for name in ("si_glu", "gated", "interaction", "local")),
+        *(f"model.branches.{name}=false" for name in ("global_gated", "global_mixed", "global_channel")),
+        f"training.epochs={epochs}",
+        "training.batch_size=128",
+        "machine.device=cpu",
+    )
 
 
 def main() -> int:
@@ -328,17 +350,15 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     scratch = Path(tempfile.mkdtemp(prefix="storm-"))
-    hook = scratch / "hook"
-    hook.mkdir()
-    (hook / "sitecustomize.py").write_text(AT_RENAMES)
-    calm(scratch / "calm", (*WORDS, "sweep.workers=2"))
-    wrong: list[str] = []
+    sweep = words((3, 5, 8, 12), 24)
+    calm(scratch / "calm", (*sweep, "sweep.workers=2"))
+    chance = random.Random(arguments.seed)
     with small_disk(scratch / "here") as root:
-        storm = Storm(root, (*WORDS, "sweep.workers=2"), hook, random.Random(arguments.seed))
+        storm = Storm(root, (*sweep, "sweep.workers=2"), hook(scratch), chance)
         rage(storm, scratch / "calm", arguments.blows, arguments.minutes)
-        wrong += report(storm, scratch / "calm", "on this machine")
+        wrong = report(storm, scratch / "calm", "on this machine")
     with dev_cluster(scratch / "slurm") as cluster, small_disk(scratch / "there") as root:
-        storm = Storm(root, (*WORDS, "cluster=dev"), hook, random.Random(arguments.seed), cluster)
+        storm = Storm(root, (*sweep, "cluster=dev"), hook(scratch), chance, cluster)
         rage(storm, scratch / "calm", arguments.blows, arguments.minutes)
         wrong += report(storm, scratch / "calm", "on SLURM")
     print("\n".join(wrong) or "nothing lost, nothing changed")
