@@ -20,6 +20,14 @@ from terminator.text import moment
 
 SMALL = ["model.depth=1", "model.channels=[12]", "data=digits", "training.epochs=2", "training.batch_size=128"]
 TWO_VARIANTS = ["-m", "ablation=pair", "seed=0,1", *SMALL]
+NOTING = """
+from pathlib import Path
+from hydra.experimental.callback import Callback
+
+class Noting(Callback):
+    def on_job_end(self, config, job_return, **given):
+        Path(f"{config.hydra.job.num}.noted").write_text(str(job_return._return_value))
+"""
 PAIR = "question: Is a gate needed?\nvariants:\n  plain: {model.gate: mixer}\n"
 MEASURED = {"train_seconds", "images_per_second", "peak_memory_bytes"}  # what a clock or the system says
 
@@ -243,11 +251,31 @@ def test_the_values_of_an_ablations_axis_can_be_typed(folder: Path) -> None:
 
 
 def test_a_hydra_launcher_runs_what_has_no_result_and_the_table_follows(folder: Path) -> None:
-    options = [*TWO_VARIANTS, "hydra/launcher=submitit_local", "tracking.enabled=false"]
-    code, said = _run(folder, *options)
-    assert code == 0, said
+    (folder / "noting.py").write_text(NOTING)
+    options = [*TWO_VARIANTS, "tracking.enabled=false", "+hydra.callbacks.noting._target_=noting.Noting"]
+    unheard = "hydra.callbacks: on_job_start and on_job_end of noting are not called"
+    code, said = _run(folder, *options, "hydra/launcher=submitit_local")
+    assert (code, unheard in said) == (0, False), said
     assert re.search(r"full\b.*\d+\.\d", said)
     assert len(_results(folder / "outputs")) == 4
+    assert len(list(folder.glob("*.noted"))) == 4
+    code, said = _run(folder, *options)
+    assert (code, unheard in said) == (0, True), said
+
+
+def test_another_sweeper_starts_single_runs_and_hears_of_one_that_fails(folder: Path) -> None:
+    (folder / "noting.py").write_text(NOTING)
+    rates = ["optimizer.lr=1e12,1e-3", "training.warmup_epochs=0", "+hydra.callbacks.noting._target_=noting.Noting"]
+    words = ["-m", "hydra/sweeper=basic", *SMALL, "tracking.enabled=false", *rates]
+    code, said = _run(folder, *words)
+    assert (code, said.splitlines()[-1].endswith("the loss is nan at step 2 (epoch 1)")) == (1, True), said
+    [(key, metrics)] = _results(folder / "outputs").items()
+    assert Ledger(folder / "outputs").run(key).spec().config["optimizer"]["lr"] == 1e-3
+    assert (folder / "0.noted").read_text().endswith("the loss is nan at step 2 (epoch 1)")
+    assert (folder / "1.noted").read_text() == str(metrics["validation_accuracy"])
+    code, said = _run(folder, *words, "ablation=pair")
+    line = "terminator: ablation=pair: an ablation is a sweep; leave out hydra/sweeper=basic"
+    assert (code, said.splitlines()[-1]) == (2, line)
 
 
 def test_a_folder_with_files_of_the_same_names_changes_nothing(folder: Path) -> None:
