@@ -190,6 +190,10 @@ def test_one_run_without_m(folder: Path) -> None:
         (["-m", "ablation=pair", "model.gate=gru"], r"model\.gate: Invalid value 'gru', expected one of .*rgu.*"),
         (["-m", "ablation=pair", "model.local_kernels=[4]"], r"model\.local_kernels=\[4\]: sizes must be odd and .*"),
         (["-m", "ablation=pair", "ablation.seeds=[]"], r"ablation\.seeds=\[\]: give at least one seed.*"),
+        (
+            ["-m", "ablation=pair", "tracking.uri=http://me:secret@127.0.0.1:1"],
+            r"tracking\.uri: must not hold a password, .*; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASS.*",
+        ),
         (["-m", "ablation=pair", "root=own/ablation/pair.yaml"], r"root=.*pair\.yaml: cannot be written .*"),
     ],
 )
