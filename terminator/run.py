@@ -75,6 +75,8 @@ def main() -> None:
 
     `--json` means `sweep.json=true`, as Hydra would refuse an option that it does not know.
     """
+    if any(word.partition("=")[0] in ("--config-path", "-cp") for word in sys.argv):
+        _exit_with(UserError("--config-path: the suite's configuration has no other place; --config-dir adds to it"))
     if "--json" in sys.argv:
         sys.argv = [*(each for each in sys.argv if each != "--json"), "sweep.json=true"]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing a trace of its own

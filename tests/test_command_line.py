@@ -184,6 +184,7 @@ def test_one_run_without_m(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
+        (["--config-path", "own"], r"--config-path: the suite's configuration has no other place; --config-dir .*"),
         (["-m", "ablation=nope"], r"ablation=nope: no such ablation; choose from .*branches, .*pair.*"),
         (["ablation=pair"], r"ablation=pair: an ablation is a sweep; add -m"),
         (["-m", "ablation=pair", "data=digit"], r"data=digit: no such data; did you mean digits\? choose from .*"),
