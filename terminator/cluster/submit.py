@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from filelock import Timeout
+from filelock import FileLock, Timeout
 from submitit import SlurmExecutor
 from submitit.core.utils import FailedJobError
 
@@ -232,14 +232,15 @@ def submit_waiting(ledger: Ledger, sweep: Sweep) -> Submission:
 
 @contextlib.contextmanager
 def submission_lock(root: Path) -> Iterator[None]:
-    """Wait until no other process under the root submits, on any login.
+    """Wait until no other process under the root submits, on any login. The lock goes with its process.
 
-    Raises UserError after two minutes, and for who may not write there.
+    (flock, so the root's file system has to support it, as NFS does since version 4.) Raises UserError after two
+    minutes, and for who may not write there.
     """
     path = root / "sweeps" / ".slurm-lock"
     with contextlib.ExitStack() as held:
         try:
-            held.enter_context(files.lock(path, LOCK_PATIENCE))
+            held.enter_context(FileLock(files.lock_file(path), timeout=LOCK_PATIENCE, poll_interval=0.2))
         except Timeout:
             raise UserError(f"{path}: another process has been submitting for two minutes") from None
         except PermissionError as error:

@@ -11,8 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from filelock import FileLock
-
 from terminator.errors import UserError
 from terminator.text import counted
 
@@ -44,24 +42,23 @@ def write_once(path: Path, text: str) -> bool:
         temporary.unlink(missing_ok=True)
 
 
-def lock(path: Path, patience: float) -> FileLock:
-    """A lock for those who may write in the folder of `path`, which goes with its process; `patience` in seconds.
+def lock_file(path: Path) -> Path:
+    """Make the file of a lock, and return its path: for those who may write in its folder.
 
     Whoever can open the file can hold the lock, so it has a mode like its folder's, but that who may not write may not
-    read either. (flock, so the file system has to support it, as NFS does since version 4.) Raises OSError.
+    read either. Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = path.parent.stat()
     writers = folder.st_mode & 0o222
-    mode = writers | writers << 1 | 0o600
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         with suppress(PermissionError):  # it is another's, who has done this
             os.fchown(descriptor, -1, folder.st_gid)
-            os.fchmod(descriptor, mode)
+            os.fchmod(descriptor, writers | writers << 1 | 0o600)
     finally:
         os.close(descriptor)
-    return FileLock(path, timeout=patience, mode=mode, poll_interval=0.2)
+    return path
 
 
 def dumps(plain: Any) -> str:

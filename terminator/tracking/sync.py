@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from filelock import Timeout
+from filelock import FileLock, Timeout
 
 from terminator.ledger import Cell, Ledger, Result, Run, RunState, Spec, Status, Sweep, files
 from terminator.text import counted
@@ -156,7 +156,7 @@ def _one_at_a_time(path: Path, patience: float) -> Iterator[None]:
     """Hold the lock on `path`: MLflow has no way to make a run only if it isn't there. Raises TimeoutError."""
     with ExitStack() as held:
         try:
-            held.enter_context(files.lock(path, patience))
+            held.enter_context(FileLock(files.lock_file(path), timeout=patience))
         except Timeout:
             raise TimeoutError(f"another process is syncing ({path} is locked)") from None
         except OSError as error:

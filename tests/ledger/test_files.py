@@ -65,18 +65,15 @@ def test_a_lock_is_for_those_who_may_write_in_its_folder(tmp_path: Path, folder:
     tmp_path.chmod(folder)
     path = tmp_path / "lock"
     path.touch(0o644)  # as it was made once
-    with files.lock(path, 0):
-        assert path.stat().st_mode & 0o777 == lock
+    assert files.lock_file(path).stat().st_mode & 0o777 == lock
 
 
 def test_a_reader_cannot_hold_a_lock_and_a_group_of_writers_can(nobody: Nobody) -> None:
     path = nobody.folder / "lock"
-    with files.lock(path, 0):
-        pass
+    path.touch(0o644)  # as it was made once
+    files.lock_file(path)
     assert "Permission denied" in nobody.run("flock", "--nonblock", path, "true").stderr
     os.chown(nobody.folder, -1, nobody.ID)
     nobody.folder.chmod(0o775)
-    with files.lock(path, 0):
-        held = nobody.run("flock", "--nonblock", path, "true")
-        assert (held.returncode, held.stderr) == (1, "")
+    files.lock_file(path)
     assert nobody.run("flock", "--nonblock", path, "true").returncode == 0
