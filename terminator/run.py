@@ -17,13 +17,25 @@ import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
+from hydra.experimental.callback import Callback
 from hydra.types import HydraContext, RunMode, TaskFunction
+from hydra.utils import get_class
 from omegaconf import DictConfig
 from rich.console import Console
 
 from terminator.config import shipped, to_plain
 from terminator.errors import UserError
-from terminator.ledger import Ablation, Ledger, LookPlan, Run, Sweep, provenance
+from terminator.ledger import (
+    EXIT_CODES,
+    EXIT_DIVERGED,
+    Ablation,
+    Ledger,
+    LookPlan,
+    Run,
+    RunState,
+    Sweep,
+    provenance,
+)
 from terminator.planning.compose import INPUT_ERRORS, Composer, format_error, read_command_line, typed
 from terminator.planning.plan import Plan, Planner
 from terminator.planning.settings import register_schemas
@@ -36,24 +48,35 @@ from terminator.tracking import LiveSync
 
 COMMAND = ("python", "-m", "terminator.run")
 DEFAULT_LAUNCHER = "basic"  # Hydra's; in its place each run gets a process of its own
+OWN_SWEEPER = "ablation"
 SHOW_TRACES = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 register_schemas()
+
+
+class RunFailed(Exception):  # noqa: N818 — what happened, to the sweeper that asked for the run
+    """A run has no result."""
 
 
 @hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="config")
 def _task(config: DictConfig) -> float:
     try:
         return run_one(config)
-    except INPUT_ERRORS as error:  # Hydra would print a line of its own before it
-        _exit_with(error)
+    except INPUT_ERRORS as error:
+        if _other_sweeper():  # to which it is a failed job
+            raise
+        _exit_with(error)  # Hydra would print a line of its own before it
 
 
 def main() -> None:
     """The entry point. Bad input ends with one line on stderr and exit code 2; HYDRA_FULL_ERROR=1 shows the trace.
 
+    A run that fails under another sweeper than the suite's ends with one line and exit code 1.
+
     `--json` means `sweep.json=true`, as Hydra would refuse an option that it does not know.
     """
+    if any(word.partition("=")[0] in ("--config-path", "-cp") for word in sys.argv):
+        _exit_with(UserError("--config-path: the suite's configuration has no other place; --config-dir adds to it"))
     if "--json" in sys.argv:
         sys.argv = [*(each for each in sys.argv if each != "--json"), "sweep.json=true"]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing a trace of its own
@@ -61,6 +84,9 @@ def main() -> None:
         _task()
     except INPUT_ERRORS as error:
         _exit_with(error)
+    except RunFailed as failed:
+        _say(str(failed))
+        sys.exit(1)
 
 
 def _exit_with(error: Exception) -> NoReturn:
@@ -70,24 +96,36 @@ def _exit_with(error: Exception) -> NoReturn:
     sys.exit(2)
 
 
+def _other_sweeper() -> str | None:
+    """The sweeper whose job this is, as `hydra/sweeper=` names it; None for the suite's own, and without -m."""
+    command = HydraConfig.get()
+    name = str(command.runtime.choices["hydra/sweeper"])
+    return None if command.mode is RunMode.RUN or name == OWN_SWEEPER else name
+
+
 def run_one(config: DictConfig) -> float:
     """Train one model in this process, unless the run has its result already; also what a Hydra launcher's job does.
 
-    Returns the test accuracy. Exits as the job does if it fails.
+    Exits as the job does if it fails. A job of another sweeper than the suite's (Hydra's basic one, Optuna's) is a
+    single run, too. If it fails, RunFailed is raised, and the sweeper goes on as it likes. Returns the accuracy on the
+    split that chooses the epoch, for such a sweeper to judge by: to tune on test images would spoil them.
     """
     from terminator.job import execute
 
-    command = HydraConfig.get()
+    command, other = HydraConfig.get(), _other_sweeper()
     settings = typed(config)
     choices = command.runtime.choices
+    remedy = f"leave out hydra/sweeper={other}" if other else "add -m"
     if ablation := choices.get("ablation"):
-        raise UserError(f"ablation={ablation}: an ablation is a sweep; add -m")
+        raise UserError(f"ablation={ablation}: an ablation is a sweep; {remedy}")
     if cluster := choices.get("cluster"):
-        raise UserError(f"cluster={cluster}: without -m a run is trained here; add -m to submit it")
+        raise UserError(f"cluster={cluster}: a single run is trained here; {remedy} to submit it")
+    if settings.sweep.plan:
+        raise UserError(f"sweep.plan=true: a single run has no plan; {remedy}")
     origin, ledger = provenance(), Ledger(settings.root_folder())
     run = ledger.run(run_key(settings.run_config()))
     tracked: list[Sweep] = []
-    if command.mode is RunMode.RUN:  # a launcher's job belongs to a sweep, which is frozen and tracked already
+    if command.mode is RunMode.RUN or other:  # else the run belongs to a sweep, which is frozen and tracked already
         composer = Composer(GlobalHydra.instance().config_loader(), DictConfig(HydraConfig.instance().cfg))
         overrides = list(command.overrides.task)
         plan = Planner(composer, origin, [*COMMAND, *overrides], settings).single(settings.run_config(), overrides)
@@ -98,6 +136,8 @@ def run_one(config: DictConfig) -> float:
         code = execute(run, watched=True)
         if follower:
             print(follower.close())
+        if other and code in (EXIT_CODES[RunState.failed], EXIT_DIVERGED):
+            raise RunFailed(f"run {run.key}: {run.state().message}")
         if code:
             sys.exit(code)
     result = run.result()
@@ -106,7 +146,7 @@ def run_one(config: DictConfig) -> float:
     best = f"epoch {result.metrics['best_epoch']} of {result.metrics['epochs']}"
     when = f"{done_already(before.finished)}: " if before else ""
     print(f"{when}test accuracy {accuracy:.2%} ({best}) in {run.folder}")
-    return accuracy
+    return float(result.metrics["validation_accuracy"])
 
 
 def run_sweep(context: HydraContext, task: TaskFunction, master: DictConfig, arguments: Sequence[str]) -> None:
@@ -133,6 +173,11 @@ def run_sweep(context: HydraContext, task: TaskFunction, master: DictConfig, arg
             for note in notes(plan, ablation):
                 _say(f"ablation={ablation.name}: {note}")
     launch = _launch(context, task, master)
+    if launch is None and (unheard := _callbacks_of_jobs(master)):
+        _say(
+            f"hydra.callbacks: on_job_start and on_job_end of {', '.join(unheard)} are not called: each run is a "
+            "process of its own; hydra/launcher=submitit_local or hydra/sweeper=basic calls them"
+        )
     scheduler_for(settings, ledger, [plan.sweep for plan in plans], launch).check()
     sweeps = [plan.freeze(ledger, origin) for plan in plans]
     for ablation in (each for sweep in sweeps for each in sweep.ablations):
@@ -173,6 +218,17 @@ def _launch(context: HydraContext, task: TaskFunction, master: DictConfig) -> La
         return None
     launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=master)
     return lambda jobs: launcher.launch(jobs, initial_job_idx=0)
+
+
+def _callbacks_of_jobs(master: DictConfig) -> list[str]:
+    """Those of `hydra.callbacks` that want to know of jobs, by their names."""
+    classes = {name: get_class(each["_target_"]) for name, each in master.hydra.callbacks.items()}
+    hooks = ("on_job_start", "on_job_end")
+    return [
+        str(name)
+        for name, kind in classes.items()
+        if any(getattr(kind, hook, None) is not getattr(Callback, hook) for hook in hooks)
+    ]
 
 
 def frozen_before(frozen: LookPlan, typed: LookPlan) -> str:

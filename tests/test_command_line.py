@@ -21,6 +21,14 @@ from terminator.text import moment
 SMALL = ["model.depth=1", "model.channels=[12]", "data=digits", "training.epochs=2", "training.batch_size=128"]
 TWO_VARIANTS = ["-m", "ablation=pair", "seed=0,1", *SMALL]
 LONGER = [*TWO_VARIANTS, "training.epochs=6", "tracking.enabled=false"]
+NOTING = """
+from pathlib import Path
+from hydra.experimental.callback import Callback
+
+class Noting(Callback):
+    def on_job_end(self, config, job_return, **given):
+        Path(f"{config.hydra.job.num}.noted").write_text(str(job_return._return_value))
+"""
 PAIR = "question: Is a gate needed?\nvariants:\n  plain: {model.gate: mixer}\n"
 MEASURED = {"train_seconds", "images_per_second", "peak_memory_bytes"}  # what a clock or the system says
 
@@ -191,12 +199,17 @@ def test_one_run_without_m(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
+        (["--config-path", "own"], r"--config-path: the suite's configuration has no other place; --config-dir .*"),
         (["-m", "ablation=nope"], r"ablation=nope: no such ablation; choose from .*branches, .*pair.*"),
         (["ablation=pair"], r"ablation=pair: an ablation is a sweep; add -m"),
         (["-m", "ablation=pair", "data=digit"], r"data=digit: no such data; did you mean digits\? choose from .*"),
         (["-m", "ablation=pair", "model.gate=gru"], r"model\.gate: Invalid value 'gru', expected one of .*rgu.*"),
         (["-m", "ablation=pair", "model.local_kernels=[4]"], r"model\.local_kernels=\[4\]: sizes must be odd and .*"),
         (["-m", "ablation=pair", "ablation.seeds=[]"], r"ablation\.seeds=\[\]: give at least one seed.*"),
+        (
+            ["-m", "ablation=pair", "tracking.uri=http://me:secret@127.0.0.1:1"],
+            r"tracking\.uri: must not hold a password, .*; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASS.*",
+        ),
         (["-m", "ablation=pair", "root=own/ablation/pair.yaml"], r"root=.*pair\.yaml: cannot be written .*"),
     ],
 )
@@ -258,11 +271,32 @@ def test_the_values_of_an_ablations_axis_can_be_typed(folder: Path) -> None:
 
 
 def test_a_hydra_launcher_runs_what_has_no_result_and_the_table_follows(folder: Path) -> None:
-    options = ["-m", "ablation=pair", "seed=0", *SMALL, "hydra/launcher=submitit_local", "tracking.enabled=false"]
-    code, said = _run(folder, *options)
-    assert code == 0, said
+    (folder / "noting.py").write_text(NOTING)
+    words = ["-m", "ablation=pair", "seed=0", *SMALL, "tracking.enabled=false"]
+    options = [*words, "+hydra.callbacks.noting._target_=noting.Noting"]
+    unheard = "hydra.callbacks: on_job_start and on_job_end of noting are not called"
+    code, said = _run(folder, *options, "hydra/launcher=submitit_local")
+    assert (code, unheard in said) == (0, False), said
     assert re.search(r"full\b.*\d+\.\d", said)
     assert len(_results(folder / "outputs")) == 2
+    assert len(list(folder.glob("*.noted"))) == 2
+    code, said = _run(folder, *options)
+    assert (code, unheard in said) == (0, True), said
+
+
+def test_another_sweeper_starts_single_runs_and_hears_of_one_that_fails(folder: Path) -> None:
+    (folder / "noting.py").write_text(NOTING)
+    rates = ["optimizer.lr=1e12,1e-3", "training.warmup_epochs=0", "+hydra.callbacks.noting._target_=noting.Noting"]
+    words = ["-m", "hydra/sweeper=basic", *SMALL, "tracking.enabled=false", *rates]
+    code, said = _run(folder, *words)
+    assert (code, said.splitlines()[-1].endswith("the loss is nan at step 2 (epoch 1)")) == (1, True), said
+    [(key, metrics)] = _results(folder / "outputs").items()
+    assert Ledger(folder / "outputs").run(key).spec().config["optimizer"]["lr"] == 1e-3
+    assert (folder / "0.noted").read_text().endswith("the loss is nan at step 2 (epoch 1)")
+    assert (folder / "1.noted").read_text() == str(metrics["validation_accuracy"])
+    code, said = _run(folder, *words, "ablation=pair")
+    line = "terminator: ablation=pair: an ablation is a sweep; leave out hydra/sweeper=basic"
+    assert (code, said.splitlines()[-1]) == (2, line)
 
 
 def test_a_folder_with_files_of_the_same_names_changes_nothing(folder: Path) -> None:

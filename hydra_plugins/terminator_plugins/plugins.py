@@ -1,13 +1,18 @@
-"""What Hydra finds of this suite: the sweeper behind `-m`, and where the YAML files and their schemas are."""
+"""What Hydra finds of this suite: the sweeper behind `-m`, and where the YAML files and their schemas are.
+
+Hydra loads its plugins into every application of the environment. These change no application but the suite's own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.object_type import ObjectType
+from hydra.errors import CompactHydraException
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.plugins.sweeper import Sweeper
@@ -18,10 +23,17 @@ from terminator.config import schema, shipped
 from terminator.planning.settings import GROUP_SCHEMAS
 
 
+def is_suite(search_path: ConfigSearchPath) -> bool:
+    """Whether the application's own configuration is the suite's conf/."""
+    own = [element.path for element in search_path.get_path() if element.provider == "main"]
+    return [Path(path.removeprefix("file://")).resolve() for path in own] == [shipped("conf")]
+
+
 class AblationSweeper(Sweeper):
     """Expands ablations and Hydra's own choices alike into one plan, and runs it.
 
-    `params` as in Hydra's own sweeper: sweep overrides that the command line may replace.
+    `params` as in Hydra's own sweeper: sweep overrides that the command line may replace. In another application it
+    raises CompactHydraException, which Hydra prints as one line: a plan is one of the suite's settings.
     """
 
     def __init__(self, params: dict[str, Any] | None = None) -> None:
@@ -33,9 +45,14 @@ class AblationSweeper(Sweeper):
         self.config = config
 
     def sweep(self, arguments: Sequence[str]) -> Any:
+        assert self.hydra_context is not None
+        if not is_suite(self.hydra_context.config_loader.get_search_path()):
+            raise CompactHydraException(
+                "hydra/sweeper=ablation: sweeps over the configuration of terminator.run alone, which this application "
+                "does not have; choose another sweeper"
+            )
         from terminator.run import run_sweep
 
-        assert self.hydra_context is not None
         assert self.task_function is not None
         assert self.config is not None
         parameters = [f"{key}={value}" for key, value in self.params.items()]
@@ -47,23 +64,28 @@ ConfigStore.instance().store(group="hydra/sweeper", name="ablation", node=NODE, 
 
 
 class SuiteSearchPath(SearchPathPlugin):
-    """Adds sweeps/ (group `ablation`), slurm/ (`cluster`) and the groups' schemas, after a user's --config-dir."""
+    """Adds sweeps/ (group `ablation`), slurm/ (`cluster`) and the groups' schemas, after a user's --config-dir.
+
+    Other applications get none of them: they would count as groups of theirs.
+    """
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        if not is_suite(search_path):
+            return
         for folder in ("sweeps", "slurm"):
             search_path.append(provider="terminator", path=f"file://{shipped(folder)}")
-        search_path.append(provider="terminator", path="schema://")
+        search_path.append(provider="terminator", path="terminator://")
 
 
 class SchemaSource(ConfigSource):
-    """The place `schema://` of Hydra's search path: what YAML files are checked against (`defaults: [data_schema]`).
+    """The place `terminator://` of a search path: what YAML files are checked against (`defaults: [data_schema]`).
 
     Unlike those of a ConfigStore, its schemas are no choices of their groups, in `--help` say.
     """
 
     @staticmethod
     def scheme() -> str:
-        return "schema"
+        return "terminator"
 
     def load_config(self, config_path: str) -> ConfigResult:
         if not self.is_config(config_path):

@@ -38,7 +38,7 @@ from terminator.cluster.slurm import (
 )
 from terminator.config import from_plain
 from terminator.errors import UserError
-from terminator.ledger import Ledger, Run, Sweep, alive_here, package_hash
+from terminator.ledger import Ledger, Run, Sweep, alive_here, files, package_hash
 from terminator.run_key import code_hash, source_files
 from terminator.text import counted
 
@@ -232,21 +232,20 @@ def submit_waiting(ledger: Ledger, sweep: Sweep) -> Submission:
 
 @contextlib.contextmanager
 def submission_lock(root: Path) -> Iterator[None]:
-    """Wait until no other process under the root submits, on any login. Raises UserError after two minutes.
+    """Wait until no other process under the root submits, on any login. The lock goes with its process.
 
-    The lock goes with its process. (flock, so the root's file system has to support it, as NFS does since version 4.)
+    (flock, so the root's file system has to support it, as NFS does since version 4.) Raises UserError after two
+    minutes, and for who may not write there.
     """
     path = root / "sweeps" / ".slurm-lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path, timeout=LOCK_PATIENCE, poll_interval=0.2)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise UserError(f"{path}: another process has been submitting for two minutes") from None
-    try:
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(FileLock(files.lock_file(path), timeout=LOCK_PATIENCE, poll_interval=0.2))
+        except Timeout:
+            raise UserError(f"{path}: another process has been submitting for two minutes") from None
+        except PermissionError as error:
+            raise UserError(f"{path}: {error.strerror}: only those who may write there can submit") from None
         yield
-    finally:
-        lock.release()
 
 
 def journal_of(ledger: Ledger, sweep: Sweep) -> Journal:

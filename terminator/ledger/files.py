@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written under another name, then renamed or linked into place. And rows."""
+"""Files that are whole or not there: written under another name, then renamed or linked into place. Rows, and locks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,6 +40,25 @@ def write_once(path: Path, text: str) -> bool:
         return os.stat(temporary).st_nlink == 2
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def lock_file(path: Path) -> Path:
+    """Make the file of a lock, and return its path: for those who may write in its folder.
+
+    Whoever can open the file can hold the lock, so it has a mode like its folder's, but that who may not write may not
+    read either. Raises OSError.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = path.parent.stat()
+    writers = folder.st_mode & 0o222
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        with suppress(PermissionError):  # it is another's, who has done this
+            os.fchown(descriptor, -1, folder.st_gid)
+            os.fchmod(descriptor, writers | writers << 1 | 0o600)
+    finally:
+        os.close(descriptor)
+    return path
 
 
 def dumps(plain: Any) -> str:

@@ -48,7 +48,7 @@ class SweepConfig:
 
 @dataclass(frozen=True)
 class TrackingConfig:
-    """Where MLflow is: a tracking URI, or None for a sqlite file under the root."""
+    """Where MLflow is: a tracking URI without a password, or None for a sqlite file under the root."""
 
     enabled: bool = True
     uri: str | None = None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
-from terminator.ledger import Cell, Ledger, Result, Run, RunState, Spec, Status, Sweep
+from terminator.ledger import Cell, Ledger, Result, Run, RunState, Spec, Status, Sweep, files
 from terminator.text import counted
 from terminator.tracking.store import (
     Place,
@@ -154,18 +154,15 @@ def _sync_store(ledger: Ledger, uri: str, todo: list[Entry], patience: float) ->
 @contextmanager
 def _one_at_a_time(path: Path, patience: float) -> Iterator[None]:
     """Hold the lock on `path`: MLflow has no way to make a run only if it isn't there. Raises TimeoutError."""
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=patience)
-    except Timeout:
-        raise TimeoutError(f"another process is syncing ({path} is locked)") from None
-    except OSError as error:
-        # Some cluster file systems have no locks: tracking without one is better than none.
-        log.warning("%s: no file locks here (%s): do not sync from two processes at once", path, error.strerror)
-    try:
+    with ExitStack() as held:
+        try:
+            held.enter_context(FileLock(files.lock_file(path), timeout=patience))
+        except Timeout:
+            raise TimeoutError(f"another process is syncing ({path} is locked)") from None
+        except OSError as error:
+            # Some cluster file systems have no locks: tracking without one is better than none.
+            log.warning("%s: no file locks here (%s): do not sync from two processes at once", path, error.strerror)
         yield
-    finally:
-        lock.release()
 
 
 def _update(entry: Entry, run: Run, status: Status, mine: StoredRun | None) -> _Update | None:

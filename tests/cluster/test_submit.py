@@ -8,6 +8,7 @@ from terminator.cluster import submit
 from terminator.cluster.submit import PACKAGE, take_snapshot
 from terminator.errors import UserError
 from terminator.ledger import Code, Ledger, Provenance, package_hash
+from tests.conftest import Nobody
 
 
 def test_the_copy_computes_what_the_package_does(tmp_path: Path) -> None:
@@ -61,3 +62,9 @@ def test_one_process_submits_at_a_time(tmp_path: Path, monkeypatch: pytest.Monke
         raise AssertionError
     with submit.submission_lock(tmp_path):
         pass
+
+
+def test_a_reader_cannot_hold_up_submissions(nobody: Nobody) -> None:
+    with submit.submission_lock(nobody.folder):
+        pass
+    assert nobody.run("flock", nobody.folder / "sweeps" / ".slurm-lock", "true").returncode != 0

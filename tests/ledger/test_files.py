@@ -8,6 +8,7 @@ import pytest
 
 from terminator.errors import UserError
 from terminator.ledger import files
+from tests.conftest import Nobody
 from tests.ledger.processes import together
 
 
@@ -57,3 +58,22 @@ def test_a_later_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="schema=2: this version reads schema 1"):
         files.read(path, dict)
     assert path.exists()
+
+
+@pytest.mark.parametrize(("folder", "lock"), [(0o700, 0o600), (0o755, 0o600), (0o2775, 0o660), (0o777, 0o666)])
+def test_a_lock_is_for_those_who_may_write_in_its_folder(tmp_path: Path, folder: int, lock: int) -> None:
+    tmp_path.chmod(folder)
+    path = tmp_path / "lock"
+    path.touch(0o644)  # as it was made once
+    assert files.lock_file(path).stat().st_mode & 0o777 == lock
+
+
+def test_a_reader_cannot_hold_a_lock_and_a_group_of_writers_can(nobody: Nobody) -> None:
+    path = nobody.folder / "lock"
+    path.touch(0o644)  # as it was made once
+    files.lock_file(path)
+    assert "Permission denied" in nobody.run("flock", "--nonblock", path, "true").stderr
+    os.chown(nobody.folder, -1, nobody.ID)
+    nobody.folder.chmod(0o775)
+    files.lock_file(path)
+    assert nobody.run("flock", "--nonblock", path, "true").returncode == 0

@@ -4,6 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
+
+from tests.conftest import Nobody
 from tests.slurm.conftest import DEV_CLUSTER, Cluster
 
 
@@ -46,3 +49,21 @@ def test_starting_twice_is_refused_in_one_line(cluster: Cluster) -> None:
     assert again.stderr.splitlines() == [
         f"dev-cluster: {cluster.folder} holds a cluster already: stop it first, or give another --dir"
     ]
+
+
+def test_the_database_is_its_users_alone(start_cluster: object, nobody: Nobody) -> None:
+    folder = nobody.folder / "c"
+    subprocess.run([sys.executable, DEV_CLUSTER, "start", "--accounting", "--dir", folder], check=True)
+    try:
+        ask = ("mariadb", "--no-defaults", f"--socket={folder}/mariadb.socket", "--execute=select 1", "--user")
+        subprocess.run([*ask, "root"], check=True)
+        for user in ("root", "mysql", "slurm", "nobody", ""):
+            assert "(13)" in nobody.run(*ask, user).stderr  # errno's permission denied
+        folder.chmod(0o755)
+        for user in ("root", "mysql", "slurm", "nobody", ""):
+            assert "Access denied for user" in nobody.run(*ask, user).stderr
+        database = psutil.Process(int((folder / "mariadbd.process").read_text().split()[0]))
+        assert database.net_connections("inet") == []
+    finally:
+        folder.chmod(0o700)
+        subprocess.run([sys.executable, DEV_CLUSTER, "stop", "--dir", folder], check=True)

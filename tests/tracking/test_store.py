@@ -20,7 +20,17 @@ from tests.ledger.examples import finish, sweep
 from tests.ledger.processes import together
 
 
-@pytest.mark.parametrize("uri", [None, "http://127.0.0.1:5000", "postgresql+psycopg://host/db", "sqlite:////x/y.db"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        None,
+        "http://127.0.0.1:5000",
+        "https://host/a@b",
+        "postgresql+psycopg://me@host:5432/db",
+        "mysql://host/db?read_default_file=~/.my.cnf",
+        "sqlite:////x/y:z@here.db",
+    ],
+)
 def test_a_tracking_uri_stays(uri: str | None) -> None:
     assert checked_uri(uri) == uri
 
@@ -34,6 +44,25 @@ def test_a_relative_sqlite_file_is_made_absolute(tmp_path: Path, monkeypatch: py
 def test_anything_else_is_refused(uri: str) -> None:
     with pytest.raises(UserError, match=rf"^tracking\.uri={uri}: must begin with http://"):
         checked_uri(uri)
+
+
+@pytest.mark.parametrize(
+    ("uri", "instead"),
+    [
+        ("http://me:secret@127.0.0.1:5000", "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "),
+        ("https://secret@host/", "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "),
+        ("postgresql+psycopg://me:secret@host/db", "set PGPASSWORD, or "),
+        ("postgresql://me:se/secret@host/db", "set PGPASSWORD, or "),
+        ("postgresql://host/db?user=me&password=secret", "set PGPASSWORD, or "),
+        ("mysql+pymysql://me:secret@host/db", "keep it in an option file and end the URI in "),
+        ("ftp://me:secret@host", "set MLFLOW_TRACKING_USERNAME"),
+    ],
+)
+def test_a_password_is_refused_and_not_repeated(uri: str, instead: str) -> None:
+    with pytest.raises(UserError, match=r"^tracking\.uri: must not hold a password, ") as refused:
+        checked_uri(uri)
+    assert f"; {instead}" in str(refused.value)
+    assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

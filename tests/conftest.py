@@ -1,0 +1,38 @@
+"""Another user of the machine, for tests of what others may do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+class Nobody:
+    """The user `nobody`, in no group but his own."""
+
+    ID = 65534  # of the user and of the group
+
+    def __init__(self, folder: Path) -> None:
+        """`folder`: one that others can read, with a way to it; pytest's own are closed to them."""
+        self.folder = folder
+
+    def run(self, *command: object) -> subprocess.CompletedProcess[str]:
+        """The command as this user, in the folder."""
+        words = [str(word) for word in command]
+        return subprocess.run(
+            words, user=self.ID, group=self.ID, extra_groups=[], cwd=self.folder, capture_output=True, text=True
+        )
+
+
+@pytest.fixture
+def nobody() -> Iterator[Nobody]:
+    """Skips where the tests are not run by root, who alone can act as another user."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can act as another user")
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield Nobody(Path(folder))

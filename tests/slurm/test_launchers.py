@@ -1,0 +1,25 @@
+"""Hydra's own tests of Submitit's launchers, with the suite's plugins loaded; quick ones: tests/test_launchers.py."""
+
+from __future__ import annotations
+
+import pytest
+from hydra.test_utils.launcher_common_tests import IntegrationTestSuite, LauncherTestSuite
+
+
+def launched_by(name: str) -> dict[str, list[dict[str, str]]]:
+    """The configuration of an application with this launcher."""
+    return {"defaults": [{"override hydra/launcher": name}]}
+
+
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize(("launcher_name", "overrides"), [("submitit_slurm", [])])
+class TestLauncher(LauncherTestSuite): ...
+
+
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize(
+    ("task_launcher_cfg", "extra_flags"),
+    [(launched_by(name), ["-m"]) for name in ("submitit_local", "submitit_slurm")],
+    ids=["submitit_local", "submitit_slurm"],
+)
+class TestApplication(IntegrationTestSuite): ...
