@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from submitit import SlurmExecutor
 from submitit.core.utils import FailedJobError
 
-from terminator.cluster.journal import Array, JobPlan, Journal, PlannedJob, journals
+from terminator.cluster.journal import Array, JobPlan, Journal, PlannedJob, journals, run_jobs
 from terminator.cluster.profile import ClusterProfile
 from terminator.cluster.slurm import (
     LONGEST_PAUSE,
@@ -162,6 +162,9 @@ SECONDS_UNTIL_SEEN = 15.0  # by then a job that sbatch has handed over is in the
 NOT_SENT = "connect failure"  # sbatch did not reach the controller, so no job can have come of it
 
 
+NOTHING = "nothing was submitted"
+
+
 @dataclass(frozen=True)
 class Submission:
     """What became of the runs: `runs` in `jobs` new jobs, `waiting` jobs for which the queue has no place yet.
@@ -176,7 +179,7 @@ class Submission:
     problem: str = ""
 
     def __str__(self) -> str:
-        parts = [f"{counted(self.runs, 'run')} queued in {counted(self.jobs, 'job')}"]
+        parts = [f"{counted(self.runs, 'run')} queued in {counted(self.jobs, 'job')}" if self.jobs else NOTHING]
         if self.queued:
             parts.append(f"{self.queued} under way already")
         if self.waiting:
@@ -270,14 +273,13 @@ def in_queue(root: Path) -> dict[str, str]:
         for array in journal.arrays():
             if array.job_id is None and not _settle(array):
                 array.withdraw()
-    arrays = [array for journal in found for array in journal.arrays()]
-    queue = read_queue(array.token for array in arrays)
+    submitted = run_jobs(array for journal in found for array in journal.arrays())
+    queue = read_queue(job.array.token for jobs in submitted.values() for job in jobs)
     return {
-        key: array.job(index)
-        for array in arrays
-        for index, keys in enumerate(array.jobs)
-        if (job := queue.get(array.job(index))) is not None and not job.ended
-        for key in keys
+        key: job.number
+        for key, jobs in submitted.items()
+        for job in jobs
+        if (seen := job.found(queue)) is not None and not seen.ended
     }
 
 
@@ -393,7 +395,7 @@ def _settle(array: Array) -> bool:
     """
     time.sleep(max(0.0, min(SECONDS_UNTIL_SEEN, array.created + SECONDS_UNTIL_SEEN - time.time())))
     logs = (path.name.split("_")[0] for path in array.folder.glob("*_log.out"))
-    jobs = (identity.split("_")[0] for identity in read_queue([array.token], since=array.created))
+    jobs = (job.number.split("_")[0] for job in read_queue([array.token], since=array.created))
     job_id = next(logs, None) or next(jobs, None)
     if job_id is None:
         return False

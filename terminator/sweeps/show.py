@@ -89,7 +89,7 @@ def _row(name: str, run: Run, scheduler: Scheduler) -> Row:
         status=status,
         state=QUEUED if queued else status.state.value,
         job=queued or (status.job.id if status.job else None),
-        seconds_left=_seconds_left(run, scheduler.seconds_left(status)) if running else None,
+        seconds_left=_seconds_left(run, scheduler.seconds_left(run)) if running else None,
     )
 
 
