@@ -20,6 +20,7 @@ from terminator.analysis.tables.render import print_table, write_tables
 from terminator.analysis.tables.table import Table
 from terminator.errors import UserError
 from terminator.ledger import Sweep, Verdict, default_root
+from terminator.text import file_name
 
 NAMES = 4  # in a folder's name
 
@@ -163,7 +164,7 @@ def report_folder(
     if sweep is not None and own_settings(sweep):
         return root / "reports" / sweep.id
     names = "+".join(ablations if len(ablations) <= NAMES else [*ablations[:NAMES], f"{len(ablations) - NAMES}-more"])
-    return root / "reports" / "-".join([names, *(["+".join(datasets)] if datasets else [])])
+    return root / "reports" / file_name("-".join([names, *(["+".join(datasets)] if datasets else [])]))
 
 
 if __name__ == "__main__":

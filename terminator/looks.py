@@ -31,7 +31,7 @@ from terminator.errors import UserError
 from terminator.ledger import Ablation, Ledger, Look, Reason, Run, RunState, Sweep, Variant, Verdict
 from terminator.run_key import code_hash, run_key
 from terminator.sweeps.scheduler import Scheduler, scheduler_of
-from terminator.text import counted
+from terminator.text import counted, file_name
 
 FOR_GOOD = (Reason.exception, Reason.diverged, Reason.out_of_memory, Reason.timeout)  # a repetition would end alike
 MOST_TRIES = 3  # of a run that is killed again and again
@@ -239,7 +239,9 @@ def _print(ledger: Ledger, sweep: Sweep, name: str) -> None:
 
 def last_tables(ledger: Ledger, sweeps: Sequence[Sweep]) -> list[Path]:
     """The tables of the sweeps' last looks, as Markdown, where any have been made."""
-    paths = [_tables(ledger, sweep, each.name) / f"{each.name}.md" for sweep in sweeps for each in sweep.ablations]
+    paths = [
+        _tables(ledger, sweep, each.name) / file_name(f"{each.name}.md") for sweep in sweeps for each in sweep.ablations
+    ]
     return [path for path in paths if path.exists()]
 
 

@@ -18,6 +18,7 @@ from terminator.analysis.figures.style import save
 from terminator.analysis.results import Results
 from terminator.analysis.summary import Summary, numeric_axis
 from terminator.errors import UserError
+from terminator.text import file_name
 
 log = logging.getLogger(__name__)
 KERNELS_SIDE_BY_SIDE = 2
@@ -39,7 +40,7 @@ def draw_figures(results: Results, summary: Summary, folder: Path, label: str) -
     written = []
     for name, figure, caption in _figures(results, summary):
         if figure is not None:
-            png, pdf = save(figure, folder / f"{label}-{name}")
+            png, pdf = save(figure, folder / file_name(f"{label}-{name}"))
             written.append(Drawn(png, pdf, " ".join([caption, *summary.remarks])))
     return written
 

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from terminator.analysis.tables.table import Cell, Table
 from terminator.errors import UserError
+from terminator.text import file_name
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -211,7 +212,7 @@ def write_tables(tables: Sequence[Table], folder: Path) -> list[Path]:
     written = []
     for table in tables:
         for suffix, render in FORMS.items():
-            path = folder / f"{table.label}{suffix}"
+            path = folder / file_name(f"{table.label}{suffix}")
             path.write_text(render(table), "utf-8")
             written.append(path)
     return written
