@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from terminator.cluster.executor import UNSEEN
 from terminator.cluster.journal import Array, RunJob, journals, run_jobs
 from terminator.cluster.profile import ClusterProfile
 from terminator.cluster.slurm import (
@@ -20,7 +21,6 @@ from terminator.cluster.slurm import (
     read_queue,
 )
 from terminator.cluster.submit import (
-    UNSEEN,
     Submission,
     check_sweep,
     journal_of,

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import logging
 import os
 import secrets
-import shlex
 import shutil
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,9 +15,8 @@ from itertools import groupby
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from submitit import SlurmExecutor
-from submitit.core.utils import FailedJobError
 
+from terminator.cluster.executor import ArrayExecutor, check
 from terminator.cluster.journal import Array, JobPlan, Journal, PlannedJob, journals, run_jobs
 from terminator.cluster.profile import ClusterProfile
 from terminator.cluster.slurm import (
@@ -28,13 +24,10 @@ from terminator.cluster.slurm import (
     QueuedJob,
     SlurmAwayError,
     SlurmRefusedError,
-    ask,
     default_patience,
-    failure,
     max_array_size,
     own_jobs_in_queue,
     read_queue,
-    require,
 )
 from terminator.config import from_plain
 from terminator.errors import UserError
@@ -88,71 +81,6 @@ def _content(folder: Path) -> str:
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         digest.update(f"{path.relative_to(folder).as_posix()}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()[:8]
-
-
-UNSEEN = 66  # the exit code of a job whose node does not see the code (EX_NOINPUT)
-
-
-class ArrayExecutor(SlurmExecutor):
-    """Submits one array, whose tasks read their work from the array's folder.
-
-    Submitit writes the batch script, calls sbatch and reads its answer. Its pickles are left out: they are renamed by
-    the job's number after sbatch has returned, so a submitter killed in between would lose the whole array.
-    """
-
-    def __init__(self, array: Array, code: Path) -> None:
-        require("sbatch")
-        require("srun")
-        super().__init__(array.folder, python=array.profile.python)
-        self._command = f"{self.python} -u -m {array.entry} {shlex.quote(str(array.folder))}"
-        self.update_parameters(
-            job_name=array.token,
-            wckey=None,
-            stderr_to_stdout=True,
-            srun_args=["--kill-on-bad-exit=1"],  # the first task's exit ends all
-            setup=_setup(array.profile, code),
-            **array.profile.sbatch_parameters(array.after),
-        )
-        self.parameters["map_count"] = len(array.jobs)
-
-    def submit_all(self) -> str:
-        """SLURM's number for the array.
-
-        Raises SlurmRefusedError; or SlurmAwayError, and then the array may have been accepted or not.
-        """
-        with contextlib.redirect_stderr(io.StringIO()):  # Submitit prints what it also raises
-            try:
-                return str(self._submit_command(self._command).job_id)
-            except FailedJobError as error:
-                raise failure("sbatch", str(error)) from error
-
-
-def check(profile: ClusterProfile) -> None:
-    """Ask SLURM whether it would take a job of this profile, without submitting one.
-
-    Raises UserError with SLURM's own message where it would not, and where this machine has no sbatch.
-    """
-    require("sbatch")
-    require("srun")
-    with tempfile.TemporaryDirectory() as folder:
-        executor = SlurmExecutor(folder)
-        executor.update_parameters(wckey=None, **profile.sbatch_parameters())
-        script = Path(folder) / "script.sh"
-        script.write_text(executor._make_submission_file_text("true", ""), "utf-8")
-        try:
-            ask("sbatch", "--test-only", str(script))
-        except SlurmRefusedError as error:
-            raise UserError(f"cluster: SLURM refuses jobs of this profile: {error.answer}") from error
-
-
-def _setup(profile: ClusterProfile, code: Path) -> list[str]:
-    """The lines before srun. The current folder comes first on Python's path, so it has to be the snapshot."""
-    folder = shlex.quote(str(code))
-    return [
-        *profile.setup,
-        f"cd {folder} || exit {UNSEEN}",
-        f"export PYTHONPATH={folder}${{PYTHONPATH:+:$PYTHONPATH}}",
-    ]
 
 
 log = logging.getLogger(__name__)
