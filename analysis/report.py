@@ -18,8 +18,8 @@ from terminator.analysis.summary import Summary, VariantSummary, summarize
 from terminator.analysis.tables import build_tables, labels
 from terminator.analysis.tables.render import print_table, write_tables
 from terminator.analysis.tables.table import Table
-from terminator.errors import UserError
-from terminator.ledger import Sweep, Verdict, default_root
+from terminator.errors import UserError, storage_errors
+from terminator.ledger import Sweep, Verdict, default_root, files
 from terminator.text import file_name
 
 NAMES = 4  # in a folder's name
@@ -64,7 +64,7 @@ def write_report(
     folder = Path(out) if out is not None else report_folder(home, names, of, datasets)
     write_tables(tables, folder / "tables")
     page = folder / "report.html"
-    page.write_text(_page(results, summaries, tables, folder), "utf-8")
+    files.write(page, _page(results, summaries, tables, folder))
     if not as_json:
         print(f"Report: {page}")
     return page
@@ -140,18 +140,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON, and nothing else")
     given = parser.parse_args(arguments)
     try:
-        write_report(
-            given.root,
-            given.ablations or None,
-            sweep=given.sweep,
-            dataset=given.data,
-            metric=given.metric,
-            extra=given.extra,
-            out=given.out,
-            tracking_uri=given.mlflow,
-            baseline=given.baseline,
-            as_json=given.json,
-        )
+        with storage_errors(default_root(given.root)):
+            write_report(
+                given.root,
+                given.ablations or None,
+                sweep=given.sweep,
+                dataset=given.data,
+                metric=given.metric,
+                extra=given.extra,
+                out=given.out,
+                tracking_uri=given.mlflow,
+                baseline=given.baseline,
+                as_json=given.json,
+            )
     except UserError as error:
         print(f"terminator: {error}", file=sys.stderr)
         sys.exit(2)

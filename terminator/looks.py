@@ -27,7 +27,7 @@ from terminator.analysis.summary import measured, summarize
 from terminator.analysis.tables import build_tables
 from terminator.analysis.tables.render import print_table, write_tables
 from terminator.config import from_plain, to_plain
-from terminator.errors import UserError
+from terminator.errors import UserError, storage_errors
 from terminator.ledger import Ablation, Ledger, Look, Reason, Run, RunState, Sweep, Variant, Verdict
 from terminator.run_key import code_hash, run_key
 from terminator.sweeps.scheduler import Scheduler, scheduler_of
@@ -296,7 +296,11 @@ def main() -> int:
     """Make the look whose jobs have ended, submit the next one's runs, or write the report. Returns an exit code."""
     folder = Path(sys.argv[1])
     ledger = Ledger(folder.parents[3])
-    sweep = ledger.sweep(folder.parents[1].name)
+    with storage_errors(ledger.root):
+        return _carry_on(ledger, ledger.sweep(folder.parents[1].name))
+
+
+def _carry_on(ledger: Ledger, sweep: Sweep) -> int:
     scheduler_of(ledger, sweep).refresh()
     ended = {run.key for run in ledger.runs_of([sweep]) if _settled(run, {run.key}) or _was_stopped(run)}
     outcome = carry_out(ledger, [sweep], lambda now: scheduler_of(ledger, now[0]), print, ended)

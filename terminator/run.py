@@ -22,11 +22,11 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from terminator.config import shipped, to_plain
-from terminator.errors import UserError
-from terminator.ledger import Ablation, Ledger, LookPlan, Run, Sweep, provenance
+from terminator.errors import UserError, storage_errors
+from terminator.ledger import Ablation, Ledger, LookPlan, Provenance, Run, Sweep, default_root, provenance
 from terminator.planning.compose import INPUT_ERRORS, Composer, format_error, read_command_line, typed
 from terminator.planning.plan import Plan, Planner
-from terminator.planning.settings import register_schemas
+from terminator.planning.settings import Settings, register_schemas
 from terminator.planning.show import notes, plan_document, show_plan
 from terminator.run_key import run_key
 from terminator.sweeps.scheduler import Launch, Scheduler, scheduler_for, scheduler_of
@@ -44,7 +44,8 @@ register_schemas()
 @hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="config")
 def _task(config: DictConfig) -> float:
     try:
-        return run_one(config)
+        with storage_errors(default_root(config.root)):
+            return run_one(config)
     except INPUT_ERRORS as error:  # Hydra would print a line of its own before it
         _exit_with(error)
 
@@ -111,8 +112,6 @@ def run_one(config: DictConfig) -> float:
 
 def run_sweep(context: HydraContext, task: TaskFunction, master: DictConfig, arguments: Sequence[str]) -> None:
     """What `-m` does; Hydra's sweeper calls it. Exits with 1 if a run has no result at the end, 130 after Ctrl-C."""
-    from terminator.looks import Board, Outcome, carry_out, last_tables  # pandas and scipy take their time to import
-
     line = read_command_line(context.config_loader, arguments)
     composer = Composer(context.config_loader, master)
     # An override of the ablation's keys fits only where an ablation was chosen.
@@ -120,6 +119,16 @@ def run_sweep(context: HydraContext, task: TaskFunction, master: DictConfig, arg
     origin = provenance()
     plans = Planner(composer, origin, [*COMMAND, "-m", *arguments], settings).plans(line)
     ledger = Ledger(settings.root_folder())
+    with storage_errors(ledger.root):
+        _run_plans(ledger, plans, origin, settings, _launch(context, task, master))
+
+
+def _run_plans(
+    ledger: Ledger, plans: Sequence[Plan], origin: Provenance, settings: Settings, launch: Launch | None
+) -> None:
+    """Show the plans, or freeze them, carry them out and report."""
+    from terminator.looks import Board, Outcome, carry_out, last_tables  # pandas and scipy take their time to import
+
     if settings.sweep.plan:
         power = partial(_power, ledger)
         if settings.sweep.json:
@@ -132,7 +141,6 @@ def run_sweep(context: HydraContext, task: TaskFunction, master: DictConfig, arg
         for ablation in plan.sweep.ablations:
             for note in notes(plan, ablation):
                 _say(f"ablation={ablation.name}: {note}")
-    launch = _launch(context, task, master)
     scheduler_for(settings, ledger, [plan.sweep for plan in plans], launch).check()
     sweeps = [plan.freeze(ledger, origin) for plan in plans]
     for ablation in (each for sweep in sweeps for each in sweep.ablations):

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from terminator.analysis.tables.table import Cell, Table
 from terminator.errors import UserError
+from terminator.ledger import files
 from terminator.text import file_name
 
 if TYPE_CHECKING:
@@ -213,6 +214,6 @@ def write_tables(tables: Sequence[Table], folder: Path) -> list[Path]:
     for table in tables:
         for suffix, render in FORMS.items():
             path = folder / file_name(f"{table.label}{suffix}")
-            path.write_text(render(table), "utf-8")
+            files.write(path, render(table))
             written.append(path)
     return written

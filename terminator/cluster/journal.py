@@ -195,7 +195,11 @@ class Journal:
         runs = self.folder.parents[2] / "runs"
         begun = tuple(tuple(max(Run(runs / key).attempt_numbers(), default=0) for key in keys) for keys in jobs)
         array = Array(folder, plan.id, time.time(), plan.code, profile, jobs, entry=entry, after=after, begun=begun)
-        array.write()
+        try:
+            array.write()
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         return array
 
     def arrays(self) -> list[Array]:

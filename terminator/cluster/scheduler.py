@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -29,7 +30,7 @@ from terminator.cluster.submit import (
     submit_look_job,
     submit_waiting,
 )
-from terminator.errors import UserError
+from terminator.errors import NO_RIGHTS, UserError
 from terminator.ledger import AttemptRecord, End, Job, Ledger, Reason, Run, RunState, Sweep, alive_here
 
 WAITING = "not submitted yet"
@@ -95,20 +96,35 @@ class Slurm:
         if self._away:
             raise UserError(f"{', '.join(sweep.id for sweep in self._sweeps)}: nothing was cancelled")
         waiting = self._waiting & {run.key for run in runs}
+        problems = []
         for journal in self._journals:
-            journal.stop_waiting()
+            try:
+                journal.stop_waiting()
+            except OSError as error:  # what is in the queue can be cancelled all the same
+                problems.append(error)
         self._look()
-        jobs = {run.key: job for run in runs if (job := self.queued(run)) is not None}
+        jobs = {run.key: job for run in runs if (job := self.queued(run)) not in (None, WAITING)}
         _scancel([*(job.id for journal in self._journals for job in look_jobs(journal)), *jobs.values()])
+        if problems:
+            raise problems[0]
         return len(jobs.keys() | waiting)
 
     def refresh(self) -> None:
-        """Read the queue, record what ended without a record, submit what waits for a place, and a missing look job."""
+        """Read the queue, record what ended without a record, submit what waits for a place, and a missing look job.
+
+        Whoever may not write into the sweeps' folders only reads.
+        """
         self._look()
         if self._queue is None or self._away:
             return
         for run in self._ledger.runs_of(self._sweeps):
-            self._record(run)
+            try:
+                self._record(run)
+            except OSError as error:
+                if error.errno not in NO_RIGHTS:
+                    raise
+        if not all(os.access(journal.folder, os.W_OK) for journal in self._journals):
+            return
         self._stop_if_unseen()
         if self._waiting or any(array.job_id is None for journal in self._journals for array in journal.arrays()):
             for sweep in self._sweeps:

@@ -30,7 +30,7 @@ from terminator.cluster.slurm import (
     read_queue,
 )
 from terminator.config import from_plain
-from terminator.errors import UserError
+from terminator.errors import UserError, storage_errors
 from terminator.ledger import Ledger, Run, Sweep, alive_here, package_hash
 from terminator.run_key import code_hash, source_files
 from terminator.text import counted
@@ -58,20 +58,26 @@ def take_snapshot(folder: Path, code: str, runs: Iterable[Run] = ()) -> Path:
     own = {name: path for name, path in modules.items() if name.partition(".")[0] != PACKAGE.name}
     folder.mkdir(parents=True, exist_ok=True)
     draft = folder / f".new-{os.getpid()}-{secrets.token_hex(4)}"
-    shutil.copytree(PACKAGE, draft / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
-    for name, path in own.items():
-        place = draft.joinpath(*name.split("."))
-        target = place / path.name if path.name == "__init__.py" else place.with_suffix(".py")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, target)
-    if package_hash(draft / PACKAGE.name) != code:
-        shutil.rmtree(draft)
-        raise UserError(f"code={code}: the code was edited while the sweep was planned: run the command again")
-    copy = folder / f"{code}-{_content(draft)}"
     try:
-        draft.rename(copy)
-    except OSError:  # there is the same copy already
-        shutil.rmtree(draft)
+        shutil.copytree(PACKAGE, draft / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+        for name, path in own.items():
+            place = draft.joinpath(*name.split("."))
+            target = place / path.name if path.name == "__init__.py" else place.with_suffix(".py")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+        if package_hash(draft / PACKAGE.name) != code:
+            raise UserError(f"code={code}: the code was edited while the sweep was planned: run the command again")
+        copy = folder / f"{code}-{_content(draft)}"
+        try:
+            draft.rename(copy)
+        except OSError:
+            if not copy.exists():  # as it does where the same code was copied before
+                raise
+    except shutil.Error as error:
+        _, target, why = error.args[0][0]  # of the files that could not be copied the first
+        raise UserError(f"{target}: the code cannot be copied there: {why}") from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
     return copy
 
 
@@ -143,9 +149,10 @@ def submit(ledger: Ledger, sweep: Sweep, profile: ClusterProfile, runs: Sequence
         code = take_snapshot(ledger.sweep_folder(sweep) / "code", sweep.code.hash, todo)
         profiles, jobs = _pack([run.key for run in todo], profiles_of(sweep, profile))
         before = journal.plan()
-        journal.write_plan(JobPlan(secrets.token_hex(4), time.time(), code.name, profile, profiles, jobs))
         try:
-            return _submit_some(ledger, journal, taken, len(queued))
+            with storage_errors(ledger.root):
+                journal.write_plan(JobPlan(secrets.token_hex(4), time.time(), code.name, profile, profiles, jobs))
+                return _submit_some(ledger, journal, taken, len(queued))
         except UserError:
             if not journal.current_arrays():
                 journal.restore_plan(before)

@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from terminator.errors import UserError
+from terminator.errors import NO_RIGHTS, UserError
 from terminator.ledger import files
 from terminator.ledger.provenance import alive_here, this_process
 from terminator.ledger.records import (
@@ -154,8 +154,10 @@ class Run:
         ending = files.dumps(_ending(state, reason, message, traceback))
         try:
             return files.write_once(self.attempt_folder(number) / "end.json", ending)
-        except PermissionError:
-            return False
+        except OSError as error:
+            if error.errno in NO_RIGHTS:
+                return False
+            raise
 
     def explain(self, number: int, state: RunState, reason: Reason, message: str) -> None:
         """Replace how a stopped attempt recorded its end: its job knows whether that was a time limit, say."""

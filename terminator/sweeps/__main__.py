@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 
-from terminator.errors import UserError
+from terminator.errors import UserError, storage_errors
 from terminator.ledger import Ledger, RunState, Sweep, default_root
 from terminator.sweeps.scheduler import scheduler_of
 from terminator.sweeps.show import (
@@ -20,6 +20,7 @@ from terminator.sweeps.show import (
     find_sweep,
     is_due,
     no_sweeps,
+    refreshed,
     rows,
     run_document,
     run_table,
@@ -39,8 +40,10 @@ def main() -> None:
     """The entry point. Bad input ends with one line on stderr and exit code 2."""
     arguments = _parser().parse_args()
     command: Callable[[Ledger, argparse.Namespace], int] = arguments.command
+    ledger = Ledger(default_root(getattr(arguments, "root", None)))
     try:
-        code = command(Ledger(default_root(getattr(arguments, "root", None))), arguments)
+        with storage_errors(ledger.root):
+            code = command(ledger, arguments)
     except UserError as error:
         print(f"terminator: {error}", file=sys.stderr)
         code = 2
@@ -127,7 +130,8 @@ def _list(ledger: Ledger, arguments: argparse.Namespace) -> int:
 def _status(ledger: Ledger, arguments: argparse.Namespace) -> int:
     sweep = find_sweep(ledger, _name(arguments))
     scheduler = scheduler_of(ledger, sweep)
-    scheduler.refresh()
+    if problem := refreshed(ledger, scheduler):
+        print(problem, file=sys.stderr)
     found = rows(ledger, sweep, scheduler)
     if arguments.json:
         _print_json({**sweep_document(ledger, sweep, found), "runs": [run_document(row) for row in found]})
@@ -179,10 +183,8 @@ def _sync(ledger: Ledger, arguments: argparse.Namespace) -> int:
 
 def _refresh(ledger: Ledger, sweeps: Iterable[Sweep]) -> None:
     for sweep in sweeps:
-        try:
-            scheduler_of(ledger, sweep).refresh()
-        except UserError as error:
-            print(f"terminator: {error}; only what the ledger knows is synced", file=sys.stderr)
+        if problem := refreshed(ledger, scheduler_of(ledger, sweep)):
+            print(problem, file=sys.stderr)
 
 
 def _logs(ledger: Ledger, arguments: argparse.Namespace) -> int:

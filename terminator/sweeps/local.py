@@ -77,7 +77,10 @@ class Local(Scheduler):
         open_here = [attempt for run in runs if (attempt := _open_attempt(run)) is not None and alive_here(attempt)]
         pids = [attempt.pid for attempt in open_here if attempt.pid is not None]
         for pid in here or pids:
-            os.kill(pid, signal.SIGINT)
+            try:
+                os.kill(pid, signal.SIGINT)
+            except PermissionError:
+                raise UserError(f"process {pid} is another user's, who alone can cancel it") from None
         return len(pids)
 
     def refresh(self) -> None:

@@ -27,6 +27,7 @@ SQLITE = "sqlite:///"
 SERVERS = ("http://", "https://")
 DATABASES = ("postgresql", "mysql", SQLITE)
 SECONDS_FOR_LOCK = 20.0
+SMALLEST_DATABASE = 1 << 20  # bytes, with MLflow's tables in it
 POINTS_PER_BATCH = 1000  # MLflow's limits
 PARAMETERS_PER_BATCH = 100
 RESULTS_PER_PAGE = 1000
@@ -316,6 +317,9 @@ def make_database(path: Path, artifacts: str) -> None:
         return
     draft = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
+        with open(draft, "xb") as file:  # without room mlflow would try for minutes
+            os.posix_fallocate(file.fileno(), 0, SMALLEST_DATABASE)
+        draft.unlink()
         _mlflow("mlflow.store.tracking.sqlalchemy_store").SqlAlchemyStore(
             f"{SQLITE}{draft}", artifacts
         ).engine.dispose()

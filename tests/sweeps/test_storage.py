@@ -1,0 +1,125 @@
+"""The commands where nothing can be written: a root that one may only read, and a full disk."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from terminator.ledger import Ledger, Run
+from tests.slurm.sweeps import freeze, runs_of, tiny
+from tests.sweeps.conftest import Answer
+
+RIGHTS = "-dac_override,-dac_read_search,-fowner"  # what lets root write where its files' modes say no
+# All commands in one process, as each would take seconds to start.
+SCRIPT = """
+import contextlib, io, json, sys, traceback
+from terminator.__main__ import main
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["terminator", *words]
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        try:
+            main()
+            code = 0
+        except SystemExit as ended:
+            code = ended.code or 0
+        except BaseException:
+            traceback.print_exc()
+            code = 1
+    print(json.dumps([code, out.getvalue(), err.getvalue()]))
+"""
+
+
+def answers(root: Path, *commands: str, before: Sequence[str] = ()) -> list[Answer]:
+    """What each command, such as `sweeps status`, says of the root. `before`: the words before Python's."""
+    words = json.dumps([[*each.split(), "--root", str(root)] for each in commands])
+    done = subprocess.run(
+        [*before, sys.executable, "-c", SCRIPT, words], capture_output=True, text=True, check=True, timeout=240
+    )
+    return [Answer(*json.loads(line)) for line in done.stdout.splitlines()]
+
+
+def planned(root: Path) -> Run:
+    """The run of a sweep, whose process has ended without recording why."""
+    ledger, sweep = freeze(root, [tiny()])
+    ledger.write_sweep(replace(sweep, tracked=False))
+    (run,) = runs_of(ledger, sweep)
+    run.begin()
+    record = run.attempt_folder(1) / "attempt.json"
+    record.write_text(json.dumps({**json.loads(record.read_text("utf-8")), "process_started": "long ago"}))
+    return run
+
+
+def content(folder: Path) -> dict[Path, tuple[int, int]]:
+    return {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in folder.rglob("*")}
+
+
+def test_a_reader_sees_everything_and_is_told_in_a_line_what_cannot_be_done(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    planned(root)
+    for path in (root, *root.rglob("*")):
+        path.chmod(path.stat().st_mode & ~0o222)
+    before = content(root)
+    drop = ["setpriv", f"--bounding-set={RIGHTS}", f"--inh-caps={RIGHTS}"] if os.geteuid() == 0 else []
+    if drop and shutil.which("setpriv") is None:
+        pytest.skip("root may write everywhere, and there is no setpriv")
+    reading = ("sweeps list", "sweeps status", "sweeps cancel", f"report --out {tmp_path}/report")
+    writing = ("sweeps retry", "sweeps sync --uri sqlite:///" + str(root / "mlflow.db"), "report")
+    said = answers(root, *reading, *writing, before=drop)
+    for answer in said[:4]:
+        assert (answer.code, answer.err) == (0, "")
+    assert "killed: the process ended without recording why" in said[1].out
+    assert (tmp_path / "report" / "report.html").exists()
+    retry, sync, report = said[4:]
+    assert retry.code == report.code == 2
+    assert retry.err.startswith(f"terminator: root={root}: not writable (")
+    assert report.err == f"terminator: out={root}/reports/trial/tables: cannot be written (Permission denied)\n"
+    assert [answer.err.count("\n") for answer in (retry, report)] == [1, 1]
+    assert (sync.code, sync.out.count("\n")) == (1, 1)
+    assert "Permission denied" in sync.out
+    assert content(root) == before
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount")
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=False)
+    if mounted.returncode:
+        pytest.skip("no file systems can be mounted here")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_is_told_in_a_line(disk: Path) -> None:
+    root = disk / "root"
+    run = planned(root)
+    with (disk / "others").open("wb", buffering=0) as others, contextlib.suppress(OSError):
+        while others.write(bytes(4096)):
+            pass
+    commands = ("list", "status", "cancel", "retry", f"sync --uri sqlite:///{root}/mlflow.db")
+    listed, status, cancel, retry, sync, report = answers(root, *(f"sweeps {each}" for each in commands), "report")
+    line = f"terminator: root={root}: no space left (No space left on device)"
+    assert (listed.code, listed.err, cancel.code, cancel.err) == (0, "", 0, "")
+    assert (status.code, status.err) == (0, f"{line}; shown is what the ledger knows\n")
+    assert "killed: the process ended without recording why" in status.out
+    assert (retry.code, retry.err) == (report.code, report.err) == (2, f"{line}\n")
+    assert (sync.code, sync.out.count("\n"), "No space left on device" in sync.out) == (1, 1, True)
+    assert [path for path in disk.rglob(".*") if path.name != ".sync.lock"] == []
+    assert run.attempts()[0].end is None
+    (disk / "others").unlink()
+    (status,) = answers(root, "sweeps status")
+    assert (status.code, status.err) == (0, "")
+    assert run.attempts()[0].end is not None
+    assert Ledger(root).sweeps()
