@@ -135,7 +135,7 @@ def _run_plans(
             print(json.dumps(plan_document(plans, ledger, power), indent=1, ensure_ascii=False))
             return
         for plan in plans:
-            show_plan(Console(), plan, ledger, power)
+            show_plan(Console(markup=False, emoji=False), plan, ledger, power)
         return
     for plan in plans:
         for ablation in plan.sweep.ablations:
@@ -164,7 +164,7 @@ def _run_plans(
                 return
             hint = "the jobs go on without this command"
             for sweep in outcome.sweeps:
-                watch(Console(), ledger, sweep, scheduler_of(ledger, sweep))
+                watch(Console(markup=False, emoji=False), ledger, sweep, scheduler_of(ledger, sweep))
             sweeps = [ledger.sweep(sweep.id) for sweep in sweeps]
             outcome = Outcome(sweeps, ledger.runs_of(sweeps))
     except KeyboardInterrupt:

@@ -244,8 +244,10 @@ def test_a_plan_as_json_is_one_document(folder: Path) -> None:
 
 
 def test_the_values_of_an_ablations_axis_can_be_typed(folder: Path) -> None:
-    code, said = _run(folder, "-m", "ablation=width", "ablation.one_at_a_time={model.width:[4.0]}", "sweep.plan=true")
+    words = ("ablation.one_at_a_time={model.width:[4.0]}", "ablation.question='[/x] Why [now]?'")
+    code, said = _run(folder, "-m", "ablation=width", *words, "sweep.plan=true")
     assert (code, "width=4.0" in said, "width=2.0" in said) == (0, True, False), said
+    assert "width: [/x] Why [now]?" in said
 
 
 def test_a_hydra_launcher_runs_what_has_no_result_and_the_table_follows(folder: Path) -> None:

@@ -31,13 +31,20 @@ class ArrayExecutor(SlurmExecutor):
         require("srun")
         super().__init__(array.folder, python=array.profile.python)
         self._command = f"{self.python} -u -m {array.entry} {shlex.quote(str(array.folder))}"
+        folder = str(array.folder).replace("%", "%%")  # of which Submitit would make a pattern of SLURM's
+        parameters = array.profile.sbatch_parameters(array.after)
+        parameters["additional_parameters"] = {
+            "output": f"{folder}/%A_%a_0_log.out",
+            **parameters["additional_parameters"],
+        }
         self.update_parameters(
             job_name=array.token,
             wckey=None,
             stderr_to_stdout=True,
-            srun_args=["--kill-on-bad-exit=1"],  # the first task's exit ends all
+            # The first task's exit ends all.
+            srun_args=["--kill-on-bad-exit=1", "--output", f"{folder}/%A_%a_%t_log.out"],
             setup=_setup(array.profile, code),
-            **array.profile.sbatch_parameters(array.after),
+            **parameters,
         )
         self.parameters["map_count"] = len(array.jobs)
 
@@ -71,11 +78,26 @@ def check(profile: ClusterProfile) -> None:
             raise UserError(f"cluster: SLURM refuses jobs of this profile: {error.answer}") from error
 
 
+def check_root(root: Path) -> None:
+    """Raise UserError where SLURM could not write a job's log under the root."""
+    if any(character in str(root) for character in "\\\n"):
+        rule = "must hold no backslash and no new line, which have a meaning of their own in what sbatch reads"
+        raise UserError(f"root={str(root)!r}: {rule}")
+
+
+# A command of the setup that fails ends the job; not one in a script that the setup sources, which may expect it.
+BEFORE_SETUP = (
+    """trap 'echo "cluster.setup: $BASH_COMMAND: exit code $?" >&2' EXIT""",
+    """trap 'code=$?; [ ${#BASH_SOURCE[@]} -gt 1 ] || exit $code' ERR""",
+)
+AFTER_SETUP = ("trap - ERR", """case "$(trap -p EXIT)" in *cluster.setup:*) trap - EXIT ;; esac""")  # not a user's own
+
+
 def _setup(profile: ClusterProfile, code: Path) -> list[str]:
     """The lines before srun. The current folder comes first on Python's path, so it has to be the snapshot."""
     folder = shlex.quote(str(code))
     return [
-        *profile.setup,
+        *((*BEFORE_SETUP, *profile.setup, *AFTER_SETUP) if profile.setup else ()),
         f"cd {folder} || exit {UNSEEN}",
         f"export PYTHONPATH={folder}${{PYTHONPATH:+:$PYTHONPATH}}",
     ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from terminator.cluster.executor import UNSEEN
+from terminator.cluster.executor import UNSEEN, check_root
 from terminator.cluster.journal import Array, RunJob, journals, run_jobs
 from terminator.cluster.profile import ClusterProfile
 from terminator.cluster.slurm import (
@@ -33,6 +34,7 @@ from terminator.cluster.submit import (
 from terminator.errors import NO_RIGHTS, UserError
 from terminator.ledger import AttemptRecord, End, Job, Ledger, Reason, Run, RunState, Sweep, alive_here
 
+COMMAND = ("python", "-m", "terminator.sweeps")
 WAITING = "not submitted yet"
 JOBS_PER_CANCEL = 500
 PATIENCE = 20.0  # seconds to wait for SLURM before showing what the ledger knows
@@ -64,6 +66,7 @@ class Slurm:
     def check(self) -> None:
         """Ask SLURM whether it would take the jobs. Submits and writes nothing. Raises UserError."""
         if self._profile is not None:
+            check_root(self._ledger.root)
             for sweep in self._sweeps:
                 check_sweep(sweep, self._profile)
 
@@ -78,8 +81,8 @@ class Slurm:
             own = [run for run in runs if run.key in keys]
             print(submit(self._ledger, sweep, profile, own), flush=True)
             self._submit_look_job(sweep, own)
-            commands = "python -m terminator.sweeps status|watch|retry|cancel"
-            print(f"come back with: {commands} --root {self._ledger.root} {sweep.id}", flush=True)
+            back = shlex.join([*COMMAND, "status", "--root", str(self._ledger.root), sweep.id])
+            print(f"come back with: {back}  # or watch, retry, cancel", flush=True)
         return False
 
     def _submit_look_job(self, sweep: Sweep, runs: Sequence[Run]) -> None:
@@ -220,8 +223,11 @@ class Slurm:
         state, reason = ending_of(identity, job, array)
         message = message_of(identity, job, array)
         if attempt is None or made_none:
-            number = run.begin(Job("slurm", identity, job.node if job else None)).number
-            run.close(number, state, reason, message)
+            log = end_of_log(array.log(identity))
+            made = run.begin(Job("slurm", identity, job.node if job else None))
+            if log:
+                (made.folder / "log.txt").write_text(log, "utf-8")
+            run.close(made.number, state, reason, f"{message}: {words}" if (words := last_words(log)) else message)
         elif attempt.end is None:
             run.close(attempt.number, state, reason, message)
         elif job is not None and _tells_more(job, reason, attempt.end):
@@ -267,6 +273,11 @@ OVER_MEMORY = re.compile(
     r"slurmstepd.*: (?:error: )?(?:.*oom.kill event|Exceeded (?:job|step) memory limit)", re.IGNORECASE
 )
 END_OF_LOG = 65_536  # bytes
+# What srun and slurmstepd add when a task has failed.
+SAYS_NOTHING = re.compile(
+    r"srun: (error: .*: tasks? .*: (Exited with exit code|Terminated|Killed)|Terminating |Job step aborted|launch/)"
+    r"|slurmstepd: error: \*\*\*"
+)
 
 
 def ending_of(identity: str, job: QueuedJob | None, array: Array) -> tuple[RunState, Reason]:
@@ -296,15 +307,26 @@ def message_of(identity: str, job: QueuedJob | None, array: Array) -> str:
         root = array.folder.parents[3]
         return f"node {job.node} does not see root={root}: it has to be on a file system that the nodes share"
     code = f", signal {job.signal}" if job.signal else f", exit code {job.exit_code}" if job.exit_code else ""
-    reason = f" ({job.reason})" if job.reason else ""
+    reason = f" ({job.reason})" if job.reason and not job.exit_code else ""
     return f"job {identity} on {job.node or 'no node'}: {job.state}{code}{reason}"
 
 
 def _exceeded_memory(log: Path) -> bool:
     """Whether SLURM wrote into the job's log that it went over its memory: the state does not always say so."""
+    return OVER_MEMORY.search(end_of_log(log)) is not None
+
+
+def end_of_log(log: Path) -> str:
+    """What a job printed last; nothing where it has no log."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - END_OF_LOG))
-            return OVER_MEMORY.search(file.read().decode("utf-8", "replace")) is not None
+            return file.read().decode("utf-8", "replace")
     except OSError:
-        return False
+        return ""
+
+
+def last_words(log: str) -> str:
+    """The last line that tells more than that the job has failed; empty where there is none."""
+    lines = [line.strip() for line in log.splitlines()]
+    return next((line for line in reversed(lines) if line and not SAYS_NOTHING.match(line)), "")

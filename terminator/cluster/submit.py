@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from terminator.cluster.executor import ArrayExecutor, check
+from terminator.cluster.executor import ArrayExecutor, check, check_root
 from terminator.cluster.journal import Array, JobPlan, Journal, PlannedJob, journals, run_jobs
 from terminator.cluster.profile import ClusterProfile
 from terminator.cluster.slurm import (
@@ -138,6 +138,7 @@ def submit(ledger: Ledger, sweep: Sweep, profile: ClusterProfile, runs: Sequence
     Returns as soon as SLURM has taken the jobs. What exceeds `profile.max_submit` waits: see `submit_waiting`.
     Raises UserError, with nothing submitted and nothing left behind, where SLURM refuses or stays away.
     """
+    check_root(ledger.root)
     check_sweep(sweep, profile)
     journal = journal_of(ledger, sweep)
     with submission_lock(ledger.root):

@@ -100,8 +100,8 @@ def _parser() -> _Parser:
 
 
 def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=WIDTH_OF_A_PIPE)
+    console = Console(markup=False, emoji=False)  # paths and settings may hold square brackets
+    return console if console.is_terminal else Console(markup=False, emoji=False, width=WIDTH_OF_A_PIPE)
 
 
 def _name(arguments: argparse.Namespace) -> str | None:
@@ -191,6 +191,10 @@ def _logs(ledger: Ledger, arguments: argparse.Namespace) -> int:
     name = _name(arguments)
     sweeps = ledger.sweeps() if name is None else [ledger.sweep(name)]
     run = find_run(ledger, sweeps, arguments.run)
+    if run.log_path() is None:  # a job that failed before it began has left its words with SLURM
+        its = next((sweep for sweep in sweeps if run.key in sweep.names()), None)
+        if its is not None:
+            refreshed(ledger, scheduler_of(ledger, its))
     path = run.log_path()
     if path is None:
         raise UserError(f"run={arguments.run}: has no log yet: it is {run.state().state.value}")

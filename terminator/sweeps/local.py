@@ -98,7 +98,7 @@ class Local(Scheduler):
     def _carry_out(self, runs: Sequence[Run]) -> None:
         names = {key: name for sweep in self._sweeps for key, name in sweep.names().items()}
         workers = min(self._workers or _default_workers(runs), len(runs))
-        progress = PoolProgress(Console(stderr=True), len(runs), names, self._view)
+        progress = PoolProgress(Console(stderr=True, markup=False, emoji=False), len(runs), names, self._view)
         with driving(self._ledger, self._sweeps), progress:
             pool = Pool(runs, workers, progress.update, self._until)
             pool.run()

@@ -114,9 +114,14 @@ def _determined(metrics: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in metrics.items() if name not in NOT_DETERMINED}
 
 
-def command(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """`python -m WORDS` in the checkout."""
+def command(*words: str, before: Sequence[str] = (), **variables: str) -> subprocess.CompletedProcess[str]:
+    """`python -m WORDS` in the checkout. `before`: what the command begins with, `setpriv` say."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
     return subprocess.run(
-        [sys.executable, "-m", *words], capture_output=True, text=True, cwd=REPOSITORY, env=environment, check=False
+        [*before, sys.executable, "-m", *words],
+        capture_output=True,
+        text=True,
+        cwd=REPOSITORY,
+        env=environment,
+        check=False,
     )
