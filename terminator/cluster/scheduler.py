@@ -126,6 +126,7 @@ class Slurm:
             except OSError as error:
                 if error.errno not in NO_RIGHTS:
                     raise
+        self._ledger.remove_left_behind(self._sweeps, self.alive)
         if not all(os.access(journal.folder, os.W_OK) for journal in self._journals):
             return
         self._stop_if_unseen()

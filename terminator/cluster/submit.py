@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import os
 import secrets
 import shutil
 import time
@@ -31,7 +30,7 @@ from terminator.cluster.slurm import (
 )
 from terminator.config import from_plain
 from terminator.errors import UserError, storage_errors
-from terminator.ledger import Ledger, Run, Sweep, alive_here, package_hash
+from terminator.ledger import Ledger, Run, Sweep, alive_here, files, package_hash
 from terminator.run_key import code_hash, source_files
 from terminator.text import counted
 
@@ -57,7 +56,7 @@ def take_snapshot(folder: Path, code: str, runs: Iterable[Run] = ()) -> Path:
     modules = {name: path for config in one_of_each.values() for name, path in source_files(config).items()}
     own = {name: path for name, path in modules.items() if name.partition(".")[0] != PACKAGE.name}
     folder.mkdir(parents=True, exist_ok=True)
-    draft = folder / f".new-{os.getpid()}-{secrets.token_hex(4)}"
+    draft = files.temporary_path(folder / "new")
     try:
         shutil.copytree(PACKAGE, draft / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
         for name, path in own.items():

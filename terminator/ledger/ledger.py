@@ -17,7 +17,7 @@ from terminator.ledger import files
 from terminator.ledger.files import SCHEMA
 from terminator.ledger.looks import FEWEST_SEEDS, LookPlan, Looks
 from terminator.ledger.provenance import Provenance
-from terminator.ledger.records import Code
+from terminator.ledger.records import Alive, Code
 from terminator.ledger.run import Run
 from terminator.text import file_name
 
@@ -262,6 +262,16 @@ class Ledger:
     def runs(self) -> Iterator[Run]:
         """Every run there is, by key."""
         return (Run(folder) for folder in _folders(self.root / "runs"))
+
+    def remove_left_behind(self, sweeps: Sequence[Sweep], alive: Alive) -> None:
+        """Remove the temporary files of these sweeps, and of their runs, whose process was killed."""
+        for run in self.runs_of(sweeps):
+            run.remove_left_behind(alive)
+        own = [self.sweep_folder(sweep) for sweep in sweeps]
+        jobs = [folder for each in own for folder in (each / "slurm", *_folders(each / "slurm"))]
+        looks = [self.looks(ablation).folder for sweep in sweeps for ablation in sweep.ablations if ablation.id]
+        others = [folder for each in own for folder in (each, each / "code", each / "drivers")]
+        files.remove_left_behind([self.root, *others, *jobs, *looks])
 
     def looks(self, ablation: Ablation) -> Looks:
         """The plan of the ablation's looks, and the looks that were made."""

@@ -90,6 +90,7 @@ class Local(Scheduler):
             if attempt is not None and alive_here(attempt) is False:
                 message = "the process ended without recording why"
                 run.close(attempt.number, RunState.failed, Reason.killed, message)
+        self._ledger.remove_left_behind(self._sweeps, self.alive)
 
     def busy(self) -> bool:
         """Whether the process of the sweep may be at work."""

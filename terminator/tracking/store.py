@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import secrets
 import sqlite3
 import warnings
 from collections import defaultdict
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from terminator.errors import UserError
-from terminator.ledger import Ablation, Reason, RunState, Status
+from terminator.ledger import Ablation, Reason, RunState, Status, files
 
 SQLITE = "sqlite:///"
 SERVERS = ("http://", "https://")
@@ -315,7 +314,7 @@ def make_database(path: Path, artifacts: str) -> None:
     """
     if path.exists():
         return
-    draft = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    draft = files.temporary_path(path)
     try:
         with open(draft, "xb") as file:  # without room mlflow would try for minutes
             os.posix_fallocate(file.fileno(), 0, SMALLEST_DATABASE)

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from terminator.ledger import files
+
 
 class DamagedCheckpoint(RuntimeError):  # noqa: N818 — what it is, not what went wrong in reading it
     """A file that no checkpoint can be read from; the message says why."""
@@ -16,7 +18,7 @@ class DamagedCheckpoint(RuntimeError):  # noqa: N818 — what it is, not what we
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """Replace `path`: whoever reads it sees the old checkpoint or the new, also when the machine dies in between."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = files.temporary_path(path)
     try:
         with open(temporary, "wb") as file:
             torch.save(content, file)

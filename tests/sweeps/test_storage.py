@@ -1,19 +1,23 @@
-"""The commands where nothing can be written: a root that one may only read, and a full disk."""
+"""The commands where nothing can be written, as on a full disk, and what writers leave that were killed."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from terminator.ledger import Ledger, Run
+from terminator.ledger import Ledger, Reason, Run, RunState, files
+from tests.ledger.examples import sweep
+from tests.ledger.processes import python
 from tests.slurm.sweeps import freeze, runs_of, tiny
 from tests.sweeps.conftest import Answer, without_rights
 
@@ -117,3 +121,58 @@ def test_a_full_disk_is_told_in_a_line(disk: Path) -> None:
     assert (status.code, status.err) == (0, "")
     assert run.attempts()[0].end is not None
     assert Ledger(root).sweeps()
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        "os.replace = killed; attempt.progress(epoch=1, epochs=2, step=0, steps_per_epoch=2)",
+        "os.replace = killed; save_checkpoint(attempt.checkpoint_path, {})",
+        "os.link = killed; attempt.finish({})",
+        "os.rename = killed; run.begin()",
+    ],
+)
+def test_what_a_killed_writer_left_is_removed(ledger: Ledger, sweeps: Callable[..., Answer], act: str) -> None:
+    run = ledger.run(sweep(ledger, "branches").keys()[0])
+    code = f"""
+import os, pathlib, signal
+from terminator.ledger import Run
+from terminator.training.checkpoint import save_checkpoint
+def killed(*paths): os.kill(os.getpid(), signal.SIGKILL)
+run = Run(pathlib.Path({str(run.folder)!r}))
+attempt = run.begin()
+{act}
+"""
+    with python(code) as process:
+        assert process.wait() == -signal.SIGKILL
+    (left,) = (path for path in run.folder.rglob(".*") if path.parent.name[0] != ".")
+    mine = files.temporary_path(left.with_name("mine"))
+    elsewhere = left.with_name(left.name.replace(f"~{process.pid}~", f"~{process.pid}~another boot~"))
+    elsewhere = elsewhere.with_name(elsewhere.name.replace(socket.gethostname(), "elsewhere", 1))
+    for path in (mine, elsewhere):
+        path.touch()
+    assert sweeps("status").code == 0
+    assert sorted(run.folder.rglob(".*")) == sorted([mine, elsewhere])
+    assert list(run.attempt_folder(1).parent.glob("[!.]*")) == [run.attempt_folder(1)]
+    left.touch()
+    run.begin()
+    assert sorted(run.folder.rglob(".*")) == sorted([mine, elsewhere])
+
+
+def test_what_an_ended_job_left_on_another_machine_is_removed(ledger: Ledger) -> None:
+    """But not while its node is lost, and the process may write on."""
+    run = ledger.run(sweep(ledger, "branches").keys()[0])
+    attempt = run.begin()
+    record = attempt.folder / "attempt.json"
+    record.write_text(json.dumps({**json.loads(record.read_text("utf-8")), "host": "elsewhere"}))
+    left = files.temporary_path(attempt.checkpoint_path)
+    left = left.with_name(left.name.replace(socket.gethostname(), "elsewhere", 1))
+    left.touch()
+    for alive in (True, None):
+        run.remove_left_behind(lambda attempt, alive=alive: alive)  # type: ignore[misc]
+    run.close(1, RunState.failed, Reason.node_lost, "")
+    run.remove_left_behind(lambda attempt: False)
+    assert left.exists()
+    run.begin()
+    run.remove_left_behind(lambda attempt: attempt.number == 2)
+    assert not left.exists()
