@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from terminator.cluster.profile import ClusterProfile
-from terminator.cluster.slurm import JobId, QueuedJob
+from terminator.cluster.slurm import JobId, QueuedJob, read_queue
 from terminator.ledger import AttemptRecord, Run, files
 
 TASK, LOOK = "terminator.cluster.task", "terminator.looks"  # what a job runs: its runs, or the look that they make
@@ -227,6 +227,17 @@ def run_jobs(arrays: Iterable[Array]) -> dict[str, list[RunJob]]:
             for key, before in array.runs(index):
                 jobs.setdefault(key, []).append(RunJob(array, index, before))
     return jobs
+
+
+def under_way(jobs: Mapping[str, Sequence[RunJob]], patience: float | None = None) -> dict[str, str]:
+    """Those runs that SLURM has in its queue, as key → job. `patience` as for `read_queue`. Raises UserError."""
+    queue = read_queue((job.array.token for of_run in jobs.values() for job in of_run), patience=patience)
+    return {
+        key: job.number
+        for key, of_run in jobs.items()
+        for job in of_run
+        if (seen := job.found(queue)) is not None and not seen.ended
+    }
 
 
 def read_array(folder: Path) -> Array | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from terminator.cluster.executor import ArrayExecutor, check, check_root
-from terminator.cluster.journal import Array, JobPlan, Journal, PlannedJob, journals, run_jobs
+from terminator.cluster.journal import Array, JobPlan, Journal, PlannedJob, journals, run_jobs, under_way
 from terminator.cluster.profile import ClusterProfile
 from terminator.cluster.slurm import (
     LONGEST_PAUSE,
@@ -208,14 +208,7 @@ def in_queue(root: Path) -> dict[str, str]:
         for array in journal.arrays():
             if array.job_id is None and not _settle(array):
                 array.withdraw()
-    submitted = run_jobs(array for journal in found for array in journal.arrays())
-    queue = read_queue(job.array.token for jobs in submitted.values() for job in jobs)
-    return {
-        key: job.number
-        for key, jobs in submitted.items()
-        for job in jobs
-        if (seen := job.found(queue)) is not None and not seen.ended
-    }
+    return under_way(run_jobs(array for journal in found for array in journal.arrays()))
 
 
 def _runs_here(run: Run) -> bool:

@@ -18,6 +18,7 @@ from terminator.cluster.submit import Submission, in_queue, journal_of, submit
 from terminator.data.config import DataConfig, DataFormat
 from terminator.errors import UserError
 from terminator.ledger import Reason, Run, RunState
+from terminator.sweeps.local import Local
 from tests.slurm.conftest import Cluster
 from tests.slurm.sweeps import PROFILE, all_done, command, freeze, jobs_of, runs_of, submitted, tiny
 
@@ -67,6 +68,27 @@ def test_what_is_in_the_queue_is_not_submitted_again(cluster: Cluster, tmp_path:
     (here,) = runs_of(third_ledger, third)
     here.begin()  # by this very process, as a sweep without cluster= would
     assert submit(third_ledger, third, profile, [here]) == Submission(queued=1)
+
+
+def test_a_local_sweep_leaves_to_slurm_what_is_queued_there(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger, sweep = freeze(tmp_path, [tiny(1, seed) for seed in range(2)])
+    sweep = ledger.write_sweep(replace(sweep, tracked=False))
+    queued, free = runs_of(ledger, sweep)
+    submit(ledger, sweep, replace(PROFILE, sbatch={"hold": True}), [queued])
+    Local(ledger, [sweep], workers=1).start([queued, free])
+    job = jobs_of(ledger, sweep)[queued.key].id
+    line = f"terminator: 1 run left to SLURM, which has it queued or running ({job}); `sweeps cancel` takes them back\n"
+    assert line in capsys.readouterr().err
+    assert (queued.attempts(), free.result() is not None) == ([], True)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("PATH", str(tmp_path))
+        Local(ledger, [sweep], workers=1).start([queued])
+    said = capsys.readouterr().err
+    assert said.startswith("terminator: no squeue on this machine: ")
+    assert ": 1 run given to SLURM before may be in its queue still\n" in said
+    assert queued.result() is not None
 
 
 def test_a_submission_that_was_cut_short_is_settled(cluster: Cluster, tmp_path: Path) -> None:
