@@ -24,8 +24,9 @@ def storage_problem(root: Path, error: OSError) -> str | None:
     if error.errno not in (*FULL, *NO_RIGHTS):
         return None
     place = Path(os.fsdecode(error.filename or root)).absolute()
-    unreadable = place.exists() and not os.access(place, os.R_OK)
-    rule = "no space left" if error.errno in FULL else "not readable" if unreadable else "not writable"
+    there = place if os.path.exists(place) else place.parent
+    rule = "not writable" if os.access(there, os.R_OK | os.X_OK * os.path.isdir(there)) else "not readable"
+    rule = "no space left" if error.errno in FULL else rule
     if not place.is_relative_to(root):
         return f"{place}: {rule} ({error.strerror})"
     within = "" if place == root else f"{place.relative_to(root)}: "

@@ -164,7 +164,10 @@ def main() -> int:
     for child, code in zip(children, codes, strict=False):
         attempt = child.attempt()
         if code == PREEMPTED and attempt is not None and attempt.number == max(child.run.attempt_numbers()):
-            child.run.explain(attempt.number, stop.state, stop.reason, stop.message)
+            try:
+                child.run.explain(attempt.number, stop.state, stop.reason, stop.message)
+            except OSError as error:  # the disk is full, say: the job goes back to the queue all the same
+                print(f"terminator: {attempt.folder}: {error.strerror}", file=sys.stderr)
     if stop.requeue:
         back_to_queue(job)
     return PREEMPTED

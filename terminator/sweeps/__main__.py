@@ -130,9 +130,10 @@ def _list(ledger: Ledger, arguments: argparse.Namespace) -> int:
 def _status(ledger: Ledger, arguments: argparse.Namespace) -> int:
     sweep = find_sweep(ledger, _name(arguments))
     scheduler = scheduler_of(ledger, sweep)
-    if problem := refreshed(ledger, scheduler):
-        print(problem, file=sys.stderr)
+    problem = refreshed(ledger, scheduler)
     found = rows(ledger, sweep, scheduler)
+    if problem:
+        print(problem, file=sys.stderr)
     if arguments.json:
         _print_json({**sweep_document(ledger, sweep, found), "runs": [run_document(row) for row in found]})
     else:

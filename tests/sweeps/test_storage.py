@@ -66,13 +66,15 @@ def content(folder: Path) -> dict[Path, tuple[int, int]]:
 
 def test_a_reader_sees_everything_and_is_told_in_a_line_what_cannot_be_done(tmp_path: Path) -> None:
     root = tmp_path / "root"
-    planned(root)
+    run = planned(root)
     reading = ("sweeps list", "sweeps status", "sweeps cancel", f"report --out {tmp_path}/report")
     writing = ("sweeps retry", "sweeps sync --uri sqlite:///" + str(root / "mlflow.db"), "report")
     with without_rights(root) as drop:
         before = content(root)
         said = answers(root, *reading, *writing, before=drop)
         assert content(root) == before
+        (run.folder / "attempts").chmod(0)
+        (hidden,) = answers(root, "sweeps status", before=drop)
     for answer in said[:4]:
         assert (answer.code, answer.err) == (0, "")
     assert "killed: the process ended without recording why" in said[1].out
@@ -84,6 +86,8 @@ def test_a_reader_sees_everything_and_is_told_in_a_line_what_cannot_be_done(tmp_
     assert [answer.err.count("\n") for answer in (retry, report)] == [1, 1]
     assert (sync.code, sync.out.count("\n")) == (1, 1)
     assert "Permission denied" in sync.out
+    line = f"terminator: root={root}: not readable (runs/{run.key}/attempts: Permission denied)\n"
+    assert hidden == Answer(2, "", line)
 
 
 @pytest.fixture
