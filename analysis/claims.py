@@ -25,7 +25,7 @@ from terminator.analysis.tables.render import print_table, write_tables
 from terminator.analysis.tables.table import Cell, Column, Section, Table
 from terminator.analysis.text import NOTHING, places, verdict_text
 from terminator.config import shipped
-from terminator.errors import UserError
+from terminator.errors import UserError, storage_errors
 from terminator.ledger import Ledger, Verdict, default_root
 
 # Features count as zero-mean if no block's mean is farther from zero than this share of its standard deviation.
@@ -305,7 +305,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             code = _run(claims, root, given.data, given.overrides)
             if given.overrides:  # who gives settings wants to see what came of them
                 sweep = next((each.id for each in Ledger(root).sweeps() if each.last_called >= began), None)
-        write_claims(root, given.data, given.claims, sweep)
+        with storage_errors(root):
+            write_claims(root, given.data, given.claims, sweep)
     except UserError as error:
         print(f"terminator: {error}", file=sys.stderr)
         sys.exit(2)

@@ -18,8 +18,9 @@ from terminator.analysis.summary import Summary, VariantSummary, summarize
 from terminator.analysis.tables import build_tables, labels
 from terminator.analysis.tables.render import print_table, write_tables
 from terminator.analysis.tables.table import Table
-from terminator.errors import UserError
-from terminator.ledger import Sweep, Verdict, default_root
+from terminator.errors import UserError, storage_errors
+from terminator.ledger import Sweep, Verdict, default_root, files
+from terminator.text import file_name
 
 NAMES = 4  # in a folder's name
 
@@ -66,7 +67,7 @@ def write_report(
     folder = Path(out) if out is not None else report_folder(home, names, of, datasets)
     write_tables(tables, folder / "tables")
     page = folder / "report.html"
-    page.write_text(_page(results, summaries, tables, folder, most), "utf-8")
+    files.write(page, _page(results, summaries, tables, folder, most))
     if not as_json:
         print(f"Report: {page}")
     return page
@@ -148,19 +149,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON, and nothing else")
     given = parser.parse_args(arguments)
     try:
-        write_report(
-            given.root,
-            given.ablations or None,
-            sweep=given.sweep,
-            dataset=given.data,
-            metric=given.metric,
-            extra=given.extra,
-            out=given.out,
-            tracking_uri=given.mlflow,
-            baseline=given.baseline,
-            as_json=given.json,
-            most=given.most,
-        )
+        with storage_errors(default_root(given.root)):
+            write_report(
+                given.root,
+                given.ablations or None,
+                sweep=given.sweep,
+                dataset=given.data,
+                metric=given.metric,
+                extra=given.extra,
+                out=given.out,
+                tracking_uri=given.mlflow,
+                baseline=given.baseline,
+                as_json=given.json,
+                most=given.most,
+            )
     except UserError as error:
         print(f"terminator: {error}", file=sys.stderr)
         sys.exit(2)
@@ -173,7 +175,7 @@ def report_folder(
     if sweep is not None and own_settings(sweep):
         return root / "reports" / sweep.id
     names = "+".join(ablations if len(ablations) <= NAMES else [*ablations[:NAMES], f"{len(ablations) - NAMES}-more"])
-    return root / "reports" / "-".join([names, *(["+".join(datasets)] if datasets else [])])
+    return root / "reports" / file_name("-".join([names, *(["+".join(datasets)] if datasets else [])]))
 
 
 if __name__ == "__main__":

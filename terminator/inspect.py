@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from terminator.config import Protocol, from_plain
 from terminator.data.load import load
 from terminator.errors import UserError
-from terminator.ledger import Ledger, Run, default_root
+from terminator.ledger import Ledger, Run, default_root, files
 from terminator.model.build import build
 from terminator.model.networks.terminator import BlockOutput, SFNEBlock, Terminator
 from terminator.training.checkpoint import DamagedCheckpoint, load_checkpoint
@@ -138,7 +138,7 @@ def _array(tensor: Tensor) -> np.ndarray[Any, Any]:
 
 
 def _write(path: Path, arrays: dict[str, np.ndarray[Any, Any]], facts: dict[str, Any]) -> Path:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = files.temporary_path(path)
     with open(temporary, "wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays, facts=np.array(json.dumps(facts)))
     os.replace(temporary, path)

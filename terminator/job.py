@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from terminator.errors import Diverged, UserError
+from terminator.errors import FULL, Diverged, UserError, storage_errors
 from terminator.ledger import (
     EXIT_CODES,
     EXIT_DIVERGED,
@@ -27,8 +27,7 @@ from terminator.ledger import (
 )
 from terminator.stop import Stopped, StopRequest
 
-# What a write fails with when the disk is full, over its quota, or gone: none of the run's doing.
-STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE)
+STORAGE = (*FULL, errno.EIO, errno.EROFS, errno.ESTALE)  # none of the run's doing
 
 
 def execute(run: Run, job: Job | None = None, *, watched: bool = False) -> int:
@@ -42,17 +41,22 @@ def execute(run: Run, job: Job | None = None, *, watched: bool = False) -> int:
         if os.environ.get("RANK", "0") != "0":
             return _assist(run, stop)
         try:
-            attempt = run.begin(job)
-            with _output_to(attempt.folder / "log.txt") as outside:
-                return _try(attempt, stop, outside if watched else None)
+            with storage_errors(run.folder.parents[1]):
+                attempt = run.begin(job)
+                with _output_to(attempt.folder / "log.txt") as outside:
+                    return _try(attempt, stop, outside if watched else None)
         except Superseded as superseded:
             print(superseded, file=sys.stderr)
             return EXIT_SUPERSEDED
+        except UserError as error:  # and no room to record it
+            print(error, file=sys.stderr)
+            return EXIT_CODES[RunState.failed]
 
 
 def _try(attempt: Attempt, stop: StopRequest, watcher: TextIO | None) -> int:
     try:
-        attempt.finish(_train(attempt, stop, watcher))
+        with storage_errors(attempt.run.folder.parents[1]):
+            attempt.finish(_train(attempt, stop, watcher))
         return EXIT_CODES[RunState.done]
     except (Stopped, KeyboardInterrupt) as stopped:
         state = stopped.state if isinstance(stopped, Stopped) else RunState.interrupted

@@ -27,11 +27,11 @@ from terminator.analysis.summary import measured, summarize
 from terminator.analysis.tables import build_tables
 from terminator.analysis.tables.render import print_table, write_tables
 from terminator.config import from_plain, to_plain
-from terminator.errors import UserError
+from terminator.errors import UserError, storage_errors
 from terminator.ledger import Ablation, Ledger, Look, Reason, Run, RunState, Sweep, Variant, Verdict
 from terminator.run_key import code_hash, run_key
 from terminator.sweeps.scheduler import Scheduler, scheduler_of
-from terminator.text import counted
+from terminator.text import counted, file_name
 
 FOR_GOOD = (Reason.exception, Reason.diverged, Reason.out_of_memory, Reason.timeout)  # a repetition would end alike
 MOST_TRIES = 3  # of a run that is killed again and again
@@ -240,7 +240,9 @@ def _print(ledger: Ledger, sweep: Sweep, name: str) -> None:
 
 def last_tables(ledger: Ledger, sweeps: Sequence[Sweep]) -> list[Path]:
     """The tables of the sweeps' last looks, as Markdown, where any have been made."""
-    paths = [_tables(ledger, sweep, each.name) / f"{each.name}.md" for sweep in sweeps for each in sweep.ablations]
+    paths = [
+        _tables(ledger, sweep, each.name) / file_name(f"{each.name}.md") for sweep in sweeps for each in sweep.ablations
+    ]
     return [path for path in paths if path.exists()]
 
 
@@ -295,7 +297,11 @@ def main() -> int:
     """Make the look whose jobs have ended, submit the next one's runs, or write the report. Returns an exit code."""
     folder = Path(sys.argv[1])
     ledger = Ledger(folder.parents[3])
-    sweep = ledger.sweep(folder.parents[1].name)
+    with storage_errors(ledger.root):
+        return _carry_on(ledger, ledger.sweep(folder.parents[1].name))
+
+
+def _carry_on(ledger: Ledger, sweep: Sweep) -> int:
     scheduler_of(ledger, sweep).refresh()
     ended = {run.key for run in ledger.runs_of([sweep]) if _settled(run, {run.key}) or _was_stopped(run)}
     outcome = carry_out(ledger, [sweep], lambda now: scheduler_of(ledger, now[0]), print, ended)

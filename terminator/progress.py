@@ -16,7 +16,11 @@ class Progress:
     """A line an epoch on standard output (the log) and on `watcher`, if any; as a terminal it shows a bar too."""
 
     def __init__(self, watcher: TextIO | None) -> None:
-        self._console = None if watcher is None else Console(file=watcher, highlight=False, soft_wrap=True)
+        self._console = (
+            None
+            if watcher is None
+            else Console(file=watcher, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        )
         self._bar: Bar | None = None
         self._steps_per_epoch = self._epochs = 0
 
@@ -62,4 +66,4 @@ class Progress:
         """One plain line."""
         print(line, flush=True)
         if self._console is not None:
-            self._console.print(line, markup=False)
+            self._console.print(line)

@@ -24,21 +24,23 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from terminator.config import shipped, to_plain
-from terminator.errors import UserError
+from terminator.errors import UserError, storage_errors
 from terminator.ledger import (
     EXIT_CODES,
     EXIT_DIVERGED,
     Ablation,
     Ledger,
     LookPlan,
+    Provenance,
     Run,
     RunState,
     Sweep,
+    default_root,
     provenance,
 )
 from terminator.planning.compose import INPUT_ERRORS, Composer, format_error, read_command_line, typed
 from terminator.planning.plan import Plan, Planner
-from terminator.planning.settings import register_schemas
+from terminator.planning.settings import Settings, register_schemas
 from terminator.planning.show import notes, plan_document, show_plan
 from terminator.run_key import run_key
 from terminator.sweeps.scheduler import Launch, Scheduler, scheduler_for, scheduler_of
@@ -61,7 +63,8 @@ class RunFailed(Exception):  # noqa: N818 — what happened, to the sweeper that
 @hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="config")
 def _task(config: DictConfig) -> float:
     try:
-        return run_one(config)
+        with storage_errors(default_root(config.root)):
+            return run_one(config)
     except INPUT_ERRORS as error:
         if _other_sweeper():  # to which it is a failed job
             raise
@@ -151,8 +154,6 @@ def run_one(config: DictConfig) -> float:
 
 def run_sweep(context: HydraContext, task: TaskFunction, master: DictConfig, arguments: Sequence[str]) -> None:
     """What `-m` does; Hydra's sweeper calls it. Exits with 1 if a run has no result at the end, 130 after Ctrl-C."""
-    from terminator.looks import Board, Outcome, carry_out, last_tables  # pandas and scipy take their time to import
-
     line = read_command_line(context.config_loader, arguments)
     composer = Composer(context.config_loader, master)
     # An override of the ablation's keys fits only where an ablation was chosen.
@@ -160,24 +161,34 @@ def run_sweep(context: HydraContext, task: TaskFunction, master: DictConfig, arg
     origin = provenance()
     plans = Planner(composer, origin, [*COMMAND, "-m", *arguments], settings).plans(line)
     ledger = Ledger(settings.root_folder())
+    launch = _launch(context, task, master)
+    if launch is None and not settings.sweep.plan and (unheard := _callbacks_of_jobs(master)):
+        _say(
+            f"hydra.callbacks: on_job_start and on_job_end of {', '.join(unheard)} are not called: each run is a "
+            "process of its own; hydra/launcher=submitit_local or hydra/sweeper=basic calls them"
+        )
+    with storage_errors(ledger.root):
+        _run_plans(ledger, plans, origin, settings, launch)
+
+
+def _run_plans(
+    ledger: Ledger, plans: Sequence[Plan], origin: Provenance, settings: Settings, launch: Launch | None
+) -> None:
+    """Show the plans, or freeze them, carry them out and report."""
+    from terminator.looks import Board, Outcome, carry_out, last_tables  # pandas and scipy take their time to import
+
     if settings.sweep.plan:
         power = partial(_power, ledger)
         if settings.sweep.json:
             print(json.dumps(plan_document(plans, ledger, power), indent=1, ensure_ascii=False))
             return
         for plan in plans:
-            show_plan(Console(), plan, ledger, power)
+            show_plan(Console(markup=False, emoji=False), plan, ledger, power)
         return
     for plan in plans:
         for ablation in plan.sweep.ablations:
             for note in notes(plan, ablation):
                 _say(f"ablation={ablation.name}: {note}")
-    launch = _launch(context, task, master)
-    if launch is None and (unheard := _callbacks_of_jobs(master)):
-        _say(
-            f"hydra.callbacks: on_job_start and on_job_end of {', '.join(unheard)} are not called: each run is a "
-            "process of its own; hydra/launcher=submitit_local or hydra/sweeper=basic calls them"
-        )
     scheduler_for(settings, ledger, [plan.sweep for plan in plans], launch).check()
     sweeps = [plan.freeze(ledger, origin) for plan in plans]
     for ablation in (each for sweep in sweeps for each in sweep.ablations):
@@ -201,7 +212,7 @@ def run_sweep(context: HydraContext, task: TaskFunction, master: DictConfig, arg
                 return
             hint = "the jobs go on without this command"
             for sweep in outcome.sweeps:
-                watch(Console(), ledger, sweep, scheduler_of(ledger, sweep))
+                watch(Console(markup=False, emoji=False), ledger, sweep, scheduler_of(ledger, sweep))
             sweeps = [ledger.sweep(sweep.id) for sweep in sweeps]
             outcome = Outcome(sweeps, ledger.runs_of(sweeps))
     except KeyboardInterrupt:

@@ -22,6 +22,11 @@ def done_already(finished: float) -> str:
     return f"done already, {moment(finished)}"
 
 
+def file_name(name: str) -> str:
+    """A name as a file or a folder may have it: an ablation in a folder of its own, `sub/mine`, as `sub.mine`."""
+    return name.replace("/", ".")
+
+
 NEAR = 0.05  # a size-matched control within 5 % of its budget is of its size
 
 

@@ -98,17 +98,21 @@ def _wait_for_epochs(sweep: subprocess.Popen[str], root: Path, epochs: int) -> i
 
 
 def test_a_sweep_its_table_its_mlflow_and_the_second_time(folder: Path) -> None:
-    code, said = _run(folder, *TWO_VARIANTS)
+    """Of an ablation whose file is in a folder of its own."""
+    (folder / "own" / "ablation" / "sub").mkdir()
+    (folder / "own" / "ablation" / "pair.yaml").rename(folder / "own" / "ablation" / "sub" / "pair.yaml")
+    words = ["-m", "ablation=sub/pair", "seed=0,1", *SMALL]
+    code, said = _run(folder, *words)
     assert code == 0, said
     assert "4 runs: 0 done already, 4 to run" in said
     assert re.search(r"full\b.*\d+\.\d", said)
-    (reports,) = (folder / "outputs" / "reports").glob("pair-*")  # the sweep's own: it was typed with settings
+    (reports,) = (folder / "outputs" / "reports").glob("sub.pair-*")  # the sweep's own: it was typed with settings
     assert {".md", ".tex", ".csv", ".html", ".png"} <= {path.suffix for path in reports.rglob("*")}
 
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{folder / 'outputs' / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("pair")
+    experiment = client.get_experiment_by_name("sub/pair")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])
     assert sorted((run.data.tags["variant"], run.data.tags["seed"]) for run in runs) == [
@@ -123,9 +127,11 @@ def test_a_sweep_its_table_its_mlflow_and_the_second_time(folder: Path) -> None:
         assert run.data.metrics["test_accuracy"] == results[run.data.tags["run_key"]]["test_accuracy"]
         assert len(client.get_metric_history(run.info.run_id, "validation_accuracy")) == 2
 
+    ledger = Ledger(folder / "outputs")
+    assert ledger.sweep("sub/pair") == ledger.sweeps()[0]
     shutil.rmtree(folder / "outputs" / "runs" / next(iter(results)))
-    newest = max(result.finished for run in Ledger(folder / "outputs").runs() if (result := run.result()))
-    code, said = _run(folder, *TWO_VARIANTS)
+    newest = max(result.finished for run in ledger.runs() if (result := run.result()))
+    code, said = _run(folder, *words)
     line = f"4 runs: 3 done already (the last {moment(newest)}), 1 to run in {folder}/outputs"
     assert (code, line in said) == (0, True), said
     assert _results(folder / "outputs") == results
@@ -266,8 +272,10 @@ def test_a_plan_as_json_is_one_document(folder: Path) -> None:
 
 
 def test_the_values_of_an_ablations_axis_can_be_typed(folder: Path) -> None:
-    code, said = _run(folder, "-m", "ablation=width", "ablation.one_at_a_time={model.width:[4.0]}", "sweep.plan=true")
+    words = ("ablation.one_at_a_time={model.width:[4.0]}", "ablation.question='[/x] Why [now]?'")
+    code, said = _run(folder, "-m", "ablation=width", *words, "sweep.plan=true")
     assert (code, "width=4.0" in said, "width=2.0" in said) == (0, True, False), said
+    assert "width: [/x] Why [now]?" in said
 
 
 def test_a_hydra_launcher_runs_what_has_no_result_and_the_table_follows(folder: Path) -> None:

@@ -18,6 +18,7 @@ from terminator.analysis.figures.style import save
 from terminator.analysis.results import Results
 from terminator.analysis.summary import Summary, numeric_axis
 from terminator.errors import UserError
+from terminator.text import file_name
 
 log = logging.getLogger(__name__)
 KERNELS_SIDE_BY_SIDE = 2
@@ -45,7 +46,7 @@ def draw_figures(
     written = []
     for name, figure, caption in _figures(results, summary, most):
         if figure is not None:
-            png, pdf = save(figure, folder / f"{label}-{name}")
+            png, pdf = save(figure, folder / file_name(f"{label}-{name}"))
             written.append(Drawn(png, pdf, " ".join([caption, *summary.remarks])))
     return written
 

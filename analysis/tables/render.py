@@ -16,6 +16,8 @@ from rich.text import Text
 
 from terminator.analysis.tables.table import Cell, Table
 from terminator.errors import UserError
+from terminator.ledger import files
+from terminator.text import file_name
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -211,7 +213,7 @@ def write_tables(tables: Sequence[Table], folder: Path) -> list[Path]:
     written = []
     for table in tables:
         for suffix, render in FORMS.items():
-            path = folder / f"{table.label}{suffix}"
-            path.write_text(render(table), "utf-8")
+            path = folder / file_name(f"{table.label}{suffix}")
+            files.write(path, render(table))
             written.append(path)
     return written

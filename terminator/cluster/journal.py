@@ -12,13 +12,14 @@ from __future__ import annotations
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from terminator.cluster.profile import ClusterProfile
-from terminator.ledger import files
+from terminator.cluster.slurm import JobId, QueuedJob, read_queue
+from terminator.ledger import AttemptRecord, Run, files
 
 TASK, LOOK = "terminator.cluster.task", "terminator.looks"  # what a job runs: its runs, or the look that they make
 
@@ -63,6 +64,9 @@ class Array:
     """One array of jobs. `job_id`: SLURM's number for it; None until sbatch has answered.
 
     `entry`: the module that its jobs run. `after`: arrays, by SLURM's numbers, that must have ended before it starts.
+    `begun`: the newest attempt at each run of each job when the array was recorded, 0 for none; empty in older ledgers.
+    SLURM counts from 1 again when it is installed anew, and clocks are set back, so neither numbers nor times tell
+    which attempts are the array's: the attempts after these are.
     """
 
     folder: Path
@@ -74,6 +78,7 @@ class Array:
     job_id: str | None = None
     entry: str = TASK
     after: tuple[str, ...] = ()
+    begun: tuple[tuple[int, ...], ...] = ()
 
     @property
     def makes_look(self) -> bool:
@@ -88,6 +93,11 @@ class Array:
     def job(self, index: int) -> str:
         """SLURM's name for one of the jobs, such as 123_4."""
         return f"{self.job_id}_{index}"
+
+    def runs(self, index: int) -> list[tuple[str, int]]:
+        """The runs of one of the jobs, by key, each with its newest attempt when the array was recorded."""
+        keys = self.jobs[index]
+        return list(zip(keys, self.begun[index] if self.begun else (0,) * len(keys), strict=True))
 
     def log(self, identity: str) -> Path:
         """What that job prints outside of its runs; made by SLURM when the job starts."""
@@ -108,6 +118,29 @@ class Array:
     def withdraw(self) -> None:
         """Forget an array that SLURM does not have."""
         shutil.rmtree(self.folder)
+
+
+@dataclass(frozen=True)
+class RunJob:
+    """The job of an array, by its index, that one run was submitted in; `before`: the run's newest attempt then."""
+
+    array: Array
+    index: int
+    before: int
+
+    @property
+    def number(self) -> str:
+        """SLURM's name for it, such as 123_4."""
+        return self.array.job(self.index)
+
+    def found(self, queue: Mapping[JobId, QueuedJob]) -> QueuedJob | None:
+        """The job in what SLURM knows; None for one that it has forgotten."""
+        return queue.get(JobId(self.array.token, self.number))
+
+    def made(self, attempt: AttemptRecord) -> bool:
+        """Whether the attempt may be this job's; of several such jobs of a run, the one with the last `before` is."""
+        job = attempt.job
+        return job is not None and job.id == self.number and attempt.number > self.before
 
 
 class Journal:
@@ -159,12 +192,18 @@ class Journal:
     ) -> Array:
         token = f"{self.folder.parent.name}.{secrets.token_hex(4)}"
         folder = self.folder / token
-        array = Array(folder, plan.id, time.time(), plan.code, profile, jobs, entry=entry, after=after)
-        array.write()
+        runs = self.folder.parents[2] / "runs"
+        begun = tuple(tuple(max(Run(runs / key).attempt_numbers(), default=0) for key in keys) for keys in jobs)
+        array = Array(folder, plan.id, time.time(), plan.code, profile, jobs, entry=entry, after=after, begun=begun)
+        try:
+            array.write()
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         return array
 
     def arrays(self) -> list[Array]:
-        """All arrays, oldest first."""
+        """All arrays, oldest first as far as the clock was right."""
         read = (read_array(folder) for folder in self.folder.glob("*.*/"))
         return sorted((array for array in read if array is not None), key=lambda array: array.created)
 
@@ -178,6 +217,27 @@ class Journal:
         plan = self.plan()
         given = {job for array in self.current_arrays() for job in array.jobs}
         return [] if plan is None else [job for job in plan.jobs if job.keys not in given]
+
+
+def run_jobs(arrays: Iterable[Array]) -> dict[str, list[RunJob]]:
+    """The jobs that each run, by its key, was submitted in."""
+    jobs: dict[str, list[RunJob]] = {}
+    for array in arrays:
+        for index in range(len(array.jobs)):
+            for key, before in array.runs(index):
+                jobs.setdefault(key, []).append(RunJob(array, index, before))
+    return jobs
+
+
+def under_way(jobs: Mapping[str, Sequence[RunJob]], patience: float | None = None) -> dict[str, str]:
+    """Those runs that SLURM has in its queue, as key → job. `patience` as for `read_queue`. Raises UserError."""
+    queue = read_queue((job.array.token for of_run in jobs.values() for job in of_run), patience=patience)
+    return {
+        key: job.number
+        for key, of_run in jobs.items()
+        for job in of_run
+        if (seen := job.found(queue)) is not None and not seen.ended
+    }
 
 
 def read_array(folder: Path) -> Array | None:
@@ -194,6 +254,7 @@ def read_array(folder: Path) -> Array | None:
             job_id=plain["job_id"],
             entry=plain.get("entry", TASK),
             after=tuple(plain.get("after", ())),
+            begun=tuple(tuple(each) for each in plain.get("begun", ())),
         )
 
     return files.read(folder / "array.json", parse)

@@ -24,7 +24,8 @@ class ClusterProfile:
     `max_submit`: jobs that you may have in the queue; the rest waits in the ledger. A job that is cut off by its time
     limit, or preempted, checkpoints and goes back to the queue, at most `max_timeouts` and `max_preemptions` times.
     `signal_delay_s`: seconds between that checkpoint and the limit; by default 120, or a quarter of a short limit.
-    `setup`: lines of shell before the run starts. `sbatch`: further options of sbatch, by their long names.
+    `setup`: lines of shell before the run starts; one that fails ends the job. `sbatch`: further options of sbatch, by
+    their long names.
     `python`: the command that starts Python on a node; by default the interpreter of the submission.
     `look_job`: what the small job asks for that makes a look when its runs have ended, where not one core for half an
     hour and no GPU.

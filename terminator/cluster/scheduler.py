@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from terminator.cluster.journal import Array, journals
+from terminator.cluster.executor import UNSEEN, check_root
+from terminator.cluster.journal import Array, RunJob, journals, run_jobs
 from terminator.cluster.profile import ClusterProfile
 from terminator.cluster.slurm import (
     ENDINGS,
+    JobId,
     QueuedJob,
     SlurmAwayError,
     SlurmRefusedError,
@@ -19,7 +23,6 @@ from terminator.cluster.slurm import (
     read_queue,
 )
 from terminator.cluster.submit import (
-    UNSEEN,
     Submission,
     check_sweep,
     journal_of,
@@ -28,9 +31,10 @@ from terminator.cluster.submit import (
     submit_look_job,
     submit_waiting,
 )
-from terminator.errors import UserError
-from terminator.ledger import AttemptRecord, End, Job, Ledger, Reason, Run, RunState, Status, Sweep, alive_here
+from terminator.errors import NO_RIGHTS, UserError
+from terminator.ledger import AttemptRecord, End, Job, Ledger, Reason, Run, RunState, Sweep, alive_here
 
+COMMAND = ("python", "-m", "terminator.sweeps")
 WAITING = "not submitted yet"
 JOBS_PER_CANCEL = 500
 PATIENCE = 20.0  # seconds to wait for SLURM before showing what the ledger knows
@@ -50,9 +54,8 @@ class Slurm:
         self._journals = [journal_of(ledger, sweep) for sweep in sweeps]
         self._read = False
         self._away = False
-        self._arrays: dict[str, list[tuple[Array, str]]] = {}  # run key → its arrays and jobs, oldest first
-        self._known: set[str] = set()
-        self._queue: dict[str, QueuedJob] | None = None  # None: SLURM has not answered yet
+        self._run_jobs: dict[str, list[RunJob]] = {}  # by run key
+        self._queue: dict[JobId, QueuedJob] | None = None  # None: SLURM has not answered yet
         self._waiting: set[str] = set()
 
     @staticmethod
@@ -63,6 +66,7 @@ class Slurm:
     def check(self) -> None:
         """Ask SLURM whether it would take the jobs. Submits and writes nothing. Raises UserError."""
         if self._profile is not None:
+            check_root(self._ledger.root)
             for sweep in self._sweeps:
                 check_sweep(sweep, self._profile)
 
@@ -77,8 +81,8 @@ class Slurm:
             own = [run for run in runs if run.key in keys]
             print(submit(self._ledger, sweep, profile, own), flush=True)
             self._submit_look_job(sweep, own)
-            commands = "python -m terminator.sweeps status|watch|retry|cancel"
-            print(f"come back with: {commands} --root {self._ledger.root} {sweep.id}", flush=True)
+            back = shlex.join([*COMMAND, "status", "--root", str(self._ledger.root), sweep.id])
+            print(f"come back with: {back}  # or watch, retry, cancel", flush=True)
         return False
 
     def _submit_look_job(self, sweep: Sweep, runs: Sequence[Run]) -> None:
@@ -95,20 +99,36 @@ class Slurm:
         if self._away:
             raise UserError(f"{', '.join(sweep.id for sweep in self._sweeps)}: nothing was cancelled")
         waiting = self._waiting & {run.key for run in runs}
+        problems = []
         for journal in self._journals:
-            journal.stop_waiting()
+            try:
+                journal.stop_waiting()
+            except OSError as error:  # what is in the queue can be cancelled all the same
+                problems.append(error)
         self._look()
-        jobs = {run.key: job for run in runs if (job := self.queued(run)) is not None}
+        jobs = {run.key: job for run in runs if (job := self.queued(run)) not in (None, WAITING)}
         _scancel([*(job.id for journal in self._journals for job in look_jobs(journal)), *jobs.values()])
+        if problems:
+            raise problems[0]
         return len(jobs.keys() | waiting)
 
     def refresh(self) -> None:
-        """Read the queue, record what ended without a record, submit what waits for a place, and a missing look job."""
+        """Read the queue, record what ended without a record, submit what waits for a place, and a missing look job.
+
+        Whoever may not write into the sweeps' folders only reads.
+        """
         self._look()
         if self._queue is None or self._away:
             return
         for run in self._ledger.runs_of(self._sweeps):
-            self._record(run)
+            try:
+                self._record(run)
+            except OSError as error:
+                if error.errno not in NO_RIGHTS:
+                    raise
+        self._ledger.remove_left_behind(self._sweeps, self.alive)
+        if not all(os.access(journal.folder, os.W_OK) for journal in self._journals):
+            return
         self._stop_if_unseen()
         if self._waiting or any(array.job_id is None for journal in self._journals for array in journal.arrays()):
             for sweep in self._sweeps:
@@ -136,27 +156,33 @@ class Slurm:
         """Whether the attempt's job runs; None while SLURM is away, or for a job of which these sweeps know nothing."""
         if attempt.job is None or attempt.job.scheduler != "slurm":
             return alive_here(attempt)
-        queue = self._jobs()
-        if queue is None or attempt.job.id not in self._known:
+        queue, jobs = self._jobs(), self._jobs_of(attempt)
+        if queue is None or not jobs:
             return None
-        job = queue.get(attempt.job.id)
-        return job is not None and job.running
+        return any(found.running for job in jobs if (found := job.found(queue)) is not None)
 
     def queued(self, run: Run) -> str | None:
         """The job that will run it, or `WAITING` for one that waits for a place in the queue."""
-        queue = self._jobs() or {}
-        for _, identity in self._arrays.get(run.key, []):
-            job = queue.get(identity)
-            if job is not None and not job.ended:
-                return identity
-        return WAITING if run.key in self._waiting else None
+        job = self._current_job(run)
+        return job.id if job is not None else WAITING if run.key in self._waiting else None
 
-    def seconds_left(self, status: Status) -> float | None:
+    def seconds_left(self, run: Run) -> float | None:
         """Of the job's time limit."""
-        job = (self._jobs() or {}).get(status.job.id) if status.job is not None else None
+        job = self._current_job(run)
         return None if job is None else job.seconds_left
 
-    def _jobs(self) -> dict[str, QueuedJob] | None:
+    def _current_job(self, run: Run) -> QueuedJob | None:
+        """The run's job that has not ended."""
+        queue = self._jobs() or {}
+        found = (job.found(queue) for job in self._run_jobs.get(run.key, []))
+        return next((job for job in found if job is not None and not job.ended), None)
+
+    def _jobs_of(self, attempt: AttemptRecord) -> list[RunJob]:
+        """The job that made the attempt; several where one of the same number ended without making any."""
+        jobs = [job for job in self._run_jobs.get(attempt.key, []) if job.made(attempt)]
+        return [job for job in jobs if job.before == max(each.before for each in jobs)]
+
+    def _jobs(self) -> dict[JobId, QueuedJob] | None:
         if not self._read:
             self._look()
         return self._queue
@@ -165,20 +191,15 @@ class Slurm:
         """Read the journals, then the queue: so every job that is known has been in the queue, and may have left it."""
         self._read = True
         found = [array for journal in journals(self._ledger.root) for array in journal.arrays() if array.job_id]
-        found.sort(key=lambda array: array.created)
-        self._arrays = {}
-        for array in found:
-            for index, keys in enumerate(array.jobs):
-                for key in keys:
-                    self._arrays.setdefault(key, []).append((array, array.job(index)))
+        mine = {run.key for run in self._ledger.runs_of(self._sweeps)}
+        jobs = {key: jobs for key, jobs in run_jobs(found).items() if key in mine}
         waiting = {key for journal in self._journals for job in journal.waiting() for key in job.keys}
         self._waiting = {key for key in waiting if self._ledger.run(key).result() is None}
-        pairs = (self._arrays.get(run.key, []) for run in self._ledger.runs_of(self._sweeps))
-        mine = {array.token: array for of_run in pairs for array, _ in of_run}
-        since = min((array.created for array in mine.values()), default=None)
+        created = {job.array.token: job.array.created for of_run in jobs.values() for job in of_run}
+        since = min(created.values(), default=None)
         try:
-            self._queue = read_queue(mine, since, patience=min(PATIENCE, default_patience()))
-            self._known = {array.job(index) for array in mine.values() for index in range(len(array.jobs))}
+            self._queue = read_queue(created, since, patience=min(PATIENCE, default_patience()))
+            self._run_jobs = jobs
             self._away = False
         except SlurmAwayError as error:
             if not self._away:
@@ -188,21 +209,26 @@ class Slurm:
     def _record(self, run: Run) -> None:
         """Write into the ledger why the run's last job ended, where neither the run nor its job could."""
         assert self._queue is not None
-        jobs = self._arrays.get(run.key)
-        if not jobs or run.result() is not None or not run.frozen():
+        jobs = self._run_jobs.get(run.key, [])
+        if not jobs or self._current_job(run) is not None or run.result() is not None or not run.frozen():
             return
-        array, identity = jobs[-1]
-        job = self._queue.get(identity)
-        if job is not None and (not job.ended or job.state == "COMPLETED"):
+        attempt = run.last_attempt()
+        newest = attempt.number if attempt is not None else 0
+        made_none = [job for job in jobs if job.before >= newest]  # submitted after the attempt, and has made none
+        last = (made_none or (self._jobs_of(attempt) if attempt is not None else []))[-1:]
+        if not last:
+            return  # the attempt was made since by somebody else
+        (array, identity), job = (last[0].array, last[0].number), last[0].found(self._queue)
+        if job is not None and job.state == "COMPLETED":
             return
         state, reason = ending_of(identity, job, array)
         message = message_of(identity, job, array)
-        attempt = run.last_attempt()
-        if attempt is None or attempt.job is None or attempt.job.id != identity:
-            if attempt is not None and (attempt.started or 0.0) > array.created:
-                return  # made since by somebody else
-            number = run.begin(Job("slurm", identity, job.node if job else None)).number
-            run.close(number, state, reason, message)
+        if attempt is None or made_none:
+            log = end_of_log(array.log(identity))
+            made = run.begin(Job("slurm", identity, job.node if job else None))
+            if log:
+                (made.folder / "log.txt").write_text(log, "utf-8")
+            run.close(made.number, state, reason, f"{message}: {words}" if (words := last_words(log)) else message)
         elif attempt.end is None:
             run.close(attempt.number, state, reason, message)
         elif job is not None and _tells_more(job, reason, attempt.end):
@@ -248,6 +274,11 @@ OVER_MEMORY = re.compile(
     r"slurmstepd.*: (?:error: )?(?:.*oom.kill event|Exceeded (?:job|step) memory limit)", re.IGNORECASE
 )
 END_OF_LOG = 65_536  # bytes
+# What srun and slurmstepd add when a task has failed.
+SAYS_NOTHING = re.compile(
+    r"srun: (error: .*: tasks? .*: (Exited with exit code|Terminated|Killed)|Terminating |Job step aborted|launch/)"
+    r"|slurmstepd: error: \*\*\*"
+)
 
 
 def ending_of(identity: str, job: QueuedJob | None, array: Array) -> tuple[RunState, Reason]:
@@ -277,15 +308,26 @@ def message_of(identity: str, job: QueuedJob | None, array: Array) -> str:
         root = array.folder.parents[3]
         return f"node {job.node} does not see root={root}: it has to be on a file system that the nodes share"
     code = f", signal {job.signal}" if job.signal else f", exit code {job.exit_code}" if job.exit_code else ""
-    reason = f" ({job.reason})" if job.reason else ""
+    reason = f" ({job.reason})" if job.reason and not job.exit_code else ""
     return f"job {identity} on {job.node or 'no node'}: {job.state}{code}{reason}"
 
 
 def _exceeded_memory(log: Path) -> bool:
     """Whether SLURM wrote into the job's log that it went over its memory: the state does not always say so."""
+    return OVER_MEMORY.search(end_of_log(log)) is not None
+
+
+def end_of_log(log: Path) -> str:
+    """What a job printed last; nothing where it has no log."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - END_OF_LOG))
-            return OVER_MEMORY.search(file.read().decode("utf-8", "replace")) is not None
+            return file.read().decode("utf-8", "replace")
     except OSError:
-        return False
+        return ""
+
+
+def last_words(log: str) -> str:
+    """The last line that tells more than that the job has failed; empty where there is none."""
+    lines = [line.strip() for line in log.splitlines()]
+    return next((line for line in reversed(lines) if line and not SAYS_NOTHING.match(line)), "")

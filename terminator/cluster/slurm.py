@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from terminator.errors import UserError
 from terminator.ledger import Reason, RunState
@@ -120,6 +121,13 @@ CREATION_SLACK = 3600  # seconds by which this machine's clock and the accountin
 NAMES_PER_QUESTION = 200
 
 
+class JobId(NamedTuple):
+    """A job, by its array's name too: SLURM gives its numbers, such as 123_4, again when it is installed anew."""
+
+    name: str
+    number: str
+
+
 @dataclass(frozen=True)
 class QueuedJob:
     """One job, or task of an array, as SLURM sees it. `id` as in 123_4; `seconds_left` of its time limit."""
@@ -146,13 +154,13 @@ class QueuedJob:
 
 def read_queue(
     names: Iterable[str], since: float | None = None, *, patience: float | None = None
-) -> dict[str, QueuedJob]:
-    """The jobs of these names, by id. `since`: ask the accounting too, for jobs submitted after that time.
+) -> dict[JobId, QueuedJob]:
+    """The jobs of these names. `since`: ask the accounting too, for jobs submitted after that time.
 
     Raises SlurmAwayError if the controller does not answer for `patience` seconds.
     """
     names = sorted(set(names))
-    found: dict[str, QueuedJob] = {}
+    found: dict[JobId, QueuedJob] = {}
     for start in range(0, len(names), NAMES_PER_QUESTION):
         some = names[start : start + NAMES_PER_QUESTION]
         if since is not None:
@@ -192,14 +200,14 @@ def max_array_size() -> int:
     return int(found.group(1)) if found else 1001
 
 
-def _squeue(names: Sequence[str], patience: float | None) -> dict[str, QueuedJob]:
+def _squeue(names: Sequence[str], patience: float | None) -> dict[JobId, QueuedJob]:
     columns = ",".join(f"{column}:|" for column in SQUEUE_COLUMNS)  # a width of | makes it the end of an open column
     options = ("--noheader", "--array", "--states=all", f"--name={','.join(names)}", f"--Format={columns}")
     jobs = {}
     for line in ask("squeue", *options, patience=patience).splitlines():
         identity, name, state, reason, node, left, code = (cell.strip() for cell in line.split("|")[:7])
         status = int(code)
-        jobs[identity] = QueuedJob(
+        jobs[JobId(name, identity)] = QueuedJob(
             id=identity,
             name=name,
             state=state,
@@ -212,8 +220,9 @@ def _squeue(names: Sequence[str], patience: float | None) -> dict[str, QueuedJob
     return jobs
 
 
-def _accounting(names: Sequence[str], since: float) -> dict[str, QueuedJob]:
-    start = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(since - CREATION_SLACK))
+def _accounting(names: Sequence[str], since: float) -> dict[JobId, QueuedJob]:
+    since = min(since, time.time()) - CREATION_SLACK  # the clock may have been set back
+    start = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(since))
     options = ("--noheader", "--parsable2", "--allocations", f"--name={','.join(names)}", f"--starttime={start}")
     try:
         answer = ask("sacct", *options, f"--format={','.join(SACCT_COLUMNS)}", patience=0.0)
@@ -223,7 +232,7 @@ def _accounting(names: Sequence[str], since: float) -> dict[str, QueuedJob]:
     for line in answer.splitlines():
         identity, name, state, reason, node, code = line.split("|")
         exit_code, _, signal = code.partition(":")
-        jobs[identity] = QueuedJob(
+        jobs[JobId(name, identity)] = QueuedJob(
             id=identity,
             name=name,
             state=state.split()[0],  # "CANCELLED by 1000"

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import logging
-import os
 import secrets
-import shlex
 import shutil
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,26 +14,22 @@ from itertools import groupby
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from submitit import SlurmExecutor
-from submitit.core.utils import FailedJobError
 
-from terminator.cluster.journal import Array, JobPlan, Journal, PlannedJob, journals
+from terminator.cluster.executor import ArrayExecutor, check, check_root
+from terminator.cluster.journal import Array, JobPlan, Journal, PlannedJob, journals, run_jobs, under_way
 from terminator.cluster.profile import ClusterProfile
 from terminator.cluster.slurm import (
     LONGEST_PAUSE,
     QueuedJob,
     SlurmAwayError,
     SlurmRefusedError,
-    ask,
     default_patience,
-    failure,
     max_array_size,
     own_jobs_in_queue,
     read_queue,
-    require,
 )
 from terminator.config import from_plain
-from terminator.errors import UserError
+from terminator.errors import UserError, storage_errors
 from terminator.ledger import Ledger, Run, Sweep, alive_here, files, package_hash
 from terminator.run_key import code_hash, source_files
 from terminator.text import counted
@@ -64,21 +56,27 @@ def take_snapshot(folder: Path, code: str, runs: Iterable[Run] = ()) -> Path:
     modules = {name: path for config in one_of_each.values() for name, path in source_files(config).items()}
     own = {name: path for name, path in modules.items() if name.partition(".")[0] != PACKAGE.name}
     folder.mkdir(parents=True, exist_ok=True)
-    draft = folder / f".new-{os.getpid()}-{secrets.token_hex(4)}"
-    shutil.copytree(PACKAGE, draft / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
-    for name, path in own.items():
-        place = draft.joinpath(*name.split("."))
-        target = place / path.name if path.name == "__init__.py" else place.with_suffix(".py")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, target)
-    if package_hash(draft / PACKAGE.name) != code:
-        shutil.rmtree(draft)
-        raise UserError(f"code={code}: the code was edited while the sweep was planned: run the command again")
-    copy = folder / f"{code}-{_content(draft)}"
+    draft = files.temporary_path(folder / "new")
     try:
-        draft.rename(copy)
-    except OSError:  # there is the same copy already
-        shutil.rmtree(draft)
+        shutil.copytree(PACKAGE, draft / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+        for name, path in own.items():
+            place = draft.joinpath(*name.split("."))
+            target = place / path.name if path.name == "__init__.py" else place.with_suffix(".py")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+        if package_hash(draft / PACKAGE.name) != code:
+            raise UserError(f"code={code}: the code was edited while the sweep was planned: run the command again")
+        copy = folder / f"{code}-{_content(draft)}"
+        try:
+            draft.rename(copy)
+        except OSError:
+            if not copy.exists():  # as it does where the same code was copied before
+                raise
+    except shutil.Error as error:
+        _, target, why = error.args[0][0]  # of the files that could not be copied the first
+        raise UserError(f"{target}: the code cannot be copied there: {why}") from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
     return copy
 
 
@@ -90,76 +88,14 @@ def _content(folder: Path) -> str:
     return digest.hexdigest()[:8]
 
 
-UNSEEN = 66  # the exit code of a job whose node does not see the code (EX_NOINPUT)
-
-
-class ArrayExecutor(SlurmExecutor):
-    """Submits one array, whose tasks read their work from the array's folder.
-
-    Submitit writes the batch script, calls sbatch and reads its answer. Its pickles are left out: they are renamed by
-    the job's number after sbatch has returned, so a submitter killed in between would lose the whole array.
-    """
-
-    def __init__(self, array: Array, code: Path) -> None:
-        require("sbatch")
-        require("srun")
-        super().__init__(array.folder, python=array.profile.python)
-        self._command = f"{self.python} -u -m {array.entry} {shlex.quote(str(array.folder))}"
-        self.update_parameters(
-            job_name=array.token,
-            wckey=None,
-            stderr_to_stdout=True,
-            srun_args=["--kill-on-bad-exit=1"],  # the first task's exit ends all
-            setup=_setup(array.profile, code),
-            **array.profile.sbatch_parameters(array.after),
-        )
-        self.parameters["map_count"] = len(array.jobs)
-
-    def submit_all(self) -> str:
-        """SLURM's number for the array.
-
-        Raises SlurmRefusedError; or SlurmAwayError, and then the array may have been accepted or not.
-        """
-        with contextlib.redirect_stderr(io.StringIO()):  # Submitit prints what it also raises
-            try:
-                return str(self._submit_command(self._command).job_id)
-            except FailedJobError as error:
-                raise failure("sbatch", str(error)) from error
-
-
-def check(profile: ClusterProfile) -> None:
-    """Ask SLURM whether it would take a job of this profile, without submitting one.
-
-    Raises UserError with SLURM's own message where it would not, and where this machine has no sbatch.
-    """
-    require("sbatch")
-    require("srun")
-    with tempfile.TemporaryDirectory() as folder:
-        executor = SlurmExecutor(folder)
-        executor.update_parameters(wckey=None, **profile.sbatch_parameters())
-        script = Path(folder) / "script.sh"
-        script.write_text(executor._make_submission_file_text("true", ""), "utf-8")
-        try:
-            ask("sbatch", "--test-only", str(script))
-        except SlurmRefusedError as error:
-            raise UserError(f"cluster: SLURM refuses jobs of this profile: {error.answer}") from error
-
-
-def _setup(profile: ClusterProfile, code: Path) -> list[str]:
-    """The lines before srun. The current folder comes first on Python's path, so it has to be the snapshot."""
-    folder = shlex.quote(str(code))
-    return [
-        *profile.setup,
-        f"cd {folder} || exit {UNSEEN}",
-        f"export PYTHONPATH={folder}${{PYTHONPATH:+:$PYTHONPATH}}",
-    ]
-
-
 log = logging.getLogger(__name__)
 
 LOCK_PATIENCE = 120.0  # seconds
 SECONDS_UNTIL_SEEN = 15.0  # by then a job that sbatch has handed over is in the queue, if it ever will be
 NOT_SENT = "connect failure"  # sbatch did not reach the controller, so no job can have come of it
+
+
+NOTHING = "nothing was submitted"
 
 
 @dataclass(frozen=True)
@@ -176,7 +112,7 @@ class Submission:
     problem: str = ""
 
     def __str__(self) -> str:
-        parts = [f"{counted(self.runs, 'run')} queued in {counted(self.jobs, 'job')}"]
+        parts = [f"{counted(self.runs, 'run')} queued in {counted(self.jobs, 'job')}" if self.jobs else NOTHING]
         if self.queued:
             parts.append(f"{self.queued} under way already")
         if self.waiting:
@@ -201,6 +137,7 @@ def submit(ledger: Ledger, sweep: Sweep, profile: ClusterProfile, runs: Sequence
     Returns as soon as SLURM has taken the jobs. What exceeds `profile.max_submit` waits: see `submit_waiting`.
     Raises UserError, with nothing submitted and nothing left behind, where SLURM refuses or stays away.
     """
+    check_root(ledger.root)
     check_sweep(sweep, profile)
     journal = journal_of(ledger, sweep)
     with submission_lock(ledger.root):
@@ -212,9 +149,10 @@ def submit(ledger: Ledger, sweep: Sweep, profile: ClusterProfile, runs: Sequence
         code = take_snapshot(ledger.sweep_folder(sweep) / "code", sweep.code.hash, todo)
         profiles, jobs = _pack([run.key for run in todo], profiles_of(sweep, profile))
         before = journal.plan()
-        journal.write_plan(JobPlan(secrets.token_hex(4), time.time(), code.name, profile, profiles, jobs))
         try:
-            return _submit_some(ledger, journal, taken, len(queued))
+            with storage_errors(ledger.root):
+                journal.write_plan(JobPlan(secrets.token_hex(4), time.time(), code.name, profile, profiles, jobs))
+                return _submit_some(ledger, journal, taken, len(queued))
         except UserError:
             if not journal.current_arrays():
                 journal.restore_plan(before)
@@ -269,15 +207,7 @@ def in_queue(root: Path) -> dict[str, str]:
         for array in journal.arrays():
             if array.job_id is None and not _settle(array):
                 array.withdraw()
-    arrays = [array for journal in found for array in journal.arrays()]
-    queue = read_queue(array.token for array in arrays)
-    return {
-        key: array.job(index)
-        for array in arrays
-        for index, keys in enumerate(array.jobs)
-        if (job := queue.get(array.job(index))) is not None and not job.ended
-        for key in keys
-    }
+    return under_way(run_jobs(array for journal in found for array in journal.arrays()))
 
 
 def _runs_here(run: Run) -> bool:
@@ -392,7 +322,7 @@ def _settle(array: Array) -> bool:
     """
     time.sleep(max(0.0, min(SECONDS_UNTIL_SEEN, array.created + SECONDS_UNTIL_SEEN - time.time())))
     logs = (path.name.split("_")[0] for path in array.folder.glob("*_log.out"))
-    jobs = (identity.split("_")[0] for identity in read_queue([array.token], since=array.created))
+    jobs = (job.number.split("_")[0] for job in read_queue([array.token], since=array.created))
     job_id = next(logs, None) or next(jobs, None)
     if job_id is None:
         return False

@@ -14,11 +14,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
 
-from terminator.cluster.journal import Array, read_array
+from terminator.cluster.journal import Array, RunJob, read_array
 from terminator.cluster.profile import ClusterProfile
 from terminator.cluster.slurm import LiveJob, ask, live_job
 from terminator.errors import UserError
@@ -40,20 +40,20 @@ class Stop:
     requeue: bool = False
 
 
-def why_stopped(job: Job, profile: ClusterProfile, runs: Sequence[Run], signals: Sequence[signal.Signals]) -> Stop:
-    """Tell a time limit, a preemption and a cancellation apart, by what SLURM says of the job now."""
+def why_stopped(profile: ClusterProfile, runs: Sequence[tuple[Run, RunJob]], signals: Sequence[signal.Signals]) -> Stop:
+    """Tell a time limit, a preemption and a cancellation apart, by what SLURM says of the runs' job now."""
     try:
-        live = live_job(job.id, patience=PATIENCE)
+        live = live_job(runs[0][1].number, patience=PATIENCE)
     except UserError as error:
         return Stop(RunState.preempted, Reason.preempted, f"not requeued: {error}")
     restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
     if live.restarts > restarts:
-        return _within_limits(job, profile, runs, Reason.preempted, requeued=True)
+        return _within_limits(profile, runs, Reason.preempted, requeued=True)
     if live.state != "RUNNING" and (live.seconds_left or 0) > 0:
         return Stop(RunState.interrupted, Reason.cancelled, "cancelled in SLURM")
     if live.state != "RUNNING":
         return Stop(RunState.preempted, Reason.timeout, f"cut off by its time limit of {profile.timeout_min} min")
-    return _within_limits(job, profile, runs, _cause(live, profile, signals), requeued=False)
+    return _within_limits(profile, runs, _cause(live, profile, signals), requeued=False)
 
 
 def _cause(live: LiveJob, profile: ClusterProfile, signals: Sequence[signal.Signals]) -> Reason:
@@ -62,9 +62,11 @@ def _cause(live: LiveJob, profile: ClusterProfile, signals: Sequence[signal.Sign
     return Reason.timeout if near and signal.SIGTERM not in signals else Reason.preempted
 
 
-def _within_limits(job: Job, profile: ClusterProfile, runs: Sequence[Run], cause: Reason, *, requeued: bool) -> Stop:
+def _within_limits(
+    profile: ClusterProfile, runs: Sequence[tuple[Run, RunJob]], cause: Reason, *, requeued: bool
+) -> Stop:
     """Back to the queue, unless the job has been there too often for the same cause."""
-    times = 1 + max((_times(run, job, cause) for run in runs), default=0)
+    times = 1 + max((_times(run, job, cause) for run, job in runs), default=0)
     restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))  # counts those that came before a run could begin, too
     if cause is Reason.timeout:
         limit, event, name = profile.max_timeouts, "reached its time limit", "max_timeouts"
@@ -78,9 +80,9 @@ def _within_limits(job: Job, profile: ClusterProfile, runs: Sequence[Run], cause
     return Stop(RunState.failed, cause, message)
 
 
-def _times(run: Run, job: Job, cause: Reason) -> int:
+def _times(run: Run, job: RunJob, cause: Reason) -> int:
     """How often the run has been stopped in this job for that cause; the current attempt is not counted."""
-    before = [attempt for attempt in run.attempts()[:-1] if attempt.job is not None and attempt.job.id == job.id]
+    before = [attempt for attempt in run.attempts()[:-1] if job.made(attempt)]
     reasons = [Reason.preempted if attempt.end is None else attempt.end.reason for attempt in before]
     return reasons.count(cause)
 
@@ -138,15 +140,15 @@ def main() -> int:
     if array is None:
         print(f"terminator: {folder}/array.json is missing", file=sys.stderr)
         return FAILED
-    index = os.environ["SLURM_ARRAY_TASK_ID"]
-    job = Job("slurm", f"{os.environ['SLURM_ARRAY_JOB_ID']}_{index}", os.environ.get("SLURMD_NODENAME"))
+    array, index = replace(array, job_id=os.environ["SLURM_ARRAY_JOB_ID"]), int(os.environ["SLURM_ARRAY_TASK_ID"])
+    job = Job("slurm", array.job(index), os.environ.get("SLURMD_NODENAME"))
     ledger = Ledger(folder.parents[3])
-    runs = [ledger.run(key) for key in array.jobs[int(index)]]
-    failed = [run for run in runs if _failed_before(run, job)]
-    todo = [run for run in runs if run not in failed and run.result() is None]
-    children = [] if signals.seen else [Child(run, job, place) for place, run in enumerate(todo)]
+    runs = [(ledger.run(key), RunJob(array, index, before)) for key, before in array.runs(index)]
+    failed = [run for run, of in runs if _failed_before(run, of)]
+    todo = [(run, of) for run, of in runs if run not in failed and run.result() is None]
+    children = [] if signals.seen else [Child(run, job, place) for place, (run, _) in enumerate(todo)]
     leads = os.environ["SLURM_PROCID"] == "0"
-    follower = sync_beside_job(ledger, folder.parents[1].name, array.jobs[int(index)]) if leads and children else None
+    follower = sync_beside_job(ledger, folder.parents[1].name, array.jobs[index]) if leads and children else None
     _wait(children, signals)
     if not leads:
         return 0  # the first task answers for all, and with it srun ends them all
@@ -157,12 +159,15 @@ def main() -> int:
         if follower is not None:
             print(follower.close(), flush=True)
         return next((code for code in codes if code), FAILED if failed else 0)
-    stop = why_stopped(job, array.profile, todo, signals.seen)
+    stop = why_stopped(array.profile, todo, signals.seen)
     print(f"terminator: {stop.message}", flush=True)
     for child, code in zip(children, codes, strict=False):
         attempt = child.attempt()
         if code == PREEMPTED and attempt is not None and attempt.number == max(child.run.attempt_numbers()):
-            child.run.explain(attempt.number, stop.state, stop.reason, stop.message)
+            try:
+                child.run.explain(attempt.number, stop.state, stop.reason, stop.message)
+            except OSError as error:  # the disk is full, say: the job goes back to the queue all the same
+                print(f"terminator: {attempt.folder}: {error.strerror}", file=sys.stderr)
     if stop.requeue:
         back_to_queue(job)
     return PREEMPTED
@@ -194,12 +199,12 @@ def _gpu(place: int) -> dict[str, str]:
     return {"CUDA_VISIBLE_DEVICES": gpus[(int(os.environ["SLURM_LOCALID"]) + place) % len(gpus)]} if gpus[1:] else {}
 
 
-def _failed_before(run: Run, job: Job) -> bool:
+def _failed_before(run: Run, job: RunJob) -> bool:
     """Whether the run has failed in this job, before the job was requeued for the sake of another run."""
     attempt = run.last_attempt()
-    if attempt is None or attempt.job is None or attempt.end is None:
+    if attempt is None or attempt.end is None:
         return False
-    return attempt.job.id == job.id and attempt.end.outcome is RunState.failed
+    return job.made(attempt) and attempt.end.outcome is RunState.failed
 
 
 def _wait(children: Sequence[Child], signals: Signals) -> None:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
+import re
 import secrets
-from collections.abc import Callable
-from contextlib import suppress
+import shutil
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 from terminator.errors import UserError
+from terminator.ledger.provenance import is_alive, this_process
 from terminator.text import counted
 
 SCHEMA = 1
+TEMPORARY = re.compile(r"\..+\.tmp-([^~]+)~(\d+)~(.*)~[^~]+")  # with its writer's host, process and start
+Writer = tuple[str | None, int | None, str | None]  # a process: host, id and start
 log = logging.getLogger(__name__)
 Record = TypeVar("Record")
 
@@ -53,7 +58,7 @@ def lock_file(path: Path) -> Path:
     writers = folder.st_mode & 0o222
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        with suppress(PermissionError):  # it is another's, who has done this
+        with contextlib.suppress(PermissionError):  # it is another's, who has done this
             os.fchown(descriptor, -1, folder.st_gid)
             os.fchmod(descriptor, writers | writers << 1 | 0o600)
     finally:
@@ -146,10 +151,45 @@ def _row(text: str) -> dict[str, Any] | None:
     return row if isinstance(row, dict) and "epoch" in row else None
 
 
+def temporary_path(path: Path) -> Path:
+    """A name beside `path` for what will take its place. It tells whose it is: see `remove_left_behind`."""
+    host, pid, started = this_process()
+    writer = f"{host}~{pid}~{started.replace('/', '~')}"
+    return path.with_name(f".{path.name}.tmp-{writer}~{secrets.token_hex(4)}")
+
+
+def remove_left_behind(folders: Iterable[Path], dead: Callable[[], Collection[Writer]] = tuple) -> None:
+    """Remove temporary files and folders whose process was killed: one that ended on this machine, or of `dead`.
+
+    Of a process that nobody can tell about they stay, and so does what may not be removed.
+    """
+    found = [(path, writer) for folder in folders for path, writer in _temporaries(folder)]
+    known = dead() if found else ()
+    for path, writer in found:
+        if writer in known or is_alive(*writer) is False:
+            with contextlib.suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _temporaries(folder: Path) -> Iterator[tuple[Path, Writer]]:
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return
+    for name in names:
+        if (match := TEMPORARY.fullmatch(name)) is not None:
+            host, pid, started = match.groups()
+            yield folder / name, (host, int(pid), started.replace("~", "/"))
+
+
 def _temporary(path: Path, text: str) -> Path:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
-    with open(temporary, "x", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    temporary = temporary_path(path)
+    try:
+        with open(temporary, "x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     return temporary

@@ -17,8 +17,9 @@ from terminator.ledger import files
 from terminator.ledger.files import SCHEMA
 from terminator.ledger.looks import FEWEST_SEEDS, LookPlan, Looks
 from terminator.ledger.provenance import Provenance
-from terminator.ledger.records import Code
+from terminator.ledger.records import Alive, Code
 from terminator.ledger.run import Run
+from terminator.text import file_name
 
 
 @dataclass(frozen=True)
@@ -176,13 +177,13 @@ def _typed_before(plain: dict[str, Any]) -> tuple[list[str], list[str]]:
 def ablation_id(ablation: Ablation, keys: Mapping[str, str]) -> str:
     """`<name>-<8 hex digits>` of what is asked, without its seeds. `keys`: variant → key of its run with seed 0."""
     rule = [ablation.baseline, ablation.metric, ablation.higher_is_better, ablation.smallest_effect]
-    return f"{ablation.name}-{_digest([*rule, list(keys.items())])}"
+    return f"{file_name(ablation.name)}-{_digest([*rule, list(keys.items())])}"
 
 
 def sweep_id(ablations: Sequence[Ablation]) -> str:
     """`<ablation>[+<ablation>]-<8 hex digits>`: the same ablations have the same id, so a command continues its sweep,
     also with other seeds."""
-    names = "+".join(ablation.name for ablation in ablations)
+    names = file_name("+".join(ablation.name for ablation in ablations))
     return ablations[0].id if len(ablations) == 1 else f"{names}-{_digest([ablation.id for ablation in ablations])}"
 
 
@@ -261,6 +262,16 @@ class Ledger:
     def runs(self) -> Iterator[Run]:
         """Every run there is, by key."""
         return (Run(folder) for folder in _folders(self.root / "runs"))
+
+    def remove_left_behind(self, sweeps: Sequence[Sweep], alive: Alive) -> None:
+        """Remove the temporary files of these sweeps, and of their runs, whose process was killed."""
+        for run in self.runs_of(sweeps):
+            run.remove_left_behind(alive)
+        own = [self.sweep_folder(sweep) for sweep in sweeps]
+        jobs = [folder for each in own for folder in (each / "slurm", *_folders(each / "slurm"))]
+        looks = [self.looks(ablation).folder for sweep in sweeps for ablation in sweep.ablations if ablation.id]
+        others = [folder for each in own for folder in (each, each / "code", each / "drivers")]
+        files.remove_left_behind([self.root, *others, *jobs, *looks])
 
     def looks(self, ablation: Ablation) -> Looks:
         """The plan of the ablation's looks, and the looks that were made."""

@@ -137,6 +137,11 @@ class AttemptRecord:
     progress: Progress | None
     end: End | None
 
+    @property
+    def key(self) -> str:
+        """The run's."""
+        return self.folder.parents[1].name
+
 
 Alive = Callable[[AttemptRecord], "bool | None"]
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import errno
 import json
 import os
-import secrets
 import shutil
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from terminator.errors import UserError
+from terminator.errors import NO_RIGHTS, UserError
 from terminator.ledger import files
 from terminator.ledger.provenance import alive_here, this_process
 from terminator.ledger.records import (
@@ -129,7 +128,7 @@ class Run:
             raise Superseded(f"run {self.key}: has a result already")
         attempts = self.folder / "attempts"
         attempts.mkdir(parents=True, exist_ok=True)
-        draft = attempts / f".new-{os.getpid()}-{secrets.token_hex(4)}"
+        draft = files.temporary_path(attempts / "new")
         draft.mkdir()
         try:
             while True:
@@ -139,12 +138,29 @@ class Run:
                     # A folder never takes the place of one that holds a file: of many processes, one gets the number,
                     # and the attempt is never seen without its record.
                     os.rename(draft, self.attempt_folder(number))
+                    self.remove_left_behind()
                     return Attempt(self, number)
                 except OSError as error:
                     if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                         raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+
+    def remove_left_behind(self, alive: Alive = alive_here) -> None:
+        """Remove the temporary files of attempts whose process was killed; `alive` as for `state`."""
+        numbers = self.attempt_numbers()
+        if len(numbers) == 1 and (self.folder / "result.json").exists():
+            return  # it was never killed
+
+        def dead() -> list[files.Writer]:
+            ended = [attempt for attempt in self.attempts() if alive(attempt) is False]
+            # Of a node that was lost nobody knows; but what an attempt writes after the next one has begun is in vain.
+            lost = [each for each in ended if each.end is not None and each.end.reason is Reason.node_lost]
+            sure = [each for each in ended if each not in lost or each.number < numbers[-1]]
+            return [(each.host, each.pid, each.process_started) for each in sure]
+
+        folders = [self.folder, self.folder / "attempts", *map(self.attempt_folder, numbers)]
+        files.remove_left_behind(folders, dead)
 
     def close(self, number: int, state: RunState, reason: Reason | None, message: str, traceback: str = "") -> bool:
         """Record how attempt `number` ended; for a dead one, by whoever found it.
@@ -154,8 +170,10 @@ class Run:
         ending = files.dumps(_ending(state, reason, message, traceback))
         try:
             return files.write_once(self.attempt_folder(number) / "end.json", ending)
-        except PermissionError:
-            return False
+        except OSError as error:
+            if error.errno in NO_RIGHTS:
+                return False
+            raise
 
     def explain(self, number: int, state: RunState, reason: Reason, message: str) -> None:
         """Replace how a stopped attempt recorded its end: its job knows whether that was a time limit, say."""

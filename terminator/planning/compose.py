@@ -168,7 +168,8 @@ def _in_file(file: str, message: str) -> str:
 
 
 def _missing_choice(error: MissingConfigException) -> str:
-    group, _, name = str(error.missing_cfg_file).rpartition("/")
+    file = str(error.missing_cfg_file)  # of our groups, none lies in another: `ablation=sub/mine` is in a folder
+    group, _, name = file.rpartition("/") if file.startswith("hydra/") else file.partition("/")
     choices = sorted(error.options or ())
     return f"{group}={name}: no such {group}; {_choose(name, choices)}" if choices else _first_line(error)
 

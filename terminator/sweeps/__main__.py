@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 
-from terminator.errors import UserError
+from terminator.errors import UserError, storage_errors
 from terminator.ledger import Ledger, RunState, Sweep, default_root
 from terminator.sweeps.scheduler import scheduler_of
 from terminator.sweeps.show import (
@@ -20,6 +20,7 @@ from terminator.sweeps.show import (
     find_sweep,
     is_due,
     no_sweeps,
+    refreshed,
     rows,
     run_document,
     run_table,
@@ -39,8 +40,10 @@ def main() -> None:
     """The entry point. Bad input ends with one line on stderr and exit code 2."""
     arguments = _parser().parse_args()
     command: Callable[[Ledger, argparse.Namespace], int] = arguments.command
+    ledger = Ledger(default_root(getattr(arguments, "root", None)))
     try:
-        code = command(Ledger(default_root(getattr(arguments, "root", None))), arguments)
+        with storage_errors(ledger.root):
+            code = command(ledger, arguments)
     except UserError as error:
         print(f"terminator: {error}", file=sys.stderr)
         code = 2
@@ -97,8 +100,8 @@ def _parser() -> _Parser:
 
 
 def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=WIDTH_OF_A_PIPE)
+    console = Console(markup=False, emoji=False)  # paths and settings may hold square brackets
+    return console if console.is_terminal else Console(markup=False, emoji=False, width=WIDTH_OF_A_PIPE)
 
 
 def _name(arguments: argparse.Namespace) -> str | None:
@@ -127,8 +130,10 @@ def _list(ledger: Ledger, arguments: argparse.Namespace) -> int:
 def _status(ledger: Ledger, arguments: argparse.Namespace) -> int:
     sweep = find_sweep(ledger, _name(arguments))
     scheduler = scheduler_of(ledger, sweep)
-    scheduler.refresh()
+    problem = refreshed(ledger, scheduler)
     found = rows(ledger, sweep, scheduler)
+    if problem:
+        print(problem, file=sys.stderr)
     if arguments.json:
         _print_json({**sweep_document(ledger, sweep, found), "runs": [run_document(row) for row in found]})
     else:
@@ -179,16 +184,18 @@ def _sync(ledger: Ledger, arguments: argparse.Namespace) -> int:
 
 def _refresh(ledger: Ledger, sweeps: Iterable[Sweep]) -> None:
     for sweep in sweeps:
-        try:
-            scheduler_of(ledger, sweep).refresh()
-        except UserError as error:
-            print(f"terminator: {error}; only what the ledger knows is synced", file=sys.stderr)
+        if problem := refreshed(ledger, scheduler_of(ledger, sweep)):
+            print(problem, file=sys.stderr)
 
 
 def _logs(ledger: Ledger, arguments: argparse.Namespace) -> int:
     name = _name(arguments)
     sweeps = ledger.sweeps() if name is None else [ledger.sweep(name)]
     run = find_run(ledger, sweeps, arguments.run)
+    if run.log_path() is None:  # a job that failed before it began has left its words with SLURM
+        its = next((sweep for sweep in sweeps if run.key in sweep.names()), None)
+        if its is not None:
+            refreshed(ledger, scheduler_of(ledger, its))
     path = run.log_path()
     if path is None:
         raise UserError(f"run={arguments.run}: has no log yet: it is {run.state().state.value}")

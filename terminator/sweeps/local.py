@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
+from terminator.cluster.journal import journals, run_jobs, under_way
 from terminator.config import Device, from_plain
 from terminator.errors import UserError
 from terminator.ledger import AttemptRecord, Ledger, Reason, Run, RunState, Sweep, alive_here, files
@@ -19,8 +20,11 @@ from terminator.ledger.provenance import is_alive, this_process
 from terminator.run_key import code_hash
 from terminator.sweeps.pool import Pool, PoolProgress, View
 from terminator.sweeps.scheduler import Launch, Scheduler
-from terminator.text import to_overrides
+from terminator.text import counted, to_overrides
 from terminator.tracking import LiveSync
+
+SECONDS_FOR_SLURM = 20.0  # to wait for its answer where runs were given to it before
+MOST_NAMED = 5
 
 
 class Local(Scheduler):
@@ -37,7 +41,8 @@ class Local(Scheduler):
         self._workers = workers
 
     def start(self, runs: Sequence[Run]) -> bool:
-        """Run these side by side, until all have ended."""
+        """Run these side by side, until all have ended; but leave those to SLURM that it has in its queue."""
+        runs = self._left_by_slurm(runs)
         tracked = [sweep for sweep in self._sweeps if sweep.tracked]
         follower = LiveSync(self._ledger, tracked) if tracked else None
         try:
@@ -77,7 +82,10 @@ class Local(Scheduler):
         open_here = [attempt for run in runs if (attempt := _open_attempt(run)) is not None and alive_here(attempt)]
         pids = [attempt.pid for attempt in open_here if attempt.pid is not None]
         for pid in here or pids:
-            os.kill(pid, signal.SIGINT)
+            try:
+                os.kill(pid, signal.SIGINT)
+            except PermissionError:
+                raise UserError(f"process {pid} is another user's, who alone can cancel it") from None
         return len(pids)
 
     def refresh(self) -> None:
@@ -87,15 +95,33 @@ class Local(Scheduler):
             if attempt is not None and alive_here(attempt) is False:
                 message = "the process ended without recording why"
                 run.close(attempt.number, RunState.failed, Reason.killed, message)
+        self._ledger.remove_left_behind(self._sweeps, self.alive)
 
     def busy(self) -> bool:
         """Whether the process of the sweep may be at work."""
         return bool(self._drivers())
 
+    def _left_by_slurm(self, runs: Sequence[Run]) -> list[Run]:
+        """The runs without those that are SLURM's, which are named in a line."""
+        keys = {run.key for run in runs}
+        arrays = (array for journal in journals(self._ledger.root) for array in journal.arrays())
+        submitted = {key: jobs for key, jobs in run_jobs(arrays).items() if key in keys}
+        try:
+            taken = under_way(submitted, SECONDS_FOR_SLURM) if submitted else {}
+        except UserError as error:
+            doubt = f"{counted(len(submitted), 'run')} given to SLURM before may be in its queue still"
+            print(f"terminator: {error}: {doubt}", file=sys.stderr)
+            return list(runs)
+        if taken:
+            which = ", ".join(sorted(taken.values())[:MOST_NAMED]) + (", …" if len(taken) > MOST_NAMED else "")
+            left = f"{counted(len(taken), 'run')} left to SLURM, which has {'it' if len(taken) == 1 else 'them'} queued"
+            print(f"terminator: {left} or running ({which}); `sweeps cancel` takes them back", file=sys.stderr)
+        return [run for run in runs if run.key not in taken]
+
     def _carry_out(self, runs: Sequence[Run]) -> None:
         names = {key: name for sweep in self._sweeps for key, name in sweep.names().items()}
         workers = min(self._workers or _default_workers(runs), len(runs))
-        progress = PoolProgress(Console(stderr=True), len(runs), names, self._view)
+        progress = PoolProgress(Console(stderr=True, markup=False, emoji=False), len(runs), names, self._view)
         with driving(self._ledger, self._sweeps), progress:
             pool = Pool(runs, workers, progress.update, self._until)
             pool.run()

@@ -128,7 +128,12 @@ class PoolProgress:
         self._total = total
         self._names = names
         self._reported = 0
-        columns = (MofNCompleteColumn(), BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+        columns = (
+            MofNCompleteColumn(),
+            BarColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}", markup=False),
+        )
         self._bar = Progress(*columns, console=console)
         self._task = self._bar.add_task("", total=total)
         self._live = Live(console=console, transient=True, auto_refresh=False, get_renderable=self._shown)

@@ -9,7 +9,7 @@ from rich.console import RenderableType
 
 from terminator.cluster.profile import ClusterProfile
 from terminator.errors import UserError
-from terminator.ledger import AttemptRecord, Ledger, Run, Status, Sweep, alive_here
+from terminator.ledger import AttemptRecord, Ledger, Run, Sweep, alive_here
 from terminator.planning.settings import Settings
 
 Launch = Callable[[list[list[str]]], object]  # one of Hydra's launchers: jobs as lists of overrides
@@ -57,7 +57,7 @@ class Scheduler(Protocol):
         """The job in which the run waits for a machine; None if it waits in none."""
         return None
 
-    def seconds_left(self, status: Status) -> float | None:
+    def seconds_left(self, run: Run) -> float | None:
         """How long the run may go on before its time limit; None where there is no limit."""
         return None
 

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from terminator.errors import UserError
+from terminator.errors import UserError, storage_errors
 from terminator.ledger import Ledger, Run, RunState, Status, Sweep
 from terminator.sweeps.scheduler import Scheduler, scheduler_of
 from terminator.text import counted, moment
@@ -53,6 +53,16 @@ def find_run(ledger: Ledger, sweeps: Sequence[Sweep], name: str) -> Run:
     raise UserError(f"run={name}: {rule}; choose from {', '.join(by_key or keys) or 'none'}")
 
 
+def refreshed(ledger: Ledger, scheduler: Scheduler) -> str | None:
+    """Look at what goes on, for a command that only shows it: returns what kept it from being recorded, in a line."""
+    try:
+        with storage_errors(ledger.root):
+            scheduler.refresh()
+    except UserError as error:
+        return f"terminator: {error}; shown is what the ledger knows"
+    return None
+
+
 QUEUED = "queued"
 STYLES = {"done": "green", "running": "cyan", "failed": "bold red", "preempted": "yellow", "interrupted": "yellow"}
 
@@ -89,7 +99,7 @@ def _row(name: str, run: Run, scheduler: Scheduler) -> Row:
         status=status,
         state=QUEUED if queued else status.state.value,
         job=queued or (status.job.id if status.job else None),
-        seconds_left=_seconds_left(run, scheduler.seconds_left(status)) if running else None,
+        seconds_left=_seconds_left(run, scheduler.seconds_left(run)) if running else None,
     )
 
 
@@ -250,13 +260,15 @@ def watch(console: Console, ledger: Ledger, sweep: Sweep, scheduler: Scheduler) 
     Where there is no terminal, a line whenever the counts change.
     """
     follower = LiveSync(ledger, [sweep]) if sweep.tracked else None
-    shown = ""
+    shown, problem = "", None
     try:
         with Live(console=console, auto_refresh=False, transient=True) as live:
             while True:
                 if (now := ledger.sweep(sweep.id)).keys() != sweep.keys():  # another look has come
                     sweep, scheduler = now, scheduler_of(ledger, now)
-                scheduler.refresh()
+                problem, before = refreshed(ledger, scheduler), problem
+                if problem and problem != before:
+                    console.print(problem, soft_wrap=True)
                 found = rows(ledger, sweep, scheduler)
                 if all(row.over for row in found) and not scheduler.busy():
                     return found

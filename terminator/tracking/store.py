@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import re
-import secrets
 import sqlite3
 import warnings
 from collections import defaultdict
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from terminator.errors import UserError
-from terminator.ledger import Ablation, Reason, RunState, Status
+from terminator.ledger import Ablation, Reason, RunState, Status, files
 
 SQLITE = "sqlite:///"
 SERVERS = ("http://", "https://")
@@ -33,6 +32,7 @@ INSTEAD_OF_PASSWORD = {  # what the libraries below MLflow read
     "http": "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
 }
 SECONDS_FOR_LOCK = 20.0
+SMALLEST_DATABASE = 1 << 20  # bytes, with MLflow's tables in it
 POINTS_PER_BATCH = 1000  # MLflow's limits
 PARAMETERS_PER_BATCH = 100
 RESULTS_PER_PAGE = 1000
@@ -333,8 +333,11 @@ def make_database(path: Path, artifacts: str) -> None:
     """
     if path.exists():
         return
-    draft = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    draft = files.temporary_path(path)
     try:
+        with open(draft, "xb") as file:  # without room mlflow would try for minutes
+            os.posix_fallocate(file.fileno(), 0, SMALLEST_DATABASE)
+        draft.unlink()
         _mlflow("mlflow.store.tracking.sqlalchemy_store").SqlAlchemyStore(
             f"{SQLITE}{draft}", artifacts
         ).engine.dispose()

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
+from terminator.errors import FULL, NO_RIGHTS
 from terminator.ledger import Cell, Ledger, Result, Run, RunState, Spec, Status, Sweep, files
 from terminator.text import counted
 from terminator.tracking.store import (
@@ -160,6 +161,8 @@ def _one_at_a_time(path: Path, patience: float) -> Iterator[None]:
         except Timeout:
             raise TimeoutError(f"another process is syncing ({path} is locked)") from None
         except OSError as error:
+            if error.errno in (*FULL, *NO_RIGHTS):
+                raise
             # Some cluster file systems have no locks: tracking without one is better than none.
             log.warning("%s: no file locks here (%s): do not sync from two processes at once", path, error.strerror)
         yield

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from terminator.ledger import files
+
 
 class DamagedCheckpoint(RuntimeError):  # noqa: N818 — what it is, not what went wrong in reading it
     """A file that no checkpoint can be read from; the message says why."""
@@ -19,7 +21,7 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
 
     Raises OSError where the disk is full.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = files.temporary_path(path)
     try:
         with open(temporary, "wb") as file:
             torch.save(content, file)

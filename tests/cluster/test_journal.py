@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from terminator.cluster.journal import JobPlan, Journal, PlannedJob, journals, read_array
+from terminator.cluster.journal import JobPlan, Journal, PlannedJob, journals, read_array, run_jobs
 from terminator.cluster.profile import ClusterProfile
+from terminator.cluster.slurm import JobId, QueuedJob
+from terminator.ledger import Job, Ledger, files
 
 PROFILE = ClusterProfile(partition="main", setup=["a"], sbatch={"nice": 1})
 LARGE = replace(PROFILE, memory_gb=64.0)
@@ -65,3 +68,26 @@ def test_a_refused_first_plan_leaves_no_trace(journal: Journal) -> None:
     journal.write_plan(replace(PLAN, id="p2"))
     journal.restore_plan(PLAN)
     assert journal.plan() == PLAN
+
+
+def test_an_array_tells_its_attempts_and_jobs_from_others_of_its_number(journal: Journal) -> None:
+    run = Ledger(journal.folder.parents[2]).run("k3")
+    journal.write_plan(PLAN)
+    for _ in range(2):
+        journal.new_array(PLAN, JOBS[:2]).submitted("77")
+        run.begin(Job("slurm", "77_1"))
+    run.begin()
+    first, second = sorted(run_jobs(journal.arrays())["k3"], key=lambda job: job.before)
+    assert (first.number, first.before, second.number, second.before) == ("77_1", 0, "77_1", 1)
+    assert [second.made(attempt) for attempt in run.attempts()] == [False, True, False]
+    queue = {JobId(second.array.token, "77_1"): QueuedJob("77_1", second.array.token, "PENDING")}
+    assert (first.found(queue), second.found(queue)) == (None, next(iter(queue.values())))
+
+
+def test_an_array_of_an_older_ledger_counts_from_the_first_attempt(journal: Journal) -> None:
+    journal.write_plan(PLAN)
+    array = journal.new_array(PLAN, JOBS[:2]).submitted("77")
+    plain = json.loads((array.folder / "array.json").read_text("utf-8"))
+    del plain["begun"]
+    (array.folder / "array.json").write_text(files.dumps(plain))
+    assert [job.before for jobs in run_jobs(journal.arrays()).values() for job in jobs] == [0, 0, 0]

@@ -57,7 +57,7 @@ def test_a_forgotten_job_that_had_started_was_killed(array: Array) -> None:
 
 def test_messages_name_the_job_its_node_and_what_to_do(array: Array, tmp_path: Path) -> None:
     failed = QueuedJob("5_0", "s.1", "FAILED", "NonZeroExitCode", "n1", exit_code=3)
-    assert message_of("5_0", failed, array) == "job 5_0 on n1: FAILED, exit code 3 (NonZeroExitCode)"
+    assert message_of("5_0", failed, array) == "job 5_0 on n1: FAILED, exit code 3"
     blind = QueuedJob("5_0", "s.1", "FAILED", "JobLaunchFailure", "n1", signal=53)
     assert cannot_see_root(blind)
     assert message_of("5_0", blind, array) == (

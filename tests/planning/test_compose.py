@@ -62,6 +62,7 @@ def test_settings_are_typed_and_frozen(composer: Composer) -> None:
         ("model=foo", r"model=foo: no such model; .*choose from .*release.*tiny"),
         ("data=cifar", r"data=cifar: no such data; did you mean cifar10\? choose from cifar10, cifar100, digits"),
         ("ablation=branch", r"ablation=branch: no such ablation; did you mean branches\? choose from .*branches, "),
+        ("ablation=sub/branch", r"ablation=sub/branch: no such ablation; .*choose from .*branches, "),
         ("model.branches.gatd=false", r"model\.branches\.gatd: no such key; did you mean gated\? choose from gated, "),
         ("model.gate=gru", r"model\.gate: Invalid value 'gru', expected one of \[rgu, glu, mixer\]"),
         ("model.local_kernels=[4]", r"model\.local_kernels=\[4\]: sizes must be odd and positive"),

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from terminator.cluster.journal import run_jobs
 from terminator.cluster.profile import ClusterProfile
 from terminator.cluster.slurm import QueuedJob, read_queue
 from terminator.cluster.submit import journal_of, submit
@@ -74,13 +75,8 @@ def jobs_of(ledger: Ledger, sweep: Sweep) -> dict[str, QueuedJob]:
     """What SLURM says of the sweep's jobs, by run key; of the last job where there were several."""
     arrays = journal_of(ledger, sweep).arrays()
     queue = read_queue(array.token for array in arrays)
-    return {
-        key: queue[array.job(index)]
-        for array in arrays
-        for index, keys in enumerate(array.jobs)
-        for key in keys
-        if array.job(index) in queue
-    }
+    found = ((key, job.found(queue)) for key, jobs in run_jobs(arrays).items() for job in jobs)
+    return {key: job for key, job in found if job is not None}
 
 
 def in_epoch(run: Run, epoch: int = 1) -> bool:
@@ -118,9 +114,14 @@ def _determined(metrics: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in metrics.items() if name not in NOT_DETERMINED}
 
 
-def command(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """`python -m WORDS` in the checkout."""
+def command(*words: str, before: Sequence[str] = (), **variables: str) -> subprocess.CompletedProcess[str]:
+    """`python -m WORDS` in the checkout. `before`: what the command begins with, `setpriv` say."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
     return subprocess.run(
-        [sys.executable, "-m", *words], capture_output=True, text=True, cwd=REPOSITORY, env=environment, check=False
+        [*before, sys.executable, "-m", *words],
+        capture_output=True,
+        text=True,
+        cwd=REPOSITORY,
+        env=environment,
+        check=False,
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from terminator.cluster.journal import run_jobs
 from terminator.cluster.submit import journal_of
 from terminator.ledger import Ledger, Sweep
 from tests.slurm.conftest import Cluster
@@ -59,9 +61,17 @@ def test_looks_go_on_without_the_terminal_whatever_is_killed(cluster: Cluster, t
 
 
 def test_a_cancelled_sweep_makes_no_look(cluster: Cluster, tmp_path: Path) -> None:
-    said = command("terminator.run", *WORDS, f"root={tmp_path}", "cluster=dev")
-    assert said.returncode == 0, said.stderr
-    said = command("terminator.sweeps", "cancel", "--root", str(tmp_path))
+    """Of an ablation whose file is in a folder of its own, typed twice."""
+    own = tmp_path / "own" / "ablation" / "sub"
+    own.mkdir(parents=True)
+    shutil.copy(REPOSITORY / "sweeps" / "ablation" / "label_smoothing.yaml", own / "mine.yaml")
+    words = [word.replace("ablation=label_smoothing", "ablation=sub/mine") for word in WORDS]
+    for _ in range(2):
+        said = command("terminator.run", "--config-dir", str(own.parents[1]), *words, f"root={tmp_path}", "cluster=dev")
+        assert said.returncode == 0, said.stderr
+    jobs = run_jobs(journal_of(Ledger(tmp_path), newest(tmp_path)).arrays())
+    assert {key: len(each) for key, each in jobs.items()} == dict.fromkeys(newest(tmp_path).keys(), 1)
+    said = command("terminator.sweeps", "cancel", "--root", str(tmp_path), "sub/mine")
     assert said.returncode == 0, said.stderr
     cluster.wait(lambda: not cluster.run("squeue", "-h"), 120)
     assert not looks(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from terminator.cluster.scheduler import Slurm
+from terminator.cluster.submit import journal_of
 from terminator.ledger import Ledger, Reason, Run, RunState, Sweep
 from tests.slurm.conftest import Cluster
 from tests.slurm.sweeps import (
@@ -142,3 +144,20 @@ def test_a_killed_job_continues_from_its_checkpoint_when_retried(cluster: Cluste
     assert last.resumed_from is not None
     assert last.resumed_from.epoch >= 1
     assert determined(run) == determined(undisturbed(tmp_path / "local", configs).run(run.key))
+
+
+def test_a_retried_run_is_let_alone_when_the_clock_was_set_back(cluster: Cluster, tmp_path: Path) -> None:
+    """By an hour between the two jobs: all that the first one left is of the future."""
+    ledger, sweep, (run,) = submitted(tmp_path, [tiny(10_000)])
+    cluster.run("scancel", job_in_epoch(cluster, ledger, sweep, run))
+    cluster.wait(lambda: jobs_of(ledger, sweep)[run.key].ended)
+    (array,) = journal_of(ledger, sweep).arrays()
+    replace(array, created=array.created + 3600).write()
+    record = run.attempt_folder(1) / "attempt.json"
+    record.write_text(json.dumps({**json.loads(record.read_text("utf-8")), "started": time.time() + 3600}))
+    slurm = Slurm(ledger, [sweep])
+    slurm.retry([run])
+    cluster.wait(lambda: len(run.attempts()) == 2 and in_epoch(run), 120)
+    slurm.refresh()
+    assert len(run.attempts()) == 2
+    assert run.state(slurm.alive).state is RunState.running

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -10,13 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from terminator.cluster.journal import Journal
 from terminator.cluster.scheduler import WAITING, Slurm
 from terminator.cluster.slurm import max_array_size, own_jobs_in_queue, read_queue
 from terminator.cluster.submit import Submission, in_queue, journal_of, submit
+from terminator.data.config import DataConfig, DataFormat
 from terminator.errors import UserError
-from terminator.ledger import Reason, RunState
+from terminator.ledger import Reason, Run, RunState
+from terminator.sweeps.local import Local
 from tests.slurm.conftest import Cluster
-from tests.slurm.sweeps import PROFILE, all_done, command, freeze, jobs_of, runs_of, tiny
+from tests.slurm.sweeps import PROFILE, all_done, command, freeze, jobs_of, runs_of, submitted, tiny
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +70,27 @@ def test_what_is_in_the_queue_is_not_submitted_again(cluster: Cluster, tmp_path:
     assert submit(third_ledger, third, profile, [here]) == Submission(queued=1)
 
 
+def test_a_local_sweep_leaves_to_slurm_what_is_queued_there(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger, sweep = freeze(tmp_path, [tiny(1, seed) for seed in range(2)])
+    sweep = ledger.write_sweep(replace(sweep, tracked=False))
+    queued, free = runs_of(ledger, sweep)
+    submit(ledger, sweep, replace(PROFILE, sbatch={"hold": True}), [queued])
+    Local(ledger, [sweep], workers=1).start([queued, free])
+    job = jobs_of(ledger, sweep)[queued.key].id
+    line = f"terminator: 1 run left to SLURM, which has it queued or running ({job}); `sweeps cancel` takes them back\n"
+    assert line in capsys.readouterr().err
+    assert (queued.attempts(), free.result() is not None) == ([], True)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("PATH", str(tmp_path))
+        Local(ledger, [sweep], workers=1).start([queued])
+    said = capsys.readouterr().err
+    assert said.startswith("terminator: no squeue on this machine: ")
+    assert ": 1 run given to SLURM before may be in its queue still\n" in said
+    assert queued.result() is not None
+
+
 def test_a_submission_that_was_cut_short_is_settled(cluster: Cluster, tmp_path: Path) -> None:
     ledger, sweep = freeze(tmp_path, [tiny(1, seed) for seed in range(4)])
     profile = replace(PROFILE, sbatch={"hold": True})
@@ -82,6 +107,37 @@ def test_a_submission_that_was_cut_short_is_settled(cluster: Cluster, tmp_path: 
     replace(lost, jobs=((runs[2].key,), (runs[3].key,))).write()  # as if it had died before sbatch
     assert submit(ledger, sweep, profile, runs) == Submission(runs=2, jobs=2, queued=2)
     assert own_jobs_in_queue() == 4
+
+
+def test_numbers_that_come_again_are_other_jobs(cluster: Cluster, tmp_path: Path) -> None:
+    """A SLURM that is installed anew counts from the start: first to another sweep's jobs, then to a retry's."""
+    broken = replace(tiny(), data=DataConfig(format=DataFormat.hub, folder=str(tmp_path / "nowhere")))
+    ledger, sweep, (run,) = submitted(tmp_path, [broken])
+    cluster.wait(lambda: jobs_of(ledger, sweep)[run.key].ended, 120)
+    journal, held = journal_of(ledger, sweep), replace(PROFILE, sbatch={"hold": True})
+    other_ledger, other = freeze(tmp_path, [tiny(1, 9)], name="other")
+    submit(other_ledger, other, held, runs_of(other_ledger, other))
+    _renumber(journal, run, journal_of(other_ledger, other).arrays()[0].job_id)
+    plan = journal.plan()
+    assert plan is not None
+    journal.write_plan(replace(plan, profile=held))
+    said = command("terminator.sweeps", "retry", "--root", str(tmp_path), sweep.id)
+    assert said.stdout.startswith(f"{sweep.id}: 1 failed to run again\n1 run queued in 1 job\n"), said.stderr
+    number = journal.arrays()[1].job_id
+    _renumber(journal, run, number)
+    again = command("terminator.sweeps", "retry", "--root", str(tmp_path), sweep.id)
+    assert again.stdout == f"{sweep.id}: nothing to run again\n", again.stderr
+    cluster.run("scontrol", "release", str(number))
+    cluster.wait(lambda: len(run.attempts()) == 2 and run.attempts()[-1].end is not None, 120)
+
+
+def _renumber(journal: Journal, run: Run, number: str | None) -> None:
+    """As if the job of the first array, and with it the run's first attempt, had had that number."""
+    array = journal.arrays()[0]
+    replace(array, job_id=number).write()
+    record = run.attempt_folder(1) / "attempt.json"
+    job = {"scheduler": "slurm", "id": f"{number}_0", "node": "n1"}
+    record.write_text(json.dumps({**json.loads(record.read_text("utf-8")), "job": job}))
 
 
 def test_a_refusal_leaves_nothing_behind(cluster: Cluster, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +17,8 @@ from terminator.data.config import DataConfig, DataFormat
 from terminator.ledger import Reason, RunState
 from terminator.model.config import TerminatorConfig
 from tests.slurm.conftest import Cluster
-from tests.slurm.sweeps import PROFILE, command, in_epoch, jobs_of, submitted, task_of, tiny
+from tests.slurm.sweeps import PROFILE, command, freeze, in_epoch, jobs_of, runs_of, submitted, task_of, tiny
+from tests.sweeps.conftest import without_rights
 
 
 def test_failures_keep_to_themselves_and_say_why(cluster: Cluster, tmp_path: Path) -> None:
@@ -42,6 +44,48 @@ def test_failures_keep_to_themselves_and_say_why(cluster: Cluster, tmp_path: Pat
     log = runs[1].log_path()
     assert log is not None
     assert "nowhere" in log.read_text()
+
+
+def test_what_fails_before_python_starts_says_why(
+    cluster: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Under a root with all that sbatch, rich and a shell read in ways of their own."""
+    root = tmp_path / "[" / "x] %j %A [lr=0.1] it's; here"
+    root.mkdir(parents=True)
+    (tmp_path / "lenient.sh").write_text("false\nls /nowhere\ntrue\n")
+    ledger, sweep = freeze(root, [tiny(1, seed) for seed in range(4)])
+    runs = runs_of(ledger, sweep)
+    for run, change in zip(
+        runs,
+        (
+            {"python": "/nowhere/python"},
+            {"setup": ["true", "exit 3"]},
+            {"setup": ["module() { ls /nowhere; }", "if true; then", "module load cuda", "fi", "echo too late"]},
+            {"setup": [f"source {tmp_path}/lenient.sh", "trap 'echo bye' EXIT"]},
+        ),
+        strict=True,
+    ):
+        capsys.readouterr()
+        Slurm(ledger, [sweep], replace(PROFILE, **change)).start([run])
+    printed = capsys.readouterr().out.splitlines()[-1]
+    back = shlex.split(printed.removeprefix("come back with: "), comments=True)
+    assert back[3:] == ["status", "--root", str(root), sweep.id]
+    cluster.wait(lambda: all(job.ended for job in jobs_of(ledger, sweep).values()), 120)
+    assert runs[3].result() is not None
+    before = sorted(root.rglob("*"))
+    with without_rights(root) as drop:
+        said = command(*back[2:], before=drop)
+    assert (said.returncode, said.stderr, sorted(root.rglob("*"))) == (0, "", before)
+    said = command(*back[2:])
+    assert (said.returncode, f"{sweep.id} in {root}" in said.stdout) == (0, True), said.stderr
+    words = [run.state().message.partition(": ")[2] for run in runs[:3]]
+    assert words[0].endswith("execve(): /nowhere/python: No such file or directory")
+    assert words[1] == "FAILED, exit code 3: cluster.setup: exit 3: exit code 3"
+    assert words[2] == "FAILED, exit code 2: cluster.setup: ls /nowhere: exit code 2"
+    said = command("terminator.sweeps", "logs", "--root", str(root), runs[2].key)
+    assert "ls: cannot access '/nowhere'" in said.stdout
+    assert "too late" not in said.stdout
+    assert [path.name.count("_") for path in root.rglob("*_log.out")] == [3] * 4
 
 
 def test_a_killed_process_is_named_at_once(cluster: Cluster, tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import os
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +20,22 @@ class Answer(NamedTuple):
     code: int
     out: str
     err: str
+
+
+RIGHTS = "-dac_override,-dac_read_search,-fowner"  # what lets root write where its files' modes say no
+
+
+@contextmanager
+def without_rights(root: Path) -> Iterator[list[str]]:
+    """Leave only the right to read the root. Yields the words that a command has to begin with for that to hold."""
+    if os.geteuid() == 0 and shutil.which("setpriv") is None:
+        pytest.skip("root may write everywhere, and there is no setpriv")
+    modes = {path: path.stat().st_mode for path in (root, *root.rglob("*"))}
+    for path, mode in modes.items():
+        path.chmod(mode & ~0o222)
+    yield ["setpriv", f"--bounding-set={RIGHTS}", f"--inh-caps={RIGHTS}"] if os.geteuid() == 0 else []
+    for path, mode in modes.items():
+        path.chmod(mode)
 
 
 @pytest.fixture

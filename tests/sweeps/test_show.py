@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from terminator.ledger import Ledger, Run, Status
+from terminator.ledger import Ledger, Run
 from terminator.sweeps.local import Local
 from terminator.sweeps.show import duration, rows
 from tests.ledger.examples import sweep
@@ -53,7 +53,7 @@ def test_no_time_left_is_told_before_the_first_step(ledger: Ledger) -> None:
 
 def test_a_time_limit_that_comes_first_counts(ledger: Ledger) -> None:
     class Limited(Local):
-        def seconds_left(self, status: Status) -> float:
+        def seconds_left(self, run: Run) -> float:
             return 60.0
 
     running(ledger, epoch=3, step=10, seconds=50.0)
