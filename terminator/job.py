@@ -100,7 +100,8 @@ def _assist(run: Run, stop: StopRequest) -> int:
 def _reason(error: Exception) -> Reason:
     if isinstance(error, Diverged):
         return Reason.diverged
-    if isinstance(error, OSError) and error.errno in STORAGE:
+    origin = error.__cause__ or error  # of the line that `storage_errors` makes of it
+    if isinstance(origin, OSError) and origin.errno in STORAGE:
         return Reason.storage
     out_of_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"  # a GPU's
     out_of_memory |= isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # behind a tensor
