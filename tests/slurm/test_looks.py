@@ -66,6 +66,7 @@ def test_a_cancelled_sweep_makes_no_look(cluster: Cluster, tmp_path: Path) -> No
     own.mkdir(parents=True)
     shutil.copy(REPOSITORY / "sweeps" / "ablation" / "label_smoothing.yaml", own / "mine.yaml")
     words = [word.replace("ablation=label_smoothing", "ablation=sub/mine") for word in WORDS]
+    words.append("+cluster.sbatch.hold=true")  # or all might be done before they can be cancelled
     for _ in range(2):
         said = command("terminator.run", "--config-dir", str(own.parents[1]), *words, f"root={tmp_path}", "cluster=dev")
         assert said.returncode == 0, said.stderr
