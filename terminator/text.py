@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Any
 
 
@@ -58,3 +59,9 @@ def override_value(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(override_value(item) for item in value) + "]"
     return str(value)
+
+
+def did_you_mean(name: str, choices: Iterable[str]) -> str:
+    """`did you mean …? `, to go before the choices; empty where none of them is near."""
+    near = get_close_matches(name, list(choices), n=1)
+    return f"did you mean {near[0]}? " if near else ""

@@ -1,4 +1,4 @@
-"""Another user of the machine, for tests of what others may do."""
+"""Another user of the machine, for tests of what others may do; and the Hydra that Hydra's own tests expect."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hydra.version import VersionBase
+from packaging.version import Version
 
 
 class Nobody:
@@ -36,3 +38,13 @@ def nobody() -> Iterator[Nobody]:
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         yield Nobody(Path(folder))
+
+
+@pytest.fixture
+def oldest_hydra_base() -> Iterator[None]:
+    """The version base of applications that name none, whatever another test has set in this process."""
+    base = VersionBase.instance()
+    before = base.version_base
+    base.setbase(Version("1.1"))
+    yield
+    base.version_base = before

@@ -11,7 +11,10 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.test_utils.launcher_common_tests import BatchedSweeperTestSuite, IntegrationTestSuite, LauncherTestSuite
 
 # They set no version_base, for which Hydra warns.
-pytestmark = pytest.mark.filterwarnings("ignore:Future Hydra versions will no longer change working directory")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Future Hydra versions will no longer change working directory"),
+    pytest.mark.usefixtures("oldest_hydra_base"),
+]
 
 
 def test_the_suites_plugins_are_loaded() -> None:

@@ -12,9 +12,17 @@ from terminator.config import shipped_data
 from terminator.data.config import DataConfig
 from terminator.errors import UserError
 from terminator.ledger import DEFAULT_SEEDS, DEFAULT_SHARES, LookPlan, Variant
-from terminator.text import describe, override_value
+from terminator.text import describe, did_you_mean, override_value
 
 Overrides = dict[str, Any]
+
+
+METRICS = (  # that a table can judge by
+    *("test_accuracy", "test_error", "test_loss", "validation_accuracy", "validation_loss", "parameters", "flops"),
+    *("train_seconds", "images_per_second", "peak_memory_bytes", "energy_joules", "best_epoch", "epochs"),
+    "convergence_epochs",
+)
+NOT_OF_VARIANTS = ("seed", "ablation", "sweep", "root", "tracking", "cluster", "hydra")
 
 
 class Match(Enum):
@@ -70,6 +78,9 @@ class AblationConfig:
         self.look_plan()
         if not self.smallest_effect > 0:
             raise UserError(f"ablation.smallest_effect={self.smallest_effect}: must be positive")
+        if self.metric not in METRICS:
+            meant = did_you_mean(self.metric, METRICS)
+            raise UserError(f"ablation.metric={self.metric}: no such metric; {meant}choose from {', '.join(METRICS)}")
         if not self.baseline:
             raise UserError("ablation.baseline='': name the variant that the others are compared with")
 
@@ -90,7 +101,15 @@ def variants(ablation: AblationConfig, name: str) -> list[Variant]:
         axes = getattr(ablation, generate)
         if axes:
             found.extend(generator(axes, f"ablation.{generate}", ablation.baseline))
-    if not any(variant.name == ablation.baseline for variant in found):
+    for variant in found:
+        _check_keys(variant, name)
+    names = [variant.name for variant in found]
+    if ablation.baseline not in names:
+        if ablation.baseline != AblationConfig.baseline and (meant := did_you_mean(ablation.baseline, names)):
+            raise UserError(
+                f"ablation={name}: baseline={ablation.baseline}: no such variant; {meant}any other name is that of the "
+                "configuration without overrides"
+            )
         found.insert(0, Variant(ablation.baseline))
     by_name: dict[str, Variant] = {}
     for variant in found:
@@ -104,6 +123,14 @@ def variants(ablation: AblationConfig, name: str) -> list[Variant]:
     if not by_name:
         raise UserError(f"ablation={name}: nothing to compare with the baseline {ablation.baseline}; list variants")
     return [baseline, *by_name.values()]
+
+
+def _check_keys(variant: Variant, name: str) -> None:
+    """Raises UserError for an override that would change nothing about the variant's runs."""
+    for key in variant.overrides:
+        if key.lstrip("+~").split(".")[0] in NOT_OF_VARIANTS:
+            remedy = "seed= on the command line gives the seeds of all variants" if key == "seed" else "a run has none"
+            raise UserError(f"ablation={name}: variants.{variant.name}.{key}: variants cannot differ in it; {remedy}")
 
 
 def _listed(ablation: AblationConfig, name: str) -> Iterator[Variant]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import pickle
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,8 +17,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 from yaml.error import MarkedYAMLError
 
+from terminator.cluster.profile import ClusterProfile
+from terminator.config import schema
 from terminator.errors import UserError
 from terminator.planning.settings import Settings
+from terminator.text import did_you_mean
 
 INPUT_ERRORS = (UserError, HydraException, OmegaConfBaseException, MarkedYAMLError)
 
@@ -45,9 +47,13 @@ def read_command_line(loader: ConfigLoader, arguments: Sequence[str]) -> Command
     seeds: list[int] | None = None
     base: list[str] = []
     choices: dict[str, list[str]] = {}
+    given: set[str] = set()
     for override in OverridesParser.create(config_loader=loader).parse_overrides(list(arguments)):
         key = override.get_key_element()
         values = _values(override)
+        if key in ("ablation", "seed") and key in given:
+            raise UserError(f"{override.input_line}: {key}= is given twice; list its values, as in {key}=a,b")
+        given.add(key)
         if key == "ablation":
             ablations = [value for value in values if value != "null"]
         elif key == "seed":
@@ -125,6 +131,9 @@ def typed(config: DictConfig) -> Settings:
     """Hydra's configuration as the typed object; OmegaConf ends here."""
     with open_dict(config):
         config.pop("hydra", None)
+        profile = config.get("cluster")
+        if isinstance(profile, DictConfig) and OmegaConf.get_type(profile) is dict:  # a file without `defaults:`
+            config.cluster = OmegaConf.merge({"cluster": schema(ClusterProfile)}, {"cluster": profile}).cluster
     settings: Any = OmegaConf.to_object(config)
     assert isinstance(settings, Settings)
     return settings
@@ -191,9 +200,7 @@ def _unknown_key(error: OmegaConfBaseException, chain: list[BaseException]) -> s
 
 def _choose(name: str, choices: Iterable[str]) -> str:
     choices = list(choices)
-    close = difflib.get_close_matches(name, choices, n=1)
-    meant = f"did you mean {close[0]}? " if close else ""
-    return f"{meant}choose from {', '.join(choices)}"
+    return f"{did_you_mean(name, choices)}choose from {', '.join(choices)}"
 
 
 def _first_line(error: BaseException) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
+from terminator.analysis.metrics import KNOWN
 from terminator.errors import UserError
-from terminator.planning.ablation import AblationConfig, variants
+from terminator.planning.ablation import METRICS, AblationConfig, variants
 from terminator.text import describe, to_overrides
 
 
@@ -20,8 +22,8 @@ def test_the_baseline_comes_first_and_needs_no_entry() -> None:
 
 
 def test_a_listed_baseline_keeps_its_overrides_and_comes_first() -> None:
-    found = _expand(baseline="b", variants={"a": {}, "b": {"seed": 1}})
-    assert list(found.items()) == [("b", {"seed": 1}), ("a", {})]
+    found = _expand(baseline="b", variants={"a": {}, "b": {"model.depth": 1}})
+    assert list(found.items()) == [("b", {"model.depth": 1}), ("a", {})]
 
 
 def test_leave_one_out() -> None:
@@ -89,3 +91,25 @@ def test_overrides_are_what_one_would_type() -> None:
     overrides = {"a": None, "b": True, "c": [3, 5], "d": {"x": False, "y": "glu"}, "e": 0.5}
     assert to_overrides(overrides) == ["a=null", "b=true", "c=[3,5]", "d={x:false,y:glu}", "e=0.5"]
     assert describe({}) == "no override"
+
+
+def test_every_metric_that_a_table_knows_can_judge() -> None:
+    assert set(METRICS) == set(KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"metric": "accuracy"}, "ablation.metric=accuracy: no such metric; did you mean test_accuracy? choose from"),
+        ({"baseline": "smal"}, "ablation=some: baseline=smal: no such variant; did you mean small? any other name"),
+        ({"variants": {"a": {"seed": 3}}}, "ablation=some: variants.a.seed: variants cannot differ in it; seed= on"),
+        ({"variants": {"a": {"sweep.workers": 3}}}, "variants.a.sweep.workers: variants cannot differ in it; a run"),
+    ],
+)
+def test_what_would_pass_in_silence_is_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        _expand(**{"variants": {"small": {"model.width": 0.5}, "big": {"model.width": 2}}, **fields})
+
+
+def test_a_baseline_of_a_name_of_its_own_has_no_overrides() -> None:
+    assert _expand(baseline="preset", variants={"big": {"model.width": 2}})["preset"] == {}

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hydra import compose
 from hydra.core.config_loader import ConfigLoader
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigKeyError
 
-from terminator.config import RunConfig
+from terminator.cluster.profile import ClusterProfile
+from terminator.config import RunConfig, schema
 from terminator.errors import UserError
 from terminator.model.config import Gate, TerminatorConfig
-from terminator.planning.compose import Composer, read_command_line, typed
+from terminator.planning.compose import Composer, format_error, read_command_line, typed
+from terminator.planning.settings import Settings
 
 
 def test_a_command_line_is_sorted(loader: ConfigLoader) -> None:
@@ -47,6 +53,26 @@ def test_choices_multiply(loader: ConfigLoader) -> None:
 def test_values_are_listed_and_seeds_are_whole_numbers(loader: ConfigLoader, override: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         read_command_line(loader, [override])
+
+
+@pytest.mark.parametrize("key", ["ablation", "seed"])
+def test_nothing_that_is_given_twice_is_dropped(loader: ConfigLoader, key: str) -> None:
+    with pytest.raises(UserError, match=f"{key}=2: {key}= is given twice; list its values, as in {key}=a,b"):
+        read_command_line(loader, [f"{key}=1", f"{key}=2"])
+
+
+def test_a_cluster_profile_without_defaults_is_one(composer: Composer) -> None:
+    plain = OmegaConf.merge(
+        schema(Settings), {"model": schema(TerminatorConfig)}, {"cluster": {"partition": "long", "timeout_min": 5}}
+    )
+    assert isinstance(plain, DictConfig)
+    assert typed(plain).cluster == ClusterProfile(partition="long", timeout_min=5)
+    wrong = OmegaConf.merge(schema(Settings), {"model": schema(TerminatorConfig)}, {"cluster": {"partitoin": "long"}})
+    assert isinstance(wrong, DictConfig)
+    with pytest.raises(ConfigKeyError) as caught:
+        typed(wrong)
+    message = r"cluster\.partitoin: no such key; did you mean partition\? choose from partition, account"
+    assert re.match(message, format_error(caught.value))
 
 
 def test_settings_are_typed_and_frozen(composer: Composer) -> None:

@@ -5,6 +5,12 @@ from __future__ import annotations
 import pytest
 from hydra.test_utils.launcher_common_tests import IntegrationTestSuite, LauncherTestSuite
 
+# They set no version_base, for which Hydra warns.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Future Hydra versions will no longer change working directory"),
+    pytest.mark.usefixtures("oldest_hydra_base"),
+]
+
 
 def launched_by(name: str) -> dict[str, list[dict[str, str]]]:
     """The configuration of an application with this launcher."""
