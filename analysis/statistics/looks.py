@@ -37,7 +37,7 @@ def next_alpha(plan: LookPlan, made: Sequence[Look], seeds: int | None = None) -
     `plan` is the one that was frozen with the question, whatever is typed later. A look of the plan has its own share,
     also when others are passed over; their shares are lost. Any other look spends half of what is left of the reserve.
     So no share can be moved to where the data look promising: to stake all that is left on one more seed when p is
-    nearly small enough would call something different in 6 % of tables without effect (docs/statistics.md).
+    nearly small enough would call something different in 5.8 to 6.6 % of tables without effect (docs/statistics.md).
     """
     if seeds is None:
         seeds = _next_seeds(plan.seeds, made)[0]
