@@ -36,6 +36,7 @@ from terminator.ledger import AttemptRecord, End, Job, Ledger, Reason, Run, RunS
 
 COMMAND = ("python", "-m", "terminator.sweeps")
 WAITING = "not submitted yet"
+HELD = re.compile("held|hold", re.IGNORECASE)  # in the reason why a job is pending
 JOBS_PER_CANCEL = 500
 PATIENCE = 20.0  # seconds to wait for SLURM before showing what the ledger knows
 
@@ -120,6 +121,7 @@ class Slurm:
         self._look()
         if self._queue is None or self._away:
             return
+        self._report_held()
         for run in self._ledger.runs_of(self._sweeps):
             try:
                 self._record(run)
@@ -144,6 +146,17 @@ class Slurm:
                     self._submit_look_job(sweep, self._ledger.runs_of([sweep]))
                 except UserError as error:
                     print(f"terminator: {error}", file=sys.stderr)
+
+    def _report_held(self) -> None:
+        """Name the jobs that SLURM will not start by itself: held by somebody, or after a launch that failed."""
+        own = {array.token for journal in self._journals for array in journal.arrays()}
+        held: dict[str, list[str]] = {}
+        for job in (self._queue or {}).values():
+            if job.name in own and not job.ended and HELD.search(job.reason):
+                held.setdefault(job.reason, []).append(job.id)
+        for reason, jobs in held.items():
+            names = ",".join(sorted(jobs))
+            print(f"terminator: SLURM holds {names} ({reason}); to let go: scontrol release {names}", file=sys.stderr)
 
     def busy(self) -> bool:
         """Whether a job waits or runs that makes a look, and submits the runs of the next."""

@@ -210,6 +210,24 @@ class Storm:
         self.cluster.daemon("up", "slurmctld")
         self.blows["controller wiped"] += 1
 
+    def tend(self) -> None:
+        """What an administrator does after a failed launch: resume drained nodes, let go of jobs that SLURM holds."""
+        assert self.cluster is not None
+        for line in self.cluster.run("sinfo", "-h", "-N", "-o", "%N %T").splitlines():
+            node, state = line.split()
+            if state.startswith(("drain", "down")):
+                self.cluster.try_run("scontrol", "update", f"NodeName={node}", "State=RESUME")
+        for line in self.cluster.run("squeue", "-h", "-r", "-t", "PD", "-o", "%i %r").splitlines():
+            job, reason = line.split(maxsplit=1)
+            if "held" in reason.lower():
+                self.cluster.try_run("scontrol", "release", job)
+
+    def is_idle(self) -> bool:
+        """Whether no job is left."""
+        assert self.cluster is not None
+        self.tend()
+        return not self.cluster.run("squeue", "-h")
+
 
 def _failures(run: Run) -> int:
     return sum(each.end is not None and each.end.outcome is RunState.failed for each in run.attempts())
@@ -267,7 +285,7 @@ def rage(storm: Storm, reference: Path, blows: int, minutes: float) -> None:
                 storm.lose_node()
             if storm.blows.total() >= 2 * blows // 3 and not storm.blows["controller wiped"]:
                 storm.wipe_controller()
-            if not storm.cluster.run("squeue", "-h"):
+            if storm.is_idle():
                 storm.start("terminator.sweeps", "retry", "--root", str(storm.root)).wait()
         time.sleep(storm.random.uniform(0, 2))
         storm.blow()
@@ -280,7 +298,7 @@ def rage(storm: Storm, reference: Path, blows: int, minutes: float) -> None:
         storm.type_command().wait()
         storm.start("terminator.sweeps", "retry", "--root", str(storm.root)).wait()
         if storm.cluster is not None:
-            storm.cluster.wait(lambda: not storm.cluster.run("squeue", "-h"), 900)  # type: ignore[union-attr]
+            storm.cluster.wait(storm.is_idle, 900)
 
 
 def report(storm: Storm, reference: Path, title: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -72,6 +73,10 @@ def test_a_cancelled_sweep_makes_no_look(cluster: Cluster, tmp_path: Path) -> No
         assert said.returncode == 0, said.stderr
     jobs = run_jobs(journal_of(Ledger(tmp_path), newest(tmp_path)).arrays())
     assert {key: len(each) for key, each in jobs.items()} == dict.fromkeys(newest(tmp_path).keys(), 1)
+    said = command("terminator.sweeps", "status", "--root", str(tmp_path))
+    assert re.search(r"SLURM holds \d+_0,.* \(JobHeldUser\); to let go: scontrol release \d+_0,", said.stderr), (
+        said.stderr
+    )
     said = command("terminator.sweeps", "cancel", "--root", str(tmp_path), "sub/mine")
     assert said.returncode == 0, said.stderr
     cluster.wait(lambda: not cluster.run("squeue", "-h"), 120)
