@@ -197,9 +197,15 @@ class Storm:
         """Take a slurmd down, wait until SLURM has given the node up, bring it back."""
         assert self.cluster is not None
         self.cluster.daemon("down", "n1")
-        self.cluster.wait(lambda: "down" in self.cluster.run("sinfo", "-h", "-n", "n1", "-o", "%T"), 90)  # type: ignore[union-attr]
+        self.cluster.wait(self._is_lost, 90)
         self.cluster.daemon("up", "n1")
         self.blows["node lost"] += 1
+
+    def _is_lost(self) -> bool:
+        """Whether SLURM has given n1 up; or has drained it before, over a job that could not start."""
+        assert self.cluster is not None
+        state = self.cluster.run("sinfo", "-h", "-n", "n1", "-o", "%T")
+        return "down" in state or "drain" in state
 
     def wipe_controller(self) -> None:
         """Have SLURM forget every job, and count from 1 again."""
@@ -272,8 +278,20 @@ def calm(root: Path, words: Sequence[str]) -> None:
     subprocess.run([sys.executable, "-m", "terminator.run", *words, f"root={root}"], cwd=REPOSITORY, check=True)
 
 
-def rage(storm: Storm, reference: Path, blows: int, minutes: float) -> None:
-    """Strike until so many blows have fallen, the sweep is through or the time is up; then let it end in peace."""
+def rage(storm: Storm, reference: Path, blows: int, minutes: float, *, disasters: bool = True) -> None:
+    """Strike until so many blows have fallen, the sweep is through or the time is up; then let it end in peace.
+
+    `disasters`: on SLURM, also lose a node and wipe the controller, once each.
+    """
+    try:
+        _rage(storm, reference, blows, minutes, disasters)
+    finally:
+        for shell in storm.living():
+            shell.kill()
+            shell.wait()
+
+
+def _rage(storm: Storm, reference: Path, blows: int, minutes: float, disasters: bool) -> None:
     wanted, deadline = len(looks(reference)), time.monotonic() + 60 * minutes
     storm.type_command()
     while storm.blows.total() < blows and time.monotonic() < deadline and len(looks(storm.root)) < wanted:
@@ -281,9 +299,9 @@ def rage(storm: Storm, reference: Path, blows: int, minutes: float) -> None:
             storm.type_command()
         if storm.cluster is not None:
             storm.cluster.hurry()
-            if storm.blows.total() >= blows // 3 and not storm.blows["node lost"]:
+            if disasters and storm.blows.total() >= blows // 3 and not storm.blows["node lost"]:
                 storm.lose_node()
-            if storm.blows.total() >= 2 * blows // 3 and not storm.blows["controller wiped"]:
+            if disasters and storm.blows.total() >= 2 * blows // 3 and not storm.blows["controller wiped"]:
                 storm.wipe_controller()
             if storm.is_idle():
                 storm.start("terminator.sweeps", "retry", "--root", str(storm.root)).wait()
@@ -364,11 +382,11 @@ def main() -> int:
     """Returns 1 where anything was lost or changed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--blows", type=int, default=60, help="on this machine, and as many on SLURM")
-    parser.add_argument("--minutes", type=float, default=8, help="at most, each")
+    parser.add_argument("--minutes", type=float, default=9, help="at most, each")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     scratch = Path(tempfile.mkdtemp(prefix="storm-"))
-    sweep = words((3, 5, 8, 12), 24)
+    sweep = words((3, 5, 8, 12), 60)
     calm(scratch / "calm", (*sweep, "sweep.workers=2"))
     chance = random.Random(arguments.seed)
     with small_disk(scratch / "here") as root:
