@@ -61,8 +61,7 @@ def carry_out(
     """Go from look to look until every row is decided, the last look is made, or the sweep's limits are reached.
 
     `scheduler`: makes the one for sweeps as they are now. `say`: prints a line. `ended`: the keys of runs that are not
-    to be tried again. Raises UserError where runs are
-    refused, and KeyboardInterrupt after an orderly stop.
+    to be tried again. Raises UserError where runs are refused, and KeyboardInterrupt after an orderly stop.
     """
     current, tried = list(sweeps), set(ended)
     while True:

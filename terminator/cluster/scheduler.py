@@ -36,7 +36,7 @@ from terminator.ledger import AttemptRecord, End, Job, Ledger, Reason, Run, RunS
 
 COMMAND = ("python", "-m", "terminator.sweeps")
 WAITING = "not submitted yet"
-HELD = re.compile("held|hold", re.IGNORECASE)  # in the reason why a job is pending
+HELD = re.compile("held|JobHold", re.IGNORECASE)  # in the reason why a job is pending
 JOBS_PER_CANCEL = 500
 PATIENCE = 20.0  # seconds to wait for SLURM before showing what the ledger knows
 
@@ -58,6 +58,7 @@ class Slurm:
         self._run_jobs: dict[str, list[RunJob]] = {}  # by run key
         self._queue: dict[JobId, QueuedJob] | None = None  # None: SLURM has not answered yet
         self._waiting: set[str] = set()
+        self._reported: set[str] = set()  # jobs that SLURM holds
 
     @staticmethod
     def has(ledger: Ledger, sweep: Sweep) -> bool:
@@ -148,12 +149,13 @@ class Slurm:
                     print(f"terminator: {error}", file=sys.stderr)
 
     def _report_held(self) -> None:
-        """Name the jobs that SLURM will not start by itself: held by somebody, or after a launch that failed."""
+        """Name once the jobs that SLURM will not start by itself: held by somebody, or after a launch that failed."""
         own = {array.token for journal in self._journals for array in journal.arrays()}
         held: dict[str, list[str]] = {}
         for job in (self._queue or {}).values():
-            if job.name in own and not job.ended and HELD.search(job.reason):
+            if job.name in own and not job.ended and job.id not in self._reported and HELD.search(job.reason):
                 held.setdefault(job.reason, []).append(job.id)
+                self._reported.add(job.id)
         for reason, jobs in held.items():
             names = ",".join(sorted(jobs))
             print(f"terminator: SLURM holds {names} ({reason}); to let go: scontrol release {names}", file=sys.stderr)
