@@ -274,8 +274,9 @@ def kill_hook(scratch: Path) -> Path:
 
 
 def looks(root: Path) -> dict[str, bytes]:
-    """The looks that were made, by the names of their files."""
-    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.glob("looks/*/0*.json"))}
+    """What was chosen by tuning and the looks that were made, by the names of their files."""
+    paths = sorted([*root.glob("looks/*/tuned.json"), *root.glob("looks/*/0*.json")])
+    return {str(path.relative_to(root)): path.read_bytes() for path in paths}
 
 
 def run_undisturbed(root: Path, words: Sequence[str]) -> None:
@@ -350,7 +351,7 @@ def compare(injector: FaultInjector, reference: Path, title: str) -> list[str]:
 
 
 def words(seeds: Sequence[int], epochs: int) -> tuple[str, ...]:
-    """The sweep's overrides: three variants of a pointwise network, at these looks."""
+    """The sweep's overrides: three variants of a pointwise network, untuned and tuned, at these looks."""
     return (
         "-m",
         "ablation=label_smoothing",
@@ -358,6 +359,9 @@ def words(seeds: Sequence[int], epochs: int) -> tuple[str, ...]:
         f"ablation.looks={list(seeds)}".replace(" ", ""),
         f"ablation.shares={[1 / len(seeds)] * len(seeds)}".replace(" ", ""),
         "ablation.smallest_effect=0.0001",  # so that rows stay undecided, and all looks are made
+        "ablation.tune=optimizer.lr",
+        "ablation.tune_values=[0.001,0.01]",
+        "ablation.tune_seeds=[1000]",
         "model.channels=[12]",
         "model.previous_blocks=[[]]",
         *(f"model.branches.{name}=false" for name in ("si_glu", "gated", "interaction", "local")),
