@@ -33,9 +33,9 @@ class Variant:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     factors: Mapping[str, Any] = field(default_factory=dict)
     twin_of: str | None = None
-    candidate_of: str | None = None
     resources: Mapping[str, Any] = field(default_factory=dict)
     runs: Mapping[int, str] = field(default_factory=dict)
+    candidate_of: str | None = None
 
 
 @dataclass(frozen=True)
