@@ -1,7 +1,8 @@
-"""Which images a run sees, and how they are split and augmented: the fields of conf/data/*.yaml."""
+"""Which images or sequences a run sees, and how they are split and augmented: the fields of conf/data/*.yaml."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -26,7 +27,8 @@ class PixelOrder(Enum):
 class DataConfig:
     """A data set, the fraction of it that chooses the epoch, and the augmentation of its training images.
 
-    `image_shape`: (C, H, W) as stored. `sequence`: train on its pixels as a sequence (C, H·W); None for images.
+    `image_shape`: (C, H, W) as stored, or (C, L) where sequences are stored. `sequence`: train on the pixels of images
+    as a sequence (C, H·W); None for data as they are stored.
     `repository` (on the Hugging Face hub) and `folder` (of the set's Parquet files) say where the images are, not what
     they are: they are no part of a run's key, which holds a fingerprint of the images instead.
     `test_images`: so many are drawn for the test split where none is published (digits).
@@ -50,9 +52,14 @@ class DataConfig:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """What a network sees: (C, H, W), or (C, H·W) for a sequence."""
-        channels, height, width = self.image_shape
-        return (channels, height, width) if self.sequence is None else (channels, height * width)
+        """What a network sees: (C, H, W), or (C, L) for a sequence."""
+        channels, *pixels = self.image_shape
+        return (channels, *pixels) if self.sequence is None else (channels, math.prod(pixels))
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether a network sees sequences: those that are stored, or images as such."""
+        return self.sequence is not None or len(self.image_shape) == 2
 
     @property
     def known_test_images(self) -> int | None:

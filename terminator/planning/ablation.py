@@ -201,7 +201,7 @@ _GENERATORS = {
 
 def kind_of(data: DataConfig) -> DataKind:
     """What its samples are."""
-    return DataKind.image if data.sequence is None else DataKind.sequence
+    return DataKind.sequence if data.is_sequence else DataKind.image
 
 
 def check_kind(name: str, ablation: AblationConfig, data: DataConfig) -> None:
