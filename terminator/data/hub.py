@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from terminator.data.cache import cache_folder, write_atomically
 from terminator.data.config import DataConfig
 from terminator.errors import UserError
 
@@ -67,7 +68,7 @@ def _hash(config: DataConfig) -> str:
 
 
 def _known_path() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "terminator" / "fingerprints.json"
+    return cache_folder() / "fingerprints.json"
 
 
 def _read_known() -> dict[str, dict[str, object]]:
@@ -79,14 +80,7 @@ def _read_known() -> dict[str, dict[str, object]]:
 
 
 def _write_known(known: Mapping[str, object]) -> None:
-    path = _known_path()
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(json.dumps(known, indent=1), "utf-8")
-        os.replace(draft, path)
-    except OSError:
-        pass  # a cache that cannot be written costs time, no more
+    write_atomically(_known_path(), lambda draft: draft.write_text(json.dumps(known, indent=1), "utf-8"))
 
 
 def _files(config: DataConfig) -> dict[str, list[Path]]:

@@ -12,7 +12,7 @@ from hydra.core.config_store import ConfigStore
 
 from terminator.cluster.profile import ClusterProfile
 from terminator.config import RunConfig, schema
-from terminator.data.config import DataConfig
+from terminator.data.config import DataConfig, DataFormat, data_config
 from terminator.errors import UserError
 from terminator.ledger import default_root
 from terminator.model.networks import architectures, network_config
@@ -80,6 +80,11 @@ class Settings(RunConfig):
 GROUP_SCHEMAS: dict[str, Callable[[], type[Any]]] = {
     **{f"model/{architecture}_schema": partial(network_config, architecture) for architecture in architectures()},
     "data/data_schema": lambda: DataConfig,
+    **{
+        f"data/{kind.value}_schema": partial(data_config, kind)
+        for kind in DataFormat
+        if data_config(kind) is not DataConfig
+    },
     "cluster/profile_schema": lambda: ClusterProfile,
 }
 

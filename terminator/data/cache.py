@@ -1,0 +1,61 @@
+"""The user's cache folder: what took time to find out or to generate. Losing it costs that time again, nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+FINGERPRINT = "fingerprint"  # the member of a cached file that holds the others'
+
+
+def cache_folder() -> Path:
+    """XDG_CACHE_HOME/terminator, by default ~/.cache/terminator. It may not be there yet."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "terminator"
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """`write` a file under another name, then rename it: readers see all of it or none. No error where that fails."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+            draft = Path(folder) / path.name
+            write(draft)
+            os.replace(draft, path)
+    except OSError:
+        pass  # a cache that cannot be written costs time, no more
+
+
+def generated(name: str, settings: str, make: Callable[[], Arrays]) -> Arrays:
+    """What `make` returns for these settings, from the cache where it is there in full.
+
+    Processes that start at once each make the same and write it, one after the other.
+    """
+    path = cache_folder() / "generated" / f"{name}-{hashlib.sha256(settings.encode()).hexdigest()[:16]}.npz"
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as members:
+            arrays = {name: members[name] for name in members.files}
+        if str(arrays.pop(FINGERPRINT)) == fingerprint_of(arrays):
+            return arrays
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        pass  # not there, or damaged
+    arrays = make()
+    members: Any = {FINGERPRINT: fingerprint_of(arrays), **arrays}
+    write_atomically(path, lambda draft: np.savez(draft, **members))
+    return arrays
+
+
+def fingerprint_of(arrays: Arrays) -> str:
+    """A hash of the arrays' names, types, shapes and values: 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape}\0".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:16]
