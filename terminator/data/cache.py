@@ -47,8 +47,8 @@ def generated(name: str, settings: str, make: Callable[[], Arrays]) -> Arrays:
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         pass  # not there, or damaged
     arrays = make()
-    members: Any = {FINGERPRINT: fingerprint_of(arrays), **arrays}
-    write_atomically(path, lambda draft: np.savez(draft, **members))
+    content: Any = {FINGERPRINT: fingerprint_of(arrays), **arrays}
+    write_atomically(path, lambda draft: np.savez(draft, **content))
     return arrays
 
 

@@ -15,6 +15,7 @@ class DataFormat(Enum):
     digits = "digits"
     hub = "hub"
     mnist1d = "mnist1d"
+    pathfinder = "pathfinder"
 
 
 class PixelOrder(Enum):
@@ -158,7 +159,44 @@ class Mnist1dConfig(DataConfig):
         _require(fitting, "image_shape", list(self.image_shape), rule)
 
 
-_CONFIGS: dict[DataFormat, type[DataConfig]] = {DataFormat.mnist1d: Mnist1dConfig}
+@dataclass(frozen=True)
+class PathfinderConfig(DataConfig):
+    """Pathfinder (Linsley et al. 2018): images (1, S, S), by `image_shape`, S of 16, 32 or 64; made here.
+
+    Each has two paths of `path_length` dashes, three pixels from one to the next, and `distractors` paths of a third as
+    many. Label 1: two discs mark the ends of one long path; label 0: they mark an end of each. `train_images`, from
+    which the validation split is drawn, and `test_images` are generated, none of them twice.
+    """
+
+    name: str = "pathfinder"
+    format: DataFormat = DataFormat.pathfinder
+    image_shape: list[int] = field(default_factory=lambda: [1, 32, 32])
+    classes: int = 2
+    test_images: int = 2000
+    train_images: int = 10_000
+    path_length: int = 8
+    distractors: int = 4
+    generator_seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(self.classes == 2, "classes", self.classes, "must be 2: on one path or not")
+        for name in ("train_images", "test_images"):
+            count = getattr(self, name)
+            _require(count >= 20 and count % 2 == 0, name, count, "must be even, at least 20")
+        _require(self.path_length >= 2, "path_length", self.path_length, "must be at least 2 dashes")
+        _require(self.distractors >= 0, "distractors", self.distractors, "must not be negative")
+        _require(0 <= self.generator_seed < 2**63, "generator_seed", self.generator_seed, "must be from 0 to 2⁶³ − 1")
+
+    def _check_shape(self) -> None:
+        fitting = list(self.image_shape) in [[1, size, size] for size in (16, 32, 64)]
+        _require(fitting, "image_shape", list(self.image_shape), "must be [1,16,16], [1,32,32] or [1,64,64]")
+
+
+_CONFIGS: dict[DataFormat, type[DataConfig]] = {
+    DataFormat.mnist1d: Mnist1dConfig,
+    DataFormat.pathfinder: PathfinderConfig,
+}
 
 
 def data_config(kind: DataFormat) -> type[DataConfig]:
