@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import tempfile
 import zipfile
@@ -31,6 +32,26 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             os.replace(draft, path)
     except OSError:
         pass  # a cache that cannot be written costs time, no more
+
+
+def stamp(path: Path) -> list[str | int]:
+    """What changes with a file's content: its path, size and times."""
+    status = path.stat()
+    return [str(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
+def remembered(source: str, files: list[list[str | int]], compute: Callable[[], object]) -> Any:
+    """What `compute` found out about the files of `source`, as JSON keeps it, until their stamps change."""
+    path = cache_folder() / "fingerprints.json"
+    try:
+        known = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    known = known if isinstance(known, dict) else {}
+    if known.get(source, {}).get("files") != files:
+        known[source] = {"files": files, "fingerprint": compute()}
+        write_atomically(path, lambda draft: draft.write_text(json.dumps(known, indent=1), "utf-8"))
+    return known[source]["fingerprint"]
 
 
 def generated(name: str, settings: str, make: Callable[[], Arrays]) -> Arrays:

@@ -13,6 +13,7 @@ class DataFormat(Enum):
     """How a data set is stored. Each value names the module terminator.data.<format> that reads it."""
 
     digits = "digits"
+    folder = "folder"
     hub = "hub"
     mnist1d = "mnist1d"
     pathfinder = "pathfinder"
@@ -31,7 +32,7 @@ class DataConfig:
 
     `image_shape`: (C, H, W) as stored, or (C, L) where sequences are stored. `sequence`: train on the pixels of images
     as a sequence (C, H·W); None for data as they are stored.
-    `repository` (on the Hugging Face hub) and `folder` (of the set's Parquet files) say where the images are, not what
+    `repository` (on the Hugging Face hub) and `folder` (of the set's files) say where the images are, not what
     they are: they are no part of a run's key, which holds a fingerprint of the images instead.
     `test_images`: so many are drawn for the test split where none is published (digits), or generated for it.
     `validation_fraction`: of the published training images; of all images where no test split is published.
@@ -83,7 +84,7 @@ class DataConfig:
         width = self.image_shape[-1]
         if not 0 <= self.crop_padding <= width:
             raise UserError(f"data.crop_padding={self.crop_padding}: must be from 0 to the image's width, {width}")
-        if self.folder is not None and self.format is not DataFormat.hub:
+        if self.folder is not None and self.format not in (DataFormat.hub, DataFormat.folder):
             source = "comes with scikit-learn" if self.format is DataFormat.digits else "is generated"
             raise UserError(f"data.folder={self.folder}: {self.name} {source} and takes no folder")
         if self.folder is None and self.repository is None and self.format is DataFormat.hub:
@@ -193,7 +194,32 @@ class PathfinderConfig(DataConfig):
         _require(fitting, "image_shape", list(self.image_shape), "must be [1,16,16], [1,32,32] or [1,64,64]")
 
 
+@dataclass(frozen=True)
+class FolderConfig(DataConfig):
+    """A user's own data, in `folder`: `image_shape`, `classes` and `test_images` are read from them, where not 0 or [].
+
+    Where there is no test split, `test_images` are drawn for it, by default a fifth. `image_column`, `label_column`:
+    columns of Parquet files, or names of arrays.
+    """
+
+    name: str = "folder"
+    format: DataFormat = DataFormat.folder
+    image_shape: list[int] = field(default_factory=list)
+    classes: int = 0
+    test_images: int = 0
+
+    def __post_init__(self) -> None:
+        _require(self.test_images >= 0, "test_images", self.test_images, "must not be negative")
+        if self.image_shape and self.classes:  # else they are not read yet
+            super().__post_init__()
+
+    def _check_shape(self) -> None:
+        fitting = len(self.image_shape) in (2, 3) and min(self.image_shape) >= 1
+        _require(fitting, "image_shape", list(self.image_shape), "must be [channels,height,width] or [channels,length]")
+
+
 _CONFIGS: dict[DataFormat, type[DataConfig]] = {
+    DataFormat.folder: FolderConfig,
     DataFormat.mnist1d: Mnist1dConfig,
     DataFormat.pathfinder: PathfinderConfig,
 }

@@ -209,7 +209,9 @@ def check_kind(name: str, ablation: AblationConfig, data: DataConfig) -> None:
     wanted, held = ablation.data_kind, kind_of(data)
     if wanted is None or wanted is held:
         return
-    *others, last = [f"data={choice}" for choice, each in shipped_data().items() if kind_of(each) is wanted]
+    *others, last = [
+        f"data={choice}" for choice, each in shipped_data().items() if each.image_shape and kind_of(each) is wanted
+    ]
     raise UserError(
         f"ablation={name}: asks about {wanted.value}s; data={data.name} holds {held.value}s; "
         f"add {', '.join(others)} or {last}"

@@ -93,7 +93,7 @@ class Planner:
     def _ablation(self, name: str, base: Sequence[str], seeds: Sequence[int] | None) -> Ablation:
         chosen = self._composer.settings([*base, f"ablation={name}"])
         config = chosen.ablation if seeds is None else replace(chosen.ablation, seeds=list(seeds))
-        check_kind(name, config, chosen.data)
+        check_kind(name, config, chosen.run_config().data)
         found = variants(config, name)
         names = [variant.name for variant in found]
         for unknown in config.resources.keys() - set(names):

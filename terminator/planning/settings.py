@@ -12,7 +12,7 @@ from hydra.core.config_store import ConfigStore
 
 from terminator.cluster.profile import ClusterProfile
 from terminator.config import RunConfig, schema
-from terminator.data.config import DataConfig, DataFormat, data_config
+from terminator.data.config import DataConfig, DataFormat, FolderConfig, data_config
 from terminator.errors import UserError
 from terminator.ledger import default_root
 from terminator.model.networks import architectures, network_config
@@ -65,11 +65,20 @@ class Settings(RunConfig):
     cluster: Any = None
 
     def run_config(self) -> RunConfig:
-        """The part that makes a run. Its data folder is absolute: a job need not start where the command was typed."""
+        """The part that makes a run, with the shape and classes of a user's own data.
+
+        Its data folder is absolute: a job need not start where the command was typed. Raises UserError where the data
+        are not as they must be.
+        """
         config = RunConfig(**{f.name: getattr(self, f.name) for f in fields(RunConfig)})
-        if config.data.folder is None:
-            return config
-        return replace(config, data=replace(config.data, folder=str(Path(config.data.folder).expanduser().absolute())))
+        data = config.data
+        if data.folder is not None:
+            data = replace(data, folder=str(Path(data.folder).expanduser().absolute()))
+        if isinstance(data, FolderConfig):
+            from terminator.data.folder import resolve  # it imports torch, which Hydra's plugins are to do without
+
+            data = resolve(data)
+        return replace(config, data=data)
 
     def root_folder(self) -> Path:
         """The output root: `root=`, else TERMINATOR_ROOT, else ./outputs. Absolute."""
