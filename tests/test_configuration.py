@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -46,9 +47,10 @@ def test_a_groups_schema_is_no_choice(group: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(("group", "name"), CHOICES)
-def test_choice_composes_and_survives_a_record(group: str, name: str) -> None:
-    target = ["model.target=my_nets:Net"] if name == "custom" else []
-    config = _settings(f"{group}={name}", *target).run_config()
+def test_choice_composes_and_survives_a_record(group: str, name: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "mine.npz", image=np.ones((20, 1, 9)), label=np.arange(20) % 2)
+    needed = {("model", "custom"): ["model.target=my_nets:Net"], ("data", "folder"): [f"data.folder={tmp_path}"]}
+    config = _settings(f"{group}={name}", *needed.get((group, name), [])).run_config()
     assert from_plain(to_plain(config)) == config
 
 

@@ -73,6 +73,16 @@ def generated(name: str, settings: str, make: Callable[[], Arrays]) -> Arrays:
     return arrays
 
 
+_FINGERPRINTS: dict[tuple[str, str], str] = {}
+
+
+def generated_fingerprint(name: str, settings: str, make: Callable[[], Arrays]) -> str:
+    """The fingerprint of what `generated` returns; a process reads it once, though a plan asks for every run."""
+    if (name, settings) not in _FINGERPRINTS:
+        _FINGERPRINTS[name, settings] = fingerprint_of(generated(name, settings, make))
+    return _FINGERPRINTS[name, settings]
+
+
 def fingerprint_of(arrays: Arrays) -> str:
     """A hash of the arrays' names, types, shapes and values: 16 hexadecimal digits."""
     digest = hashlib.sha256()

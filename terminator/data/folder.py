@@ -65,7 +65,7 @@ def describe(config: DataConfig) -> Description:
     Raises what `read` raises, and UserError where no folder is given or it cannot be read.
     """
     if config.folder is None:
-        raise UserError(f"data.folder=null: data={config.name} needs it: {LAYOUTS}")
+        raise UserError(f"data.folder=null: must name a folder; data={config.name} reads {LAYOUTS}")
     folder = str(Path(config.folder).expanduser().absolute())
     return _described(folder, config.image_column, config.label_column)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from dataclasses import fields
 from importlib.metadata import version
 
@@ -11,29 +12,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from terminator.data.cache import Arrays, fingerprint_of, generated
+from terminator.data.cache import Arrays, generated, generated_fingerprint
 from terminator.data.config import TEMPLATE_LENGTH, DataConfig, Mnist1dConfig
 
 
 def read(config: DataConfig) -> dict[str, tuple[Tensor, Tensor]]:
     """Splits `train` and `test`: sequences (n, 1, L) float32, together of mean 0 and variance 1, and labels (n)."""
-    arrays, count = _arrays(config), config.test_images
+    arrays, count = generated("mnist1d", *_recipe(config)), config.test_images
     sequences, labels = torch.from_numpy(arrays["sequences"]), torch.from_numpy(arrays["labels"])
     return {"train": (sequences[:-count], labels[:-count]), "test": (sequences[-count:], labels[-count:])}
 
 
 def fingerprint(config: DataConfig) -> str:
     """A hash of all sequences and labels."""
-    return fingerprint_of(_arrays(config))
+    return generated_fingerprint("mnist1d", *_recipe(config))
 
 
-def _arrays(config: DataConfig) -> Arrays:
-    """All sequences and labels, the training ones first. Cached: to make them takes seconds, to import pyplot more."""
+def _recipe(config: DataConfig) -> tuple[str, Callable[[], Arrays]]:
+    """All that the sequences depend on, and what makes them and their labels, the training ones first; that
+    takes seconds, and some more to import pyplot."""
     assert isinstance(config, Mnist1dConfig)
     own = {field.name for field in fields(Mnist1dConfig)} - {field.name for field in fields(DataConfig)}
     settings = {name: getattr(config, name) for name in sorted(own)} | {"length": config.image_shape[1]}
     versions = {name: version(name) for name in ("mnist1d", "numpy", "scipy")}
-    return generated("mnist1d", json.dumps([settings, versions]), lambda: _make(config))
+    return json.dumps([settings, versions]), lambda: _make(config)
 
 
 def _make(config: Mnist1dConfig) -> Arrays:

@@ -9,6 +9,7 @@ Philox, and rendering uses sums, products and square roots alone, so all machine
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from terminator.data.cache import Arrays, fingerprint_of, generated
+from terminator.data.cache import Arrays, generated, generated_fingerprint
 from terminator.data.config import DataConfig, PathfinderConfig
 from terminator.errors import UserError
 
@@ -30,7 +31,7 @@ DASH_RADIUS, DISC_RADIUS = 0.6, 1.7
 APART = 3 * UNIT + UNIT // 4  # between any two paths, and parts of one
 MARGIN = 3 * UNIT // 2
 BEND, WOBBLE = 10, 6  # headings: at most so much from one dash to the next, all along a path and by itself
-CHUNK = 1024  # images that share a random stream
+CHUNK = 256  # images that share a random stream
 TRIES, ROUNDS = 50, 300  # of a path, and of an image, until there is no room
 CROWDED = 0.95  # where so many of the images have no room at first, others would take too long
 ANGLES = 2 * np.pi * np.arange(HEADINGS) / HEADINGS
@@ -42,21 +43,22 @@ def read(config: DataConfig) -> dict[str, tuple[Tensor, Tensor]]:
 
     Raises UserError where the paths do not fit on the images, or an image is made twice.
     """
-    arrays = {name: torch.from_numpy(array) for name, array in _arrays(config).items()}
+    arrays = {name: torch.from_numpy(array) for name, array in generated("pathfinder", *_recipe(config)).items()}
     return {split: (arrays[f"{split}_images"], arrays[f"{split}_labels"]) for split in ("train", "test")}
 
 
 def fingerprint(config: DataConfig) -> str:
     """A hash of all images and labels. Raises what `read` raises."""
-    return fingerprint_of(_arrays(config))
+    return generated_fingerprint("pathfinder", *_recipe(config))
 
 
-def _arrays(config: DataConfig) -> Arrays:
+def _recipe(config: DataConfig) -> tuple[str, Callable[[], Arrays]]:
+    """All that the images depend on, and what makes them and their labels."""
     assert isinstance(config, PathfinderConfig)
     names = ("image_shape", "train_images", "test_images", "path_length", "distractors", "generator_seed")
     settings = {name: getattr(config, name) for name in names}
     code = Path(__file__).read_text("utf-8")
-    return generated("pathfinder", json.dumps([settings, code], default=list), lambda: _make(config))
+    return json.dumps([settings, code], default=list), lambda: _make(config)
 
 
 def _make(config: PathfinderConfig) -> Arrays:

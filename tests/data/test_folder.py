@@ -172,7 +172,7 @@ def _elsewhere(root: Path) -> None:
     [
         (lambda root: None, {}, "folder=PLACE: holds no files; needs folders of images, one a class; "),
         (lambda root: None, {"folder": "/no/such"}, "folder=/no/such: no such folder; needs "),
-        (lambda root: None, {"folder": None}, "folder=null: data=folder needs it: folders of images"),
+        (lambda root: None, {"folder": None}, "folder=null: must name a folder; data=folder reads folders of images"),
         (
             lambda root: parquet(root, "img", "digit"),
             {},
