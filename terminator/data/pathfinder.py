@@ -32,6 +32,7 @@ APART = 3 * UNIT + UNIT // 4  # between any two paths, and parts of one
 MARGIN = 3 * UNIT // 2
 BEND, WOBBLE = 10, 6  # headings: at most so much from one dash to the next, all along a path and by itself
 CHUNK = 256  # images that share a random stream
+ABREAST = 128  # at least so many are placed at once
 TRIES, ROUNDS = 50, 300  # of a path, and of an image, until there is no room
 CROWDED = 0.95  # where so many of the images have no room at first, others would take too long
 ANGLES = 2 * np.pi * np.arange(HEADINGS) / HEADINGS
@@ -83,11 +84,13 @@ def _images(config: PathfinderConfig, split: int, chunk: int) -> np.ndarray[Any,
     discs = np.zeros((CHUNK, 2, 2), np.int64)
     missing = np.arange(CHUNK)
     for _ in range(ROUNDS):
-        found, placed = _place(draws, lengths, size, len(missing))
+        images = np.resize(missing, max(len(missing), ABREAST))  # the last few several times over
+        found, placed = _place(draws, lengths, size, len(images))
+        found, images = found[placed], images[placed]
         ends = _ends(found, config.path_length)
-        connected = missing[:, None, None] % 2 == 1
-        dashes[missing], discs[missing] = found, np.where(connected, ends[:, 0], _as_far_apart(ends)[0])
-        missing = missing[~placed]
+        connected = images[:, None, None] % 2 == 1
+        dashes[images], discs[images] = found, np.where(connected, ends[:, 0], _as_far_apart(ends)[0])
+        missing = np.setdiff1d(missing, images)
         if not 0 < len(missing) <= CROWDED * CHUNK:
             break
     if len(missing):
