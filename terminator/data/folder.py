@@ -70,10 +70,11 @@ def describe(config: DataConfig) -> Description:
     return _described(folder, config.image_column, config.label_column)
 
 
-def resolve(config: FolderConfig) -> FolderConfig:
+def resolve(config: FolderConfig, *, batch_size: int = 1, hold_out: bool = True) -> FolderConfig:
     """The configuration with the shape, the classes and the number of test images that its folder has.
 
-    Raises what `describe` raises, and UserError where a field says something else or a split would have no images.
+    Raises what `describe` raises, and UserError where a field says something else, or a split would have no images, the
+    training split none for a batch.
     """
     found, where = describe(config), f"data.folder={config.folder}"
     for key, given, there in (
@@ -85,11 +86,15 @@ def resolve(config: FolderConfig) -> FolderConfig:
             raise UserError(f"data.{key}={given}: {config.folder} has {there}; leave the key out to take what is there")
     total = found.sizes["train"]
     test = found.sizes.get("test") or config.test_images or max(1, total // 5)
-    held = round(total * config.validation_fraction)
+    held = round(total * config.validation_fraction) if hold_out else 0
     left = total - held - (0 if "test" in found.sizes else test)
-    if held < 1 or left < 1:
+    if left < 1 or held < hold_out:
         raise UserError(
             f"{where}: {total} images are too few: {max(left, 0)} to train, {held} to validate, {test} to test"
+        )
+    if left < batch_size:
+        raise UserError(
+            f"training.batch_size={batch_size}: must be at most the {left} training images of {config.folder}"
         )
     return replace(config, image_shape=found.image_shape, classes=len(found.classes), test_images=test)
 

@@ -11,7 +11,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 
 from terminator.cluster.profile import ClusterProfile
-from terminator.config import RunConfig, schema
+from terminator.config import Protocol, RunConfig, schema
 from terminator.data.config import DataConfig, DataFormat, FolderConfig, data_config
 from terminator.errors import UserError
 from terminator.ledger import default_root
@@ -77,7 +77,8 @@ class Settings(RunConfig):
         if isinstance(data, FolderConfig):
             from terminator.data.folder import resolve  # it imports torch, which Hydra's plugins are to do without
 
-            data = resolve(data)
+            hold_out = self.training.protocol is Protocol.holdout
+            data = resolve(data, batch_size=self.training.batch_size, hold_out=hold_out)
         return replace(config, data=data)
 
     def root_folder(self) -> Path:
