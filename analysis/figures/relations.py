@@ -161,7 +161,7 @@ def nyquist_omega_0(dataset: str) -> float | None:
     None for a data set that is not known.
     """
     known = shipped_data()
-    return (known[dataset].input_shape[-1] - 1) / 4 if dataset in known else None
+    return (known[dataset].input_shape[-1] - 1) / 4 if dataset in known and known[dataset].image_shape else None
 
 
 def _scale(axes: Axes, values: list[float]) -> None:

@@ -39,6 +39,8 @@ def test_the_release_s_protocol_is_marked_optimistic(tmp_path: Path) -> None:
 def test_sequences_are_our_interpretation() -> None:
     config = {"data": {"name": "sdigits"}, "model": {"architecture": "terminator"}}
     assert caveats({"full": [config], "pending": []}) == (f"{SEQUENCES}.",)
+    stored = {"data": {"name": "mine", "image_shape": [1, 40], "sequence": None}, "model": config["model"]}
+    assert caveats({"full": [stored]}) == (f"{SEQUENCES}.",)
     other = {**config, "model": {"architecture": "ckcnn"}}
     assert caveats({"full": [other]}) == ()
     assert caveats({"full": [config], "ckcnn": [other], "small": [config]}) == (f"{SEQUENCES}: full, small.",)
