@@ -9,6 +9,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from terminator.analysis.factors import numeric_axis
 from terminator.analysis.features import Features, read_features
 from terminator.analysis.figures.curves import learning_curves
 from terminator.analysis.figures.features import feature_maps, features_by_depth, hyper_kernels
@@ -16,7 +17,7 @@ from terminator.analysis.figures.forest import forest, seed_strip
 from terminator.analysis.figures.relations import along_axis, heatmap, tradeoff
 from terminator.analysis.figures.style import save
 from terminator.analysis.results import Results
-from terminator.analysis.summary import Summary, numeric_axis
+from terminator.analysis.summary import Summary
 from terminator.errors import UserError
 from terminator.text import file_name
 

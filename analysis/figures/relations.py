@@ -14,10 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 from scipy.optimize import isotonic_regression
 
+from terminator.analysis.factors import Axis
 from terminator.analysis.figures import style
 from terminator.analysis.metrics import metric
 from terminator.analysis.statistics.tests import FloatArray
-from terminator.analysis.summary import Axis, Summary, VariantSummary
+from terminator.analysis.summary import Summary, VariantSummary
 from terminator.analysis.text import decimals, number
 from terminator.config import shipped_data
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from terminator.analysis.factors import Crossing
 from terminator.analysis.metrics import metric
 from terminator.analysis.statistics.factorial import Effect, effects
 from terminator.analysis.statistics.tests import TRUSTED_PAIRS, bca_interval, smallest_p
 from terminator.analysis.statistics.verdict import Comparison
-from terminator.analysis.summary import Crossing, Summary, VariantSummary
+from terminator.analysis.summary import Summary, VariantSummary
 from terminator.analysis.tables.table import Cell, Column, Section, Table
 from terminator.analysis.text import NOTHING, bracketed, decimals, number, p_value, places, significant
 from terminator.errors import UserError

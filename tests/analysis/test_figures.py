@@ -12,6 +12,7 @@ from matplotlib import image
 from matplotlib.path import Path as Path2D
 from matplotlib.text import Annotation, Text
 
+from terminator.analysis.factors import Axis, numeric_axis
 from terminator.analysis.features import Features
 from terminator.analysis.figures import draw_figures
 from terminator.analysis.figures.curves import learning_curves
@@ -28,7 +29,7 @@ from terminator.analysis.figures.style import (
     styled,
     wrapped,
 )
-from terminator.analysis.summary import Axis, Summary, numeric_axis
+from terminator.analysis.summary import Summary
 from terminator.ledger import Reason
 from tests.analysis.ledgers import Invented, Row, branches, summarized
 
