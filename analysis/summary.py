@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import isfinite
+from math import isfinite, isinf, isnan, nan
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +26,7 @@ LIBRARIES = ("torch", "numpy", "scikit-learn", "datasets", "pyarrow")  # that re
 
 @dataclass(frozen=True)
 class Missing:
-    """A planned run without a result."""
+    """A planned run without a result, or one that is done and whose metric is no finite number."""
 
     seed: int
     state: str
@@ -189,7 +189,7 @@ def summarize(results: Results, question: Question, metric_name: str | None = No
             change=change(base, own, is_control=control_of is not None),
             values=values[variant],
             costs=_costs(rows, logged),
-            missing=_missing(rows),
+            missing=_missing(rows, shown, values[variant]),
             comparison=compared.get(variant),
             best=variant == best,
             tied=variant in tied,
@@ -314,17 +314,31 @@ def _test_images(runs: pd.DataFrame) -> int | None:
 
 
 def _costs(rows: pd.DataFrame, logged: list[str]) -> dict[str, float]:
+    """NaN where a run logged that."""
     done = rows[rows["state"] == "done"]
-    means = {name: pd.to_numeric(done[name], errors="coerce").mean() for name in logged}
-    return {name: float(mean) for name, mean in means.items() if not np.isnan(mean)}
+    as_nan = {name for names in done["nan"] for name in names}
+    means = {name: float(pd.to_numeric(done[name], errors="coerce").mean()) for name in logged}
+    return {name: nan if name in as_nan else mean for name, mean in means.items() if name in as_nan or not isnan(mean)}
 
 
-def _missing(rows: pd.DataFrame) -> tuple[Missing, ...]:
-    lost = rows[rows["state"] != "done"]
-    return tuple(
-        Missing(int(row.seed), str(row.state), _text(row.reason), _text(row.message))
-        for row in lost[["seed", "state", "reason", "message"]].itertuples(index=False)
-    )
+def _missing(rows: pd.DataFrame, shown: Metric, values: Mapping[int, float]) -> tuple[Missing, ...]:
+    """The runs of which there is no value, those that are done named by what they logged instead."""
+    found = []
+    for row in rows.to_dict("records"):
+        seed, state = int(row["seed"]), str(row["state"])
+        if state != "done":
+            found.append(Missing(seed, state, _text(row["reason"]), _text(row["message"])))
+        elif seed not in values:
+            found.append(Missing(seed, state, _no_number(row, shown), None))
+    return tuple(found)
+
+
+def _no_number(row: Mapping[Hashable, Any], shown: Metric) -> str:
+    name = shown.complement or shown.name
+    if name in row["nan"]:
+        return f"{shown.title.lower()} is NaN"
+    value = row.get(name)
+    return f"{shown.title.lower()} is infinite" if isinstance(value, float) and isinf(value) else "not logged"
 
 
 def _commit(commit: object, dirty: object) -> str:
