@@ -151,6 +151,8 @@ def _facts(run: Run) -> dict[str, Any]:
         "dirty": spec.code.dirty if spec else None,
         "code_hash": spec.code.hash if spec else None,
         "packages": spec.environment.get("packages") if spec else None,
+        "python": spec.environment.get("python") if spec else None,
+        "cpu": spec.environment.get("cpu") if spec else None,
         "attempts": status.attempts,
         "host": status.host,
         "job": f"{status.job.scheduler} {status.job.id}" if status.job else None,

@@ -17,8 +17,8 @@ OneOrMany = str | Sequence[str]
 
 RUN_COLUMNS = (
     "ablation", "sweep", "variant", "is_baseline", "twin_of", "seed", "key", "state", "reason", "message",
-    "dataset", "model", "commit", "dirty", "code_hash", "packages", "attempts", "host", "job", "log_path", "finished",
-    "overrides", "factors", "config", "link", "test_correct", "nan",
+    "dataset", "model", "commit", "dirty", "code_hash", "packages", "python", "cpu", "attempts",
+    "host", "job", "log_path", "finished", "overrides", "factors", "config", "link", "test_correct", "nan",
 )  # fmt: skip
 PLACE = ("ablation", "variant", "seed", "key", "dataset")  # of an epoch's row
 EPOCH_COLUMNS = (*PLACE, "epoch")

@@ -21,6 +21,7 @@ from terminator.analysis.summary import Summary
 from terminator.errors import UserError
 from terminator.text import file_name
 
+DIFFERENCES = "differences"
 log = logging.getLogger(__name__)
 KERNELS_SIDE_BY_SIDE = 2
 MOST_BY_DEPTH = 7
@@ -29,8 +30,9 @@ MOST_VARIANTS = 30  # that a page holds
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure on disk."""
+    """A figure on disk; `name` is that of its kind."""
 
+    name: str
     png: Path
     pdf: Path
     caption: str
@@ -48,7 +50,7 @@ def draw_figures(
     for name, figure, caption in _figures(results, summary, most):
         if figure is not None:
             png, pdf = save(figure, folder / file_name(f"{label}-{name}"))
-            written.append(Drawn(png, pdf, " ".join([caption, *summary.remarks])))
+            written.append(Drawn(name, png, pdf, " ".join([caption, *summary.remarks])))
     return written
 
 
@@ -58,7 +60,7 @@ def _figures(results: Results, summary: Summary, most: int) -> Iterator[tuple[st
     left_out = len(summary.variants) - len(shown.variants)
     note = f" The {most} of {most + left_out} variants that differ most; --most 0 draws all." if left_out else ""
     yield (
-        "differences",
+        DIFFERENCES,
         forest(shown),
         f"Difference in {title} from {baseline}, paired by seed: mean, 95 % interval, and a dot for each seed. "
         f"Grey band: smaller than the smallest effect that matters. ◂: beyond the edge.{note}",

@@ -14,6 +14,7 @@ from terminator.ledger import Look, LookPlan
 from terminator.text import NEAR, counted, signed_percent
 
 OTHER_CODE, OTHER_LIBRARIES = "‡", "§"
+MISSING = "Missing: "  # how the notes on runs without a result begin
 
 
 def notes(summaries: Sequence[Summary]) -> Iterator[str]:
@@ -170,7 +171,7 @@ def missing_runs(summary: Summary) -> list[str]:
 
 def _gaps(summary: Summary, prefix: str) -> Iterator[str]:
     for line in missing_runs(summary):
-        yield f"Missing: {prefix}{line}."
+        yield f"{MISSING}{prefix}{line}."
     notes: dict[str, list[str]] = {}
     for variant in summary.variants:
         comparison = variant.comparison
