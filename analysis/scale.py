@@ -9,6 +9,7 @@ from math import floor, log10
 import numpy as np
 
 from terminator.analysis.statistics.tests import FloatArray
+from terminator.analysis.statistics.verdict import Comparison
 
 FAR = 4.0  # times that an outlier may stretch what is linear
 KEPT = 0.75  # of the spans, at least, are within it
@@ -33,10 +34,11 @@ class Scale:
         near_low, near_high = near(spans, keep)
         values = [near_low, near_high, *(end for span in spans for end in span)]
         found = cls(min(values), max(values), near_low, near_high)
-        beyond = 1 + 2 * MARGIN
+        low, high = (float(found.forward(each)) for each in (found.low, found.high))
+        margin = MARGIN * (high - low)
         return cls(
-            found._far(found.low, beyond) if found.low < near_low else near_low,
-            found._far(found.high, beyond) if found.high > near_high else near_high,
+            float(found.inverse(low - margin)) if found.low < near_low else near_low,
+            float(found.inverse(high + margin)) if found.high > near_high else near_high,
             near_low,
             near_high,
         )
@@ -54,9 +56,6 @@ class Scale:
     @property
     def _half(self) -> float:
         return (self.near_high - self.near_low) / 2
-
-    def _far(self, value: float, times: float) -> float:
-        return self._centre + times * (value - self._centre)
 
     def forward(self, values: FloatArray | float) -> FloatArray:
         """Places: −1 … 1 in the linear part."""
@@ -127,3 +126,16 @@ def near(spans: Sequence[tuple[float, float]], keep: Sequence[float] = ()) -> tu
         low, high = wider_low, wider_high
     margin = MARGIN * ((high - low) or abs(high) or 1.0)
     return low - margin, high + margin
+
+
+def span(comparison: Comparison) -> tuple[float, float]:
+    """What a plot has to hold of a comparison: its differences, and its interval unless that is much wider.
+
+    A wide interval of two or three seeds runs over the edge rather than squeeze the others.
+    """
+    pairs, interval = comparison.pairs, comparison.interval
+    differences = pairs.differences.tolist()
+    values = [*differences, *((interval.low, interval.high) if interval else ())]
+    reach = 3 * max(abs(value - pairs.mean) for value in differences)
+    low, high = max(min(values), pairs.mean - reach), min(max(values), pairs.mean + reach)
+    return min(low, *differences), max(high, *differences)

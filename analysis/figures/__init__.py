@@ -22,6 +22,7 @@ from terminator.errors import UserError
 from terminator.text import file_name
 
 DIFFERENCES = "differences"
+BROKEN = " Beyond a dotted line, if there is one, the axis is logarithmic."
 log = logging.getLogger(__name__)
 KERNELS_SIDE_BY_SIDE = 2
 MOST_BY_DEPTH = 7
@@ -63,20 +64,24 @@ def _figures(results: Results, summary: Summary, most: int) -> Iterator[tuple[st
         DIFFERENCES,
         forest(shown),
         f"Difference in {title} from {baseline}, paired by seed: mean, 95 % interval, and a dot for each seed. "
-        f"Grey band: smaller than the smallest effect that matters. ◂: beyond the edge.{note}",
+        f"Grey band: smaller than the smallest effect that matters.{BROKEN}{note}",
     )
-    yield "seeds", seed_strip(shown), f"Every run's {title}; the bar is the mean over the seeds.{note}"
+    yield "seeds", seed_strip(shown), f"Every run's {title}; the bar is the mean over the seeds.{BROKEN}{note}"
     yield (
         "curves",
         learning_curves(shown, results.epochs_of(summary.question)),
         f"Learning curves, mean ± standard deviation over the seeds; dashed: {baseline}.{note}",
     )
     for cost, what in (("parameters", "parameters"), ("flops", "FLOPs of a forward pass")):
-        yield cost, tradeoff(shown, cost), f"{summary.metric.title} (mean ± standard deviation) against {what}.{note}"
+        yield (
+            cost,
+            tradeoff(shown, cost),
+            f"{summary.metric.title} (mean ± standard deviation) against {what}.{BROKEN}{note}",
+        )
     axis = numeric_axis(results.of(summary.question), baseline)
     if axis is not None:
         drawn = f"{summary.metric.title} (mean ± standard deviation, and a dot for each seed)"
-        yield "axis", along_axis(summary, axis), f"{drawn} along {axis.key}; ◆: {baseline}."
+        yield "axis", along_axis(summary, axis), f"{drawn} along {axis.key}; ◆: {baseline}.{BROKEN}"
     yield from _inner_figures(_exported(results, summary))
     if summary.crossing is not None:
         yield "crossing", heatmap(summary), f"Mean {title} in each cell of {' × '.join(summary.crossing.factors)}."

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from terminator.analysis.scale import Scale
-from terminator.analysis.statistics.verdict import Comparison
+from terminator.analysis.scale import Scale, span
 from terminator.analysis.summary import Summary, VariantSummary
 from terminator.analysis.tables.table import Cell, Table
 from terminator.analysis.text import MINUS
@@ -55,19 +54,6 @@ def picture(summary: Summary, table: Table) -> Picture | None:
         band=(_place(scale, -margin), _place(scale, margin)) if margin else None,
         breaks=[_place(scale, each) for each in scale.breaks],
     )
-
-
-def span(comparison: Comparison) -> tuple[float, float]:
-    """What a plot has to hold of a comparison: its differences, and its interval unless that is much wider.
-
-    A wide interval of two or three seeds runs over the edge rather than squeeze the others.
-    """
-    pairs, interval = comparison.pairs, comparison.interval
-    differences = pairs.differences.tolist()
-    values = [*differences, *((interval.low, interval.high) if interval else ())]
-    reach = 3 * max(abs(value - pairs.mean) for value in differences)
-    low, high = max(min(values), pairs.mean - reach), min(max(values), pairs.mean + reach)
-    return min(low, *differences), max(high, *differences)
 
 
 def _line(variant: VariantSummary, cells: Sequence[Cell], scale: Scale) -> Line:
