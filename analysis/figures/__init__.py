@@ -38,6 +38,11 @@ class Drawn:
     pdf: Path
     caption: str
 
+    @property
+    def files(self) -> tuple[Path, Path]:
+        """Both forms."""
+        return self.png, self.pdf
+
 
 def draw_figures(
     results: Results, summary: Summary, folder: Path, label: str, most: int = MOST_VARIANTS
