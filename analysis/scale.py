@@ -93,7 +93,7 @@ class Scale:
         reach = abs(farthest - self._centre)
         powers = range(floor(log10(self._half)), floor(log10(reach)) + 1)
         distances = [nice * 10.0**power for power in powers for nice in NICE]
-        rounded = [float(round(self._centre + sign * each, -floor(log10(each)))) for each in reversed(distances)]
+        rounded = [float(round(self._centre + sign * each, -floor(log10(each)))) + 0.0 for each in reversed(distances)]
         return [
             each for each in rounded if self.low <= each <= self.high and not self.near_low <= each <= self.near_high
         ]
