@@ -10,7 +10,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from terminator.analysis.load import load
+from terminator.analysis.load import CURVE, load
 from terminator.analysis.metrics import check_logged
 from terminator.analysis.mlflow import linked
 from terminator.analysis.results import OneOrMany, Results, own_settings
@@ -51,8 +51,8 @@ def write_report(
     if most is not None and most < 0:
         raise UserError(f"--most={most}: must be 0 (all variants) or more")
     home = Path(root) if root is not None else default_root()
-    results = load(home, ablations, sweep=sweep, dataset=dataset, tracking_uri=tracking_uri, baseline=baseline)
-    results = linked(results, home)
+    chosen = {"sweep": sweep, "tracking_uri": tracking_uri, "baseline": baseline}
+    results = linked(load(home, ablations, dataset=dataset, curves=[CURVE], **chosen), home)
     for name in extra:
         check_logged(results, name)
     summaries = [summarize(results, question, metric) for question in results.questions]
