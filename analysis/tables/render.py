@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 from rich import box
@@ -77,7 +78,7 @@ def comma_separated(table: Table) -> str:
     Text that a spreadsheet would take for a formula has an apostrophe before it, which spreadsheets do not show.
     """
     rows = [
-        {_no_formula(key): _no_formula(value) for cell in row for key, value in cell.data.items()}
+        {_for_csv(key): _for_csv(value) for cell in row for key, value in cell.data.items()}
         for section in table.sections
         for row in section.rows
     ]
@@ -85,11 +86,11 @@ def comma_separated(table: Table) -> str:
     return text
 
 
-Value = TypeVar("Value")
-
-
-def _no_formula(value: Value) -> Value | str:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+def _for_csv(value: float | str | None) -> float | str | None:
+    """Text that is no formula, and NaN as text: pandas would leave it empty, as what is not there."""
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(FORMULA) else value
+    return "NaN" if value is not None and isnan(value) else value
 
 
 def markdown(table: Table) -> str:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import io
 import re
 from dataclasses import replace
 from math import sqrt
@@ -12,6 +14,7 @@ from terminator import analysis
 from terminator.analysis.results import Results
 from terminator.analysis.summary import Summary, summarize
 from terminator.analysis.tables.ablation import ablation_table
+from terminator.analysis.tables.render import comma_separated
 from terminator.analysis.text import sentence, verdict_text
 from terminator.errors import UserError
 from terminator.ledger import Code, Reason, Verdict
@@ -224,6 +227,9 @@ def test_what_is_logged_as_nan_is_named_so(tmp_path: Path) -> None:
     (row,) = [row for row in table.sections[0].rows if row[0].text == "off"]
     assert row[1].text.endswith("(3\u00a0of\u00a05)")
     assert row[-1].text == "NaN"
+    by_name = {line["variant"]: line["test_loss"] for line in csv.DictReader(io.StringIO(comma_separated(table)))}
+    assert by_name.pop("off") == "NaN"
+    assert all(float(value) > 0 for value in by_name.values())
     assert "Missing: off, seeds 1, 3: test accuracy is NaN." in table.notes
 
 
