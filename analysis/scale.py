@@ -16,7 +16,7 @@ KEPT = 0.75  # of the spans, at least, are within it
 DECADE = 0.5  # of half the linear part's width, that ten times the distance takes
 MARGIN = 0.06
 NICE = (1.0, 2.0, 5.0)
-APART = 0.09  # of the scale, between two ticks
+APART = 0.11  # of the scale, between two ticks
 
 
 @dataclass(frozen=True)
