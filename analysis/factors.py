@@ -31,11 +31,11 @@ def numeric_axis(runs: pd.DataFrame, baseline: str) -> Axis | None:
 
 
 def _number(config: object, key: str) -> float | None:
-    value = _at(config, key)
+    value = at(config, key)
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
-def _at(config: object, key: str) -> object:
+def at(config: object, key: str) -> object:
     """What stands at a dotted key; None where there is none."""
     for part in key.split("."):
         config = config.get(part) if isinstance(config, Mapping) else None
@@ -68,7 +68,7 @@ def crossing(runs: pd.DataFrame, baseline: str) -> Crossing | None:
     if all(len(levels) == len(cells) for levels in along):  # no level comes twice: side by side, not crossed
         return None
     config = next(iter(own.loc[own["variant"] == baseline, "config"]), None)
-    usual = [_level(given.get(baseline, {}).get(axis, _at(config, axis))) for axis in axes]
+    usual = [_level(given.get(baseline, {}).get(axis, at(config, axis))) for axis in axes]
     reference = tuple(each if each in levels else levels[0] for each, levels in zip(usual, along, strict=True))
     return Crossing(tuple(axis.rpartition(".")[2] for axis in axes), cells, reference)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from terminator.analysis.factors import at
 from terminator.analysis.results import Results, own_settings
 from terminator.analysis.statistics.verdict import ALPHA
 from terminator.analysis.summary import Summary
@@ -38,16 +39,16 @@ def _data(summary: Summary, configs: Sequence[dict[str, Any]]) -> Iterator[str]:
     baseline = f"the baseline {summary.baseline.name}{size}"
     yield f"We compare {counted(others, 'variant')} with {baseline} on {summary.dataset}{images}."
     told = {
-        "epochs": _one(config.get("training", {}).get("epochs") for config in configs),
-        "batch": _one(config.get("training", {}).get("batch_size") for config in configs),
-        "optimizer": _one(config.get("optimizer", {}).get("name") for config in configs),
+        "epochs": _one(at(config, "training.epochs") for config in configs),
+        "batch": _one(at(config, "training.batch_size") for config in configs),
+        "optimizer": _one(at(config, "optimizer.name") for config in configs),
     }
     how = [f"for {counted(told['epochs'], 'epoch')}"] if isinstance(told["epochs"], int) else []
     how += [f"in batches of {told['batch']}"] if told["batch"] is not None else []
     how += [f"with {told['optimizer']}"] if told["optimizer"] is not None else []
     if how:
         yield f"Each is trained {' '.join(how)}."
-    protocols = {config.get("training", {}).get("protocol") for config in configs}
+    protocols = {str(at(config, "training.protocol")) for config in configs}
     if protocols == {Protocol.holdout.value}:
         yield "The epoch that is tested is chosen on a held-out part of the training data."
     elif Protocol.release.value in protocols:
@@ -112,7 +113,7 @@ def _origin(summary: Summary, runs: pd.DataFrame) -> Iterator[str]:
     ]
     yield f"Software: {', '.join(software)}."
     processors, hosts = _several(runs["cpu"]), sorted(set(runs["host"].dropna()))
-    devices = _several(config.get("machine", {}).get("device") for config in runs["config"] if isinstance(config, dict))
+    devices = _several(at(config, "machine.device") for config in runs["config"])
     hardware = [
         *([f"{counted(len(hosts), 'machine')} ({', '.join(hosts)})"] if 0 < len(hosts) <= NAMED else []),
         *([counted(len(hosts), "machine")] if len(hosts) > NAMED else []),

@@ -114,3 +114,12 @@ def test_the_methods_paragraph_by_another_metric_knows_no_looks(tmp_path: Path) 
     LOOKS.write(tmp_path)
     results = load(tmp_path)
     assert "tested once" in methods(results, summarize(results, results.questions[0], "test_loss"))
+
+
+def test_the_methods_paragraph_of_runs_of_another_project(tmp_path: Path) -> None:
+    """As from an MLflow store, whose parameters may have any form."""
+    results, summary = summarized(branches(1), tmp_path)
+    unknown = {"packages": None, "python": None, "cpu": None, "host": None, "config": [{"training": "long"}] * 6}
+    text = methods(replace(results, runs=results.runs.assign(**unknown)), summary)
+    assert "Each is trained" not in text
+    assert "Hardware" not in text
