@@ -59,8 +59,7 @@ def _cells(
 ) -> list[Cell]:
     if variant is None:
         return [Cell(NOTHING)] * 3
-    difference, _, verdict = difference_cells(summary, variant, of_difference)
-    cells = (metric_cell(summary, variant, of_mean), difference, verdict)
+    cells = (metric_cell(summary, variant, of_mean), *difference_cells(summary, variant, of_difference))
     return [replace(cell, data={f"{group}_{key}": value for key, value in cell.data.items()}) for cell in cells]
 
 
