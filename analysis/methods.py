@@ -62,7 +62,7 @@ def _seeds(summary: Summary) -> Iterator[str]:
     if not seeds:
         return
     yield (
-        f"Variants and baseline share their random seeds ({_listed(seeds)}); {summary.metric.title.lower()} is given "
+        f"Variants and baseline share their random seeds ({listed(seeds)}); {summary.metric.title.lower()} is given "
         "as mean ± standard deviation (n − 1) over the seeds, and differences from the baseline are paired by seed."
     )
 
@@ -138,7 +138,7 @@ def _several(values: Iterable[object]) -> str:
     return " and ".join(sorted({value for value in values if isinstance(value, str) and value}))
 
 
-def _listed(seeds: Sequence[int]) -> str:
+def listed(seeds: Sequence[int]) -> str:
     """`0, 1, 2`, or `0 to 19` of many in a row."""
     if len(seeds) > NAMED and list(seeds) == list(range(seeds[0], seeds[-1] + 1)):
         return f"{seeds[0]} to {seeds[-1]}"

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from terminator.analysis.figures import DIFFERENCES, Drawn
-from terminator.analysis.methods import methods
+from terminator.analysis.methods import listed, methods
 from terminator.analysis.mlflow import LOCAL_UI
 from terminator.analysis.page.glossary import glossary
 from terminator.analysis.page.picture import picture
@@ -77,7 +77,7 @@ def _content(results: Results, part: Part) -> dict[str, object]:
         "sweep": summary.question.sweep.id,
         "command": shlex.join(summary.question.sweep.command),
         "summary": summary,
-        "seeds": sorted({seed for variant in summary.variants for seed in variant.values}),
+        "seeds": listed(sorted({seed for variant in summary.variants for seed in variant.values})),
         "table": first,
         "notes": [note for note in (*first.notes, *first.advice) if not note.startswith(MISSING)],  # `lost` has those
         "picture": drawn,
