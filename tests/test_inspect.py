@@ -19,6 +19,7 @@ from terminator.ledger import Code, Ledger, Provenance, Run
 from terminator.model.build import build
 from terminator.model.config import TerminatorConfig
 from terminator.model.networks.terminator import Terminator
+from terminator.run_key import code_hash
 from terminator.training.checkpoint import load_checkpoint
 
 MODEL = TerminatorConfig(depth=2, channels=[12], local_kernels=[3], global_hidden=4, local_hidden=4, channel_hidden=4)
@@ -30,7 +31,7 @@ CONFIG = RunConfig(model=MODEL, training=TRAINING, machine=MachineConfig(device=
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     ledger = Ledger(tmp_path_factory.mktemp("root"))
-    origin = Provenance(Code("0" * 16, None, False), "", {})
+    origin = Provenance(Code(code_hash(CONFIG), None, False), "", {})
     run = ledger.freeze("0123456789abcdef", to_plain(CONFIG), origin)
     with pytest.raises(UserError, match="has no result yet"):
         export_features(run)
