@@ -124,6 +124,11 @@ def _table(config: DataConfig, split: str) -> pa.Table:
         raise UserError(f"data.folder={config.folder}: cannot read the {split} split: {why}") from error
 
 
+def count(config: DataConfig, split: str) -> int:
+    """How many images the split has, soon known: they are not decoded. Raises what finding them raises."""
+    return len(_table(config, split))
+
+
 @functools.lru_cache(maxsize=8)
 def _cached(name: str, repository: str) -> Any:
     # Read at the import of huggingface_hub: a job must neither fetch on its own nor hang on a dead network.
