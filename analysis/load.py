@@ -68,7 +68,7 @@ def with_convergence(results: Results) -> Results:
 def _load_ledger(root: Path, ablations: list[str] | None, sweep: str | None, datasets: list[str] | None) -> Results:
     ledger = Ledger(root)
     sweeps = [ledger.sweep(sweep)] if sweep is not None else ledger.sweeps()
-    known = sorted({ablation.name for each in sweeps for ablation in each.ablations})
+    known = sorted({ablation.name for each in sweeps for ablation in each.ablations if _has_table(ablation)})
     for name in ablations or ():
         if name not in known:
             where = f"sweep {sweep}" if sweep is not None else str(root)
@@ -105,7 +105,8 @@ def _newest(
 
     Trials come last: a run with one epoch must not take the place of the results.
     """
-    holding = [_question(ledger, each, sweep) for sweep in sweeps for each in sweep.ablations if each.name == name]
+    found = [(each, sweep) for sweep in sweeps for each in sweep.ablations if each.name == name and _has_table(each)]
+    holding = [_question(ledger, *pair) for pair in found]
     holding.sort(key=lambda question: not question.sweep.is_comparable)
     if datasets is None:
         return holding[:1]
@@ -118,6 +119,11 @@ def _newest(
             there = ", ".join(sorted(on)) or "none"
             raise UserError(f"dataset={dataset}: {name} has no results on it; there are: {there}")
     return list({on[dataset].sweep.id: on[dataset] for dataset in datasets if dataset in on}.values())
+
+
+def _has_table(ablation: Ablation) -> bool:
+    """A tuning has none of its own, and what it chooses for has none before."""
+    return not ablation.is_tuning and ablation.is_chosen
 
 
 def _question(ledger: Ledger, ablation: Ablation, sweep: Sweep) -> Question:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from terminator.errors import UserError
-from terminator.ledger import Ledger, Run, default_root, files
+from terminator.ledger import Ledger, Run, Variant, default_root, files
 from terminator.loading import load_run, one_line_each
 from terminator.model.networks.terminator import BlockOutput, SFNEBlock, Terminator
 from terminator.training.evaluation import evaluate
@@ -108,8 +108,11 @@ def _runs(ledger: Ledger, name: str, variants: Sequence[str] | None) -> list[Run
     if name not in known and RUN.fullmatch(name):
         return [ledger.find_run(name)]
     sweep = ledger.sweep(name)
-    ablations = [each for each in sweep.ablations if each.name == name] or sweep.ablations
-    found = {variant.name: variant for ablation in ablations for variant in ablation.variants}
+    compared = [each for each in sweep.ablations if not each.is_tuning]
+    ablations = [each for each in sweep.ablations if each.name == name] or compared
+    found: dict[str, Variant] = {}
+    for variant in (variant for ablation in ablations for variant in ablation.variants):
+        found.setdefault(variant.name, variant)
     for unknown in set(variants or ()) - found.keys():
         raise UserError(f"variant={unknown}: no variant of {name}; choose from {', '.join(found)}")
     chosen = [variant for variant in found.values() if variants is None or variant.name in variants]

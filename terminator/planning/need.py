@@ -9,7 +9,7 @@ from typing import Any
 
 from terminator.cluster.profile import ClusterProfile, profiles_of
 from terminator.config import Device
-from terminator.ledger import Ledger, Variant
+from terminator.ledger import Ablation, Ledger, Variant
 from terminator.planning.duration import Durations, durations, has_gpu
 from terminator.planning.plan import Plan
 from terminator.text import counted, span
@@ -79,18 +79,15 @@ def need(plan: Plan, ledger: Ledger, done: Container[str], profile: ClusterProfi
         if cell.key not in done:
             owners.setdefault(cell.key, cell.variant)
     variants = {variant.name: variant for variant in owners.values()}
-    looked = [
-        ablation for ablation in plan.sweep.ablations if ablation.looks is not None and len(ablation.variants) > 1
-    ]
-    if owners:
-        variants |= {variant.name: variant for ablation in looked for variant in ablation.variants}
+    # Further looks, and a tuned table: its variants have runs when their settings are chosen.
+    goes_on = [each for each in plan.sweep.ablations if each.looks is not None or not each.is_chosen] if owners else []
+    later = [(ablation, variant) for ablation in goes_on for variant in ablation.variants if len(ablation.variants) > 1]
+    variants |= {variant.name: variant for _, variant in later if variant.runs}
     found = durations(plan, list(variants.values()), ledger, profile)
     hours = {key: (found.seconds[variant.name] or 0.0) / 3600 for key, variant in owners.items()}
     further = [
-        (ablation.plan.seeds[-1] - len(variant.runs)) * (found.seconds[variant.name] or 0.0) / 3600
-        for ablation in looked
-        for variant in ablation.variants
-        if owners
+        (_most_seeds(ablation) - len(variant.runs)) * (found.seconds.get(variant.name) or 0.0) / 3600
+        for ablation, variant in later
     ]
     profiles = {} if profile is None else profiles_of(plan.sweep, profile)
     gpus = {key: _gpus(plan, key, profiles.get(key)) for key in owners}
@@ -110,6 +107,10 @@ def need(plan: Plan, ledger: Ledger, done: Container[str], profile: ClusterProfi
         jobs=jobs,
         warnings=[line for of, (each, keys) in zip(jobs, groups, strict=True) if (line := _too_short(of, each, found))],
     )
+
+
+def _most_seeds(ablation: Ablation) -> int:
+    return len(ablation.seeds) if ablation.looks is None else ablation.looks.seeds[-1]
 
 
 def _gpus(plan: Plan, key: str, profile: ClusterProfile | None) -> float:

@@ -20,6 +20,7 @@ from terminator.planning.ablation import Match
 from terminator.planning.cost import cost, miss, obstacle
 from terminator.planning.need import need
 from terminator.planning.plan import Plan
+from terminator.planning.tuning import describe_tuning
 from terminator.text import NEAR, counted, signed_percent, to_overrides
 
 JOINTS = re.compile(r"(?<=,)|(?<=\.)(?!\d)")  # after a comma, and after a dot that is no decimal point
@@ -35,6 +36,10 @@ def show_plan(
     show; `profile`: of the cluster that would run them."""
     done = _done(plan, ledger)
     for ablation in plan.sweep.ablations:
+        if ablation.is_tuning:
+            console.print(f"{describe_tuning(ablation)}\n")
+        if ablation.is_tuning or not ablation.is_chosen:
+            continue
         title = f"{ablation.name}: {ablation.question}" if ablation.question else ablation.name
         table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
         table.add_column("variant", no_wrap=True)
@@ -92,6 +97,7 @@ def plan_document(
                 "notes": _below(plan, ablation, power),
             }
             for ablation in plan.sweep.ablations
+            if ablation.is_chosen
         ]
     return {"ablations": ablations, "runs": len(keys), "done": len(all_done), "time": needs}
 
@@ -115,6 +121,8 @@ def _done(plan: Plan, ledger: Ledger) -> set[str]:
 
 def _below(plan: Plan, ablation: Ablation, power: Power) -> list[str]:
     """The lines under an ablation's table."""
+    if ablation.is_tuning:
+        return [describe_tuning(ablation)]
     return [*notes(plan, ablation), *_looks(ablation), *(power(plan, ablation) if _compares(ablation) else [])]
 
 
@@ -134,6 +142,8 @@ def _looks(ablation: Ablation) -> list[str]:
 
 def notes(plan: Plan, ablation: Ablation) -> list[str]:
     """Lines on variants that are the same network, and on size-matched controls that miss their budget."""
+    if ablation.is_tuning or not ablation.is_chosen:
+        return []
     lines = [
         f"{' and '.join(names)} are the same network: their settings come to equal channels and values."
         for names in same_runs(plan, ablation)

@@ -12,7 +12,8 @@ import torch
 
 from terminator.cluster.journal import Array
 from terminator.cluster.profile import ClusterProfile
-from terminator.config import TrainingConfig, to_plain
+from terminator.config import Protocol, RunConfig, TrainingConfig, to_plain
+from terminator.data.load import load
 from terminator.ledger import Job, Ledger, Variant, provenance
 from terminator.planning import duration
 from terminator.planning.cost import cost
@@ -20,6 +21,8 @@ from terminator.planning.duration import LARGEST_STEP, Pace, time_steps
 from terminator.planning.need import Need, need
 from terminator.planning.plan import Plan, Planner
 from terminator.text import span
+from tests.data.test_hub import LAYOUTS, write_set
+from tests.data.test_hub import config as published
 
 DEPTHS = ["model.channels=[12]", "model.depth=1", "ablation.one_at_a_time={model.depth:[2,3]}"]
 CPU, GPU = ClusterProfile(partition="cpu", timeout_min=60), ClusterProfile(partition="gpu", gpus_per_node=2, nodes=2)
@@ -204,6 +207,21 @@ def test_variants_with_resources_of_their_own_have_jobs_of_their_own(
     found = need(plan, ledger, (), CPU)
     assert [(jobs.count, jobs.timeout_min) for jobs in found.jobs] == [(2, 600), (4, 60)]
     assert len(found.warnings) == 1
+
+
+@pytest.mark.parametrize("protocol", Protocol)
+def test_images_of_a_published_set_are_counted_as_they_are_split(protocol: Protocol, tmp_path: Path) -> None:
+    write_set(tmp_path, "mnist", LAYOUTS["mnist"][0])
+    config = RunConfig(data=published("mnist", tmp_path), training=TrainingConfig(protocol=protocol))
+    data = load(config.data, hold_out=protocol is Protocol.holdout)
+    assert duration._images(config) == (len(data.train), len(data.validation))
+
+
+def test_a_tuned_table_has_its_hours_too(planner: Planner, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    of_seconds(3600, monkeypatch)
+    tune = ["ablation.tune=optimizer.lr", "ablation.tune_values=[0.001,0.01]", "ablation.tune_seeds=[1000]"]
+    found = need(planner.ablations(["depth"], [*DEPTHS, *tune], [0, 1]), ledger, (), None)
+    assert (found.hours, found.at_most_hours) == pytest.approx((6 + 6, 6 + 6 + 6))
 
 
 def test_looks_have_a_most_and_nothing_to_run_takes_no_time(
