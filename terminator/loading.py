@@ -168,7 +168,9 @@ def _best_weights(run: Run, result: Result) -> dict[str, Tensor]:
 def _config(plain: dict[str, Any], evaluation: str | None, who: str) -> RunConfig:
     try:
         config = from_plain(plain)
-    except (OmegaConfBaseException, KeyError) as error:
+    except UserError as error:
+        raise UserError(f"{who}: {error}") from None
+    except (OmegaConfBaseException, KeyError, ValueError) as error:
         why = str(error).splitlines()[0]
         raise UserError(f"{who}: its configuration is of another version of the suite ({why})") from None
     if evaluation is None:

@@ -191,6 +191,11 @@ def other_data(run: Run) -> None:
     path.write_text(re.sub('"data_fingerprint": ".', '"data_fingerprint": "x', path.read_text()))
 
 
+def unknown_architecture(run: Run) -> None:
+    path = run.folder / "spec.json"
+    path.write_text(path.read_text().replace('"architecture": "terminator"', '"architecture": "mlp"'))
+
+
 def older_configuration(run: Run) -> None:
     path = run.folder / "spec.json"
     path.write_text(path.read_text().replace('"depth"', '"layers"'))
@@ -204,6 +209,7 @@ def older_configuration(run: Run) -> None:
         (damaged_checkpoint, r"\S*checkpoint.pt cannot be read \(BadZipFile: File is not a zip file\)"),
         (older_checkpoint, r"its weights were not kept: .*checkpoint.pt is of epoch 2 of 3"),
         (other_data, "data.name=digits: holds other images than those it was trained on"),
+        (unknown_architecture, "model.architecture=mlp: no such network; choose from .*"),
         (older_configuration, r"its configuration is of another version of the suite \(Key 'layers' not in .*\)"),
     ],
 )
