@@ -234,7 +234,7 @@ _GENERATORS = {
 
 def kind_of(data: DataConfig) -> DataKind:
     """What its samples are."""
-    return DataKind.image if data.sequence is None else DataKind.sequence
+    return DataKind.sequence if data.is_sequence else DataKind.image
 
 
 def check_kind(name: str, ablation: AblationConfig, data: DataConfig) -> None:
@@ -242,7 +242,9 @@ def check_kind(name: str, ablation: AblationConfig, data: DataConfig) -> None:
     wanted, held = ablation.data_kind, kind_of(data)
     if wanted is None or wanted is held:
         return
-    *others, last = [f"data={choice}" for choice, each in shipped_data().items() if kind_of(each) is wanted]
+    *others, last = [
+        f"data={choice}" for choice, each in shipped_data().items() if each.image_shape and kind_of(each) is wanted
+    ]
     raise UserError(
         f"ablation={name}: asks about {wanted.value}s; data={data.name} holds {held.value}s; "
         f"add {', '.join(others)} or {last}"

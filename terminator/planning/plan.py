@@ -95,7 +95,7 @@ class Planner:
         """The ablation; where it is tuned, then its tuning, and the ablation of what that chooses."""
         chosen = self._composer.settings([*base, f"ablation={name}"])
         config = chosen.ablation if seeds is None else replace(chosen.ablation, seeds=list(seeds))
-        check_kind(name, config, chosen.data)
+        check_kind(name, config, chosen.run_config().data)
         found = variants(config, name)
         names = [variant.name for variant in found]
         for unknown in config.resources.keys() - set(names):

@@ -15,6 +15,8 @@ from rich.text import Text
 
 from terminator.cluster.profile import ClusterProfile
 from terminator.config import RunConfig, to_plain
+from terminator.data.config import DataFormat
+from terminator.data.folder import describe
 from terminator.ledger import Ablation, Ledger, RunState, Variant
 from terminator.planning.ablation import Match
 from terminator.planning.cost import cost, miss, obstacle
@@ -141,10 +143,14 @@ def _looks(ablation: Ablation) -> list[str]:
 
 
 def notes(plan: Plan, ablation: Ablation) -> list[str]:
-    """Lines on variants that are the same network, and on size-matched controls that miss their budget."""
+    """Lines on a user's own data, on variants that are the same network, and on controls that miss their budget."""
     if ablation.is_tuning or not ablation.is_chosen:
         return []
+    data = [config.data for config in plan.configs.values() if config.data.format is DataFormat.folder]
     lines = [
+        f"data.folder={folder}: {describe(each)}." for folder, each in {each.folder: each for each in data}.items()
+    ]
+    lines += [
         f"{' and '.join(names)} are the same network: their settings come to equal channels and values."
         for names in same_runs(plan, ablation)
     ]
