@@ -22,6 +22,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from terminator.config import Evaluation, Protocol, RunConfig, from_plain
+from terminator.data.config import DataConfig, DataFormat
+from terminator.data.folder import describe
 from terminator.data.load import Data, fingerprint
 from terminator.data.load import load as load_data
 from terminator.errors import UserError
@@ -88,6 +90,7 @@ def load_run(
         mean=data.mean,
         std=data.std,
         dtype=data.train.images.dtype,
+        classes=class_names(config.data),
         key=run.key,
         metrics=result.metrics,
         origin=origin,
@@ -124,6 +127,7 @@ def _read_exported(path: Path, evaluation: str | None, target: str | None) -> Tr
         mean=tensors["mean"],
         std=tensors["std"],
         dtype=getattr(torch, facts["dtype"]),
+        classes=facts["classes"],
         key=facts["key"],
         metrics=facts["metrics"],
         origin=origin,
@@ -139,6 +143,13 @@ def _read_exported(path: Path, evaluation: str | None, target: str | None) -> Tr
 def _below(tensors: dict[str, Tensor], beginning: str) -> dict[str, Tensor]:
     """Those whose names begin so, by the rest of their names."""
     return {name.removeprefix(beginning): value for name, value in tensors.items() if name.startswith(beginning)}
+
+
+def class_names(data: DataConfig) -> list[str]:
+    """The labels' names, in their order: those of a user's own data, of other sets numbers."""
+    if data.format is DataFormat.folder:
+        return [str(name) for name in describe(data).classes]
+    return [str(label) for label in range(data.classes)]
 
 
 def _standing(run: Run) -> str:

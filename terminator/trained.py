@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ class TrainedNetwork(nn.Module):
         mean: Tensor,
         std: Tensor,
         dtype: torch.dtype,
+        classes: Sequence[str],
         key: str,
         metrics: dict[str, Any],
         origin: dict[str, Any],
@@ -55,7 +56,7 @@ class TrainedNetwork(nn.Module):
         self.std: Tensor
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
-        self.classes = tuple(str(label) for label in range(config.data.classes))
+        self.classes = tuple(classes)
         self.key, self.metrics, self.origin = key, metrics, origin
         self.eval()
 

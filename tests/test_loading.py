@@ -15,16 +15,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import terminator
 from terminator import __main__ as command_line
 from terminator.config import Device, Evaluation, MachineConfig, OptimizerConfig, RunConfig, TrainingConfig, to_plain
-from terminator.data.config import DataConfig, PixelOrder
+from terminator.data.config import DataConfig, FolderConfig, PixelOrder
 from terminator.data.load import as_sequences, fingerprint
 from terminator.data.load import load as load_data
 from terminator.errors import UserError
 from terminator.job import execute
 from terminator.ledger import Code, Ledger, Provenance, Run, RunState
+from terminator.loading import class_names
 from terminator.model.config import TerminatorConfig
 from terminator.model.networks.custom import CustomConfig
 from terminator.run_key import code_hash
@@ -138,7 +140,7 @@ def test_raw_images_become_the_sequences_of_the_run(by_batch: TrainedNetwork) ->
         def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor]:
             return (pixels[:, 0, :10],)
 
-    facts: dict[str, Any] = {"key": "k", "metrics": {}, "origin": {}}
+    facts: dict[str, Any] = {"classes": "0123456789", "key": "k", "metrics": {}, "origin": {}}
     network = TrainedNetwork(
         First(), config, mean=by_batch.mean[:, :, 0], std=by_batch.std[:, :, 0], dtype=torch.uint8, **facts
     )
@@ -167,6 +169,14 @@ def test_other_images_are_refused(by_batch: TrainedNetwork, images: torch.Tensor
 
 def test_a_run_is_loaded_by_its_folder(copy: Run) -> None:
     assert terminator.load(copy.folder, device="cpu").key == copy.key
+
+
+def test_classes_of_ones_own_images_have_their_folders_names(tmp_path: Path) -> None:
+    for index, name in enumerate(("cat", "dog") * 4):
+        (tmp_path / name).mkdir(exist_ok=True)
+        Image.fromarray(np.full((4, 4), index, dtype=np.uint8)).save(tmp_path / name / f"{index}.png")
+    assert class_names(FolderConfig(folder=str(tmp_path))) == ["cat", "dog"]
+    assert class_names(DataConfig()) == list("0123456789")
 
 
 def no_result(run: Run) -> None:
