@@ -10,6 +10,8 @@ COMMANDS = {
     "run": ("terminator.run", "train one model, or with -m plan and run a sweep"),
     "sweeps": ("terminator.sweeps.__main__", "come back to a sweep: list, status, watch, retry, cancel, sync, logs"),
     "report": ("terminator.analysis.report", "tables, figures and one page from the results"),
+    "export": ("terminator.loading", "a trained network to a file that terminator.load reads anywhere"),
+    "inspect": ("terminator.inspect", "what trained networks compute inside, for the report's figures"),
     "claims": ("terminator.analysis.claims", "the paper's claims, and what the results say of them"),
 }
 

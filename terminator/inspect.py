@@ -1,4 +1,4 @@
-"""Export what a trained network computes inside: `python -m terminator.inspect ABLATION` (or run keys).
+"""Export what a trained network computes inside: `terminator inspect ABLATION` (or runs by their keys).
 
 Writes ROOT/runs/<key>/features.npz, which `analysis` reads without torch: hyper-kernels and feature maps of every block
 for one test image, and the features' mean and standard deviation by depth over the whole test split.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from terminator.config import Protocol, from_plain
-from terminator.data.load import load
 from terminator.errors import UserError
-from terminator.ledger import Ledger, Run, default_root, files
-from terminator.model.build import build
+from terminator.ledger import Ledger, Run, Variant, default_root, files
+from terminator.loading import load_run, one_line_each
 from terminator.model.networks.terminator import BlockOutput, SFNEBlock, Terminator
-from terminator.training.checkpoint import DamagedCheckpoint, load_checkpoint
 from terminator.training.evaluation import evaluate
-from terminator.training.randomness import generator_for
 
 
 class Recorder:
@@ -70,18 +66,12 @@ class Recorder:
 def export_features(run: Run) -> Path:
     """Write a run's features.npz, from the weights of its best epoch; return its path.
 
-    Raises UserError where the run has no result, no Terminator, or no readable checkpoint.
+    Raises UserError where the run is of another network, and where it cannot be loaded (see terminator.load).
     """
-    result = run.result()
-    if result is None:
-        raise UserError(f"run {run.key}: has no result yet")
-    config = from_plain(run.spec().config)
-    data = load(config.data, hold_out=config.training.protocol is Protocol.holdout)
-    generator = generator_for(config.seed, "weights")
-    network = build(config.model, image_shape=config.data.input_shape, classes=config.data.classes, generator=generator)
+    trained, data = load_run(run)
+    network, config = trained.network, trained.config
     if not isinstance(network, Terminator):
         raise UserError(f"run {run.key}: model.architecture={config.model.architecture}: only a terminator has blocks")
-    network.load_state_dict(_best_weights(run, result.attempt))
     recorder = Recorder(list(network.blocks))
     evaluate(network, data.test, data, config.training, predict=network, between_batches=lambda: None)
     recorder.stop()
@@ -92,45 +82,43 @@ def export_features(run: Run) -> Path:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line: an ablation's first finished run of each variant, or runs by their keys."""
+    """The command line. Bad input ends with one line on stderr and exit code 2."""
     parser = argparse.ArgumentParser(
-        prog="python -m terminator.inspect", description="Export what networks compute inside."
+        prog="terminator inspect", description="Export what trained networks compute inside, for the report's figures."
     )
-    parser.add_argument("names", nargs="+", metavar="ABLATION|KEY")
+    parser.add_argument(
+        "names", nargs="+", metavar="ABLATION|RUN", help="an ablation or a sweep; or a run, by key or VARIANT/SEED"
+    )
     parser.add_argument("--variant", nargs="+", help="of the ablation, only these variants")
     parser.add_argument("--root", help="output root (default: $TERMINATOR_ROOT, else ./outputs)")
     given = parser.parse_args(arguments)
     ledger = Ledger(default_root(given.root))
-    try:
+    with one_line_each():
         for name in given.names:
             for run in _runs(ledger, name, given.variant):
                 print(export_features(run))
-    except UserError as error:
-        print(f"terminator: {error}", file=sys.stderr)
-        sys.exit(2)
+
+
+RUN = re.compile(r"[0-9a-f]+|.+/\d+")  # how a run key begins, or VARIANT/SEED
 
 
 def _runs(ledger: Ledger, name: str, variants: Sequence[str] | None) -> list[Run]:
-    """The run of that key, or the first finished run of each of an ablation's variants."""
-    if ledger.run(name).frozen():
-        return [ledger.run(name)]
-    (ablation,) = (each for each in ledger.sweep(name).ablations if each.name == name)
-    names = [variant.name for variant in ablation.variants]
-    for unknown in set(variants or ()) - set(names):
-        raise UserError(f"variant={unknown}: no variant of {name}; choose from {', '.join(names)}")
-    chosen = [variant for variant in ablation.variants if variants is None or variant.name in variants]
+    """The run called so, or the first finished run of each variant: of that ablation, or of all of that sweep's."""
+    known = {each for sweep in ledger.sweeps() for each in (sweep.id, *(ablation.name for ablation in sweep.ablations))}
+    if name not in known and RUN.fullmatch(name):
+        return [ledger.find_run(name)]
+    sweep = ledger.sweep(name)
+    compared = [each for each in sweep.ablations if not each.is_tuning]
+    ablations = [each for each in sweep.ablations if each.name == name] or compared
+    found: dict[str, Variant] = {}
+    for variant in (variant for ablation in ablations for variant in ablation.variants):
+        found.setdefault(variant.name, variant)
+    for unknown in set(variants or ()) - found.keys():
+        raise UserError(f"variant={unknown}: no variant of {name}; choose from {', '.join(found)}")
+    chosen = [variant for variant in found.values() if variants is None or variant.name in variants]
     runs = [[ledger.run(key) for key in variant.runs.values()] for variant in chosen]
     finished = [next((run for run in each if run.result() is not None), None) for each in runs]
     return [run for run in finished if run is not None]
-
-
-def _best_weights(run: Run, attempt: int) -> dict[str, Tensor]:
-    path = run.attempt_folder(attempt) / "checkpoint.pt"
-    try:
-        weights: dict[str, Tensor] = load_checkpoint(path)["state"]["best"]["weights"]
-    except (DamagedCheckpoint, KeyError, TypeError) as error:
-        raise UserError(f"run {run.key}: {path} cannot be read ({error})") from None
-    return weights
 
 
 def _array(tensor: Tensor) -> np.ndarray[Any, Any]:

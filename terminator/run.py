@@ -189,10 +189,10 @@ def _run_plans(
     if settings.sweep.plan:
         power = partial(_power, ledger)
         if settings.sweep.json:
-            print(json.dumps(plan_document(plans, ledger, power), indent=1, ensure_ascii=False))
+            print(json.dumps(plan_document(plans, ledger, power, settings.cluster), indent=1, ensure_ascii=False))
             return
         for plan in plans:
-            show_plan(Console(markup=False, emoji=False), plan, ledger, power)
+            show_plan(Console(markup=False, emoji=False), plan, ledger, power, settings.cluster)
         return
     for plan in plans:
         for ablation in plan.sweep.ablations:

@@ -18,6 +18,14 @@ def moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
 
 
+def span(seconds: float) -> str:
+    """`9 s`, `3.2 min`, `6.2 h`, `1,437 h`."""
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:,.{1 if seconds < 100 * size else 0}f}".removesuffix(".0") + f" {unit}"
+    return f"{seconds:.{1 if seconds < 1 else 0}f} s"
+
+
 def done_already(finished: float) -> str:
     """`done already, 2026-11-20 16:02`, in local time. `finished`: in seconds since 1970."""
     return f"done already, {moment(finished)}"

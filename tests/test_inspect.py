@@ -15,10 +15,11 @@ from terminator.data.load import load
 from terminator.errors import UserError
 from terminator.inspect import export_features, main
 from terminator.job import execute
-from terminator.ledger import Code, Ledger, Provenance, Run
+from terminator.ledger import Ablation, Code, Ledger, Provenance, Run, Sweep, Variant
 from terminator.model.build import build
 from terminator.model.config import TerminatorConfig
 from terminator.model.networks.terminator import Terminator
+from terminator.run_key import code_hash
 from terminator.training.checkpoint import load_checkpoint
 
 MODEL = TerminatorConfig(depth=2, channels=[12], local_kernels=[3], global_hidden=4, local_hidden=4, channel_hidden=4)
@@ -30,7 +31,7 @@ CONFIG = RunConfig(model=MODEL, training=TRAINING, machine=MachineConfig(device=
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     ledger = Ledger(tmp_path_factory.mktemp("root"))
-    origin = Provenance(Code("0" * 16, None, False), "", {})
+    origin = Provenance(Code(code_hash(CONFIG), None, False), "", {})
     run = ledger.freeze("0123456789abcdef", to_plain(CONFIG), origin)
     with pytest.raises(UserError, match="has no result yet"):
         export_features(run)
@@ -42,7 +43,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 def test_the_export_is_what_the_blocks_compute(run: Run) -> None:
     root = run.folder.parents[1]
-    main([run.key, "--root", str(root)])
+    main([run.key[:6], "--root", str(root)])
     features = read_features(root, run.key)
     assert features is not None
     assert features.facts == {"key": run.key, "dataset": "digits", "slow_loss": "channel_sum"}
@@ -62,6 +63,17 @@ def test_the_export_is_what_the_blocks_compute(run: Run) -> None:
     np.testing.assert_allclose(features.hyper_kernels[0], (z[0] * kernel)[0], rtol=1e-4, atol=1e-5)
     assert features.mean[0] == pytest.approx(float(y.double().mean()), rel=1e-4)
     assert features.std[0] == pytest.approx(float(y.double().std(unbiased=False)), rel=1e-4)
+
+
+def test_a_sweep_is_inspected_by_its_id_and_by_its_ablation(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    ledger = Ledger(run.folder.parents[1])
+    variants = [Variant("full", runs={0: run.key}), Variant("later", runs={0: "f" * 16})]
+    ablation = Ablation("gating", "Why?", "full", "test_accuracy", True, 0.005, [0], variants)
+    sweep = Sweep("gating-12345678", 1.0, ["python"], [], Code("c0de", None, False), [ablation], data=("digits",))
+    ledger.write_sweep(sweep)
+    for name in (sweep.id, "gating", "full/0"):
+        main([name, "--root", str(ledger.root)])
+        assert capsys.readouterr().out == f"{run.folder / 'features.npz'}\n"
 
 
 def test_what_is_not_there_is_named(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from terminator.errors import UserError
+from terminator.ledger import Sweep
 
 AT_LEAST_ONE = (
     *("timeout_min", "nodes", "tasks_per_node", "cpus_per_task", "array_parallelism"),
@@ -100,3 +101,9 @@ class ClusterProfile:
             "additional_parameters": {**self.sbatch, **dependency, "requeue": True},
         }
         return {name: value for name, value in parameters.items() if value is not None}
+
+
+def profiles_of(sweep: Sweep, profile: ClusterProfile) -> dict[str, ClusterProfile]:
+    """The profile of each run: its variant's resources on top of `profile`. Raises UserError for what does not fit."""
+    cells = {cell.key: cell.variant for cell in reversed(list(sweep.cells()))}  # a shared run is its first variant's
+    return {key: profile.with_resources(variant.resources, variant.name) for key, variant in cells.items()}

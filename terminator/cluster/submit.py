@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from terminator.cluster.executor import ArrayExecutor, check, check_root
 from terminator.cluster.journal import Array, JobPlan, Journal, PlannedJob, journals, run_jobs, under_way
-from terminator.cluster.profile import ClusterProfile
+from terminator.cluster.profile import ClusterProfile, profiles_of
 from terminator.cluster.slurm import (
     LONGEST_PAUSE,
     QueuedJob,
@@ -189,12 +189,6 @@ def submission_lock(root: Path) -> Iterator[None]:
 def journal_of(ledger: Ledger, sweep: Sweep) -> Journal:
     """The sweep's journal, where it has been submitted; else an empty one."""
     return Journal(ledger.sweep_folder(sweep) / "slurm")
-
-
-def profiles_of(sweep: Sweep, profile: ClusterProfile) -> dict[str, ClusterProfile]:
-    """The profile of each run: its variant's resources on top of `profile`. Raises UserError for what does not fit."""
-    cells = {cell.key: cell.variant for cell in reversed(list(sweep.cells()))}  # a shared run is its first variant's
-    return {key: profile.with_resources(variant.resources, variant.name) for key, variant in cells.items()}
 
 
 def in_queue(root: Path) -> dict[str, str]:

@@ -102,6 +102,11 @@ def read_parquet(files: Sequence[Path], columns: list[str], where: str, split: s
         raise UserError(f"{where}: cannot read the {split} split: {why}") from error
 
 
+def count(config: DataConfig, split: str) -> int:
+    """How many images the split has, soon known: they are not decoded. Raises what finding them raises."""
+    return len(_table(config, split))
+
+
 @functools.lru_cache(maxsize=8)
 def _cached(name: str, repository: str) -> Any:
     # Read at the import of huggingface_hub: a job must neither fetch on its own nor hang on a dead network.

@@ -234,6 +234,9 @@ def default_root(given: str | None = None) -> Path:
     return Path(given or os.environ.get("TERMINATOR_ROOT") or "outputs").expanduser().absolute()
 
 
+MOST_CHOICES = 20  # that a line names
+
+
 class Ledger:
     """The runs and sweeps under `root`. Folders are made when something is written."""
 
@@ -274,6 +277,28 @@ class Ledger:
     def run(self, key: str) -> Run:
         """The run of that key, frozen or not."""
         return Run(self.root / "runs" / key)
+
+    def find_run(self, name: str, sweeps: Sequence[Sweep] | None = None) -> Run:
+        """The run called `name`: its key, `VARIANT/SEED` of the first of `sweeps` that has it, or how a key begins.
+
+        `sweeps`: None for all, the last called first. Raises UserError, with choices, for a name of none or several.
+        """
+        if self.run(name).frozen():
+            return self.run(name)
+        keys: dict[str, str] = {}
+        for sweep in self.sweeps() if sweeps is None else sweeps:
+            for cell in sweep.cells():
+                keys.setdefault(f"{cell.variant.name}/{cell.seed}", cell.key)
+        if name in keys:
+            return self.run(keys[name])
+        found = sorted({key for key in (*keys.values(), *(run.key for run in self.runs())) if key.startswith(name)})
+        if len(found) == 1:
+            return self.run(found[0])
+        rule = "means several runs" if found else "no such run"
+        choices = found or list(keys)
+        listed = f"choose from {', '.join(choices[:MOST_CHOICES])}" if choices else f"there are none in {self.root}"
+        more = f" and {len(choices) - MOST_CHOICES:,} more" if len(choices) > MOST_CHOICES else ""
+        raise UserError(f"run={name}: {rule}; {listed}{more}")
 
     def runs_of(self, sweeps: Iterable[Sweep]) -> list[Run]:
         """The runs of these sweeps, each once, in the plans' order."""

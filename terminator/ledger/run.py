@@ -29,6 +29,7 @@ from terminator.ledger.records import (
 )
 
 METRICS = "metrics.jsonl"  # of an attempt: a row an epoch
+CHECKPOINT = "checkpoint.pt"  # of an attempt
 CORRECT = "test_correct.bin"  # of an attempt: a bit a test image
 SECONDS_BETWEEN_PROGRESS = 1.0
 
@@ -116,6 +117,18 @@ class Run:
         result = self.result()
         path = self.attempt_folder(result.attempt) / CORRECT if result is not None else None
         return path.read_bytes() if path is not None and path.exists() else None
+
+    def checkpoint_path(self, result: Result) -> Path | None:
+        """The checkpoint of the finished run's end; None where it was not kept.
+
+        An attempt that had nothing left but the test made none: then it is that of the attempt which it went on from.
+        """
+        number = result.attempt
+        while not (path := self.attempt_folder(number) / CHECKPOINT).exists():
+            if (origin := self._attempt(number).resumed_from) is None:
+                return None
+            number = origin.attempt
+        return path
 
     def log_path(self) -> Path | None:
         """The newest attempt's log, if it has one."""
@@ -254,7 +267,7 @@ class Attempt:
     @property
     def checkpoint_path(self) -> Path:
         """Where this attempt keeps its checkpoint."""
-        return self.folder / "checkpoint.pt"
+        return self.folder / CHECKPOINT
 
     def check(self) -> None:
         """Raise Superseded if a newer attempt exists, or the run's folder is gone."""
@@ -282,7 +295,7 @@ class Attempt:
     def resume_candidates(self) -> list[Path]:
         """The checkpoints of the attempts before, newest attempt first."""
         older = (number for number in reversed(self.run.attempt_numbers()) if number < self.number)
-        checkpoints = (self.run.attempt_folder(number) / "checkpoint.pt" for number in older)
+        checkpoints = (self.run.attempt_folder(number) / CHECKPOINT for number in older)
         return [path for path in checkpoints if path.exists()]
 
     def set_aside(self, path: Path, why: str = "cannot be read") -> Path:

@@ -13,12 +13,14 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from terminator.cluster.profile import ClusterProfile
 from terminator.config import RunConfig, to_plain
 from terminator.data.config import DataFormat
 from terminator.data.folder import describe
 from terminator.ledger import Ablation, Ledger, RunState, Variant
 from terminator.planning.ablation import Match
 from terminator.planning.cost import cost, miss, obstacle
+from terminator.planning.need import need
 from terminator.planning.plan import Plan
 from terminator.planning.tuning import describe_tuning
 from terminator.text import NEAR, counted, signed_percent, to_overrides
@@ -29,8 +31,11 @@ JOINTS = re.compile(r"(?<=,)|(?<=\.)(?!\d)")  # after a comma, and after a dot t
 Power = Callable[[Plan, Ablation], Sequence[str]]
 
 
-def show_plan(console: Console, plan: Plan, ledger: Ledger, power: Power) -> None:
-    """One table an ablation, then the number of runs. `power`: sentences on what so many seeds can show."""
+def show_plan(
+    console: Console, plan: Plan, ledger: Ledger, power: Power, profile: ClusterProfile | None = None
+) -> None:
+    """One table an ablation, then the number of runs and what they take. `power`: sentences on what so many seeds can
+    show; `profile`: of the cluster that would run them."""
     done = _done(plan, ledger)
     for ablation in plan.sweep.ablations:
         if ablation.is_tuning:
@@ -60,10 +65,16 @@ def show_plan(console: Console, plan: Plan, ledger: Ledger, power: Power) -> Non
     shared = sum(1 for _ in plan.sweep.cells()) - runs
     also = f", {shared} shared between ablations" if shared else ""
     console.print(f"{counted(runs, 'run')}{also}; {len(done)} done, {runs - len(done)} to run")
+    for line in need(plan, ledger, done, profile).lines():
+        console.print(line)
 
 
-def plan_document(plans: Iterable[Plan], ledger: Ledger, power: Power) -> dict[str, Any]:
+def plan_document(
+    plans: Iterable[Plan], ledger: Ledger, power: Power, profile: ClusterProfile | None = None
+) -> dict[str, Any]:
     """What `show_plan` prints of each plan, as JSON: numbers of parameters and FLOPs, overrides by key.
+
+    `time`: of each plan's runs that are not done, as terminator.planning.need has it.
 
     `looks`: the numbers of seeds to look at; none where so few were typed that nothing is compared. `off`: how far a
     size-matched control is off its budget, as a fraction of it; None for what is no control.
@@ -71,8 +82,10 @@ def plan_document(plans: Iterable[Plan], ledger: Ledger, power: Power) -> dict[s
     ablations: list[dict[str, Any]] = []
     keys: set[str] = set()
     all_done: set[str] = set()
+    needs: list[dict[str, Any]] = []
     for plan in plans:
         done = _done(plan, ledger)
+        needs.append({"sweep": plan.sweep.id, **need(plan, ledger, done, profile).plain()})
         keys, all_done = keys | plan.configs.keys(), all_done | done
         ablations += [
             {
@@ -88,7 +101,7 @@ def plan_document(plans: Iterable[Plan], ledger: Ledger, power: Power) -> dict[s
             for ablation in plan.sweep.ablations
             if ablation.is_chosen
         ]
-    return {"ablations": ablations, "runs": len(keys), "done": len(all_done)}
+    return {"ablations": ablations, "runs": len(keys), "done": len(all_done), "time": needs}
 
 
 def _variant(plan: Plan, ablation: Ablation, variant: Variant, done: Container[str]) -> dict[str, Any]:

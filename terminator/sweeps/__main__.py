@@ -16,7 +16,6 @@ from terminator.ledger import Ledger, RunState, Sweep, default_root
 from terminator.sweeps.scheduler import scheduler_of
 from terminator.sweeps.show import (
     counts,
-    find_run,
     find_sweep,
     is_due,
     no_sweeps,
@@ -173,7 +172,7 @@ def _sync(ledger: Ledger, arguments: argparse.Namespace) -> int:
     sweeps = [ledger.sweep(name) for name in [*arguments.sweep, *arguments.named]] or None
     if not arguments.follow:  # whoever started a follower looks after the sweep
         _refresh(ledger, sweeps or ledger.sweeps())
-    runs = [find_run(ledger, sweeps or ledger.sweeps(), name).key for name in arguments.run]
+    runs = [ledger.find_run(name, sweeps).key for name in arguments.run]
     if arguments.follow:
         report = follow(ledger, sweeps, uri, sys.stdin, runs=runs)
     else:
@@ -191,7 +190,7 @@ def _refresh(ledger: Ledger, sweeps: Iterable[Sweep]) -> None:
 def _logs(ledger: Ledger, arguments: argparse.Namespace) -> int:
     name = _name(arguments)
     sweeps = ledger.sweeps() if name is None else [ledger.sweep(name)]
-    run = find_run(ledger, sweeps, arguments.run)
+    run = ledger.find_run(arguments.run, sweeps)
     if run.log_path() is None:  # a job that failed before it began has left its words with SLURM
         its = next((sweep for sweep in sweeps if run.key in sweep.names()), None)
         if its is not None:

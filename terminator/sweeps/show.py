@@ -35,24 +35,6 @@ def no_sweeps(ledger: Ledger) -> str:
     return f"no sweeps in {ledger.root}; --root or TERMINATOR_ROOT names another"
 
 
-def find_run(ledger: Ledger, sweeps: Sequence[Sweep], name: str) -> Run:
-    """The run called `name`: `VARIANT/SEED` of the first sweep that has it, or how a run key begins.
-
-    Raises UserError, listing what there is, where none or several are called so.
-    """
-    keys: dict[str, str] = {}
-    for sweep in sweeps:
-        for cell in sweep.cells():
-            keys.setdefault(f"{cell.variant.name}/{cell.seed}", cell.key)
-    if name in keys:
-        return ledger.run(keys[name])
-    by_key = sorted({key for key in (*keys.values(), *(run.key for run in ledger.runs())) if key.startswith(name)})
-    if len(by_key) == 1:
-        return ledger.run(by_key[0])
-    rule = "means several runs" if by_key else "no such run"
-    raise UserError(f"run={name}: {rule}; choose from {', '.join(by_key or keys) or 'none'}")
-
-
 def refreshed(ledger: Ledger, scheduler: Scheduler) -> str | None:
     """Look at what goes on, for a command that only shows it: returns what kept it from being recorded, in a line."""
     try:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from tests.ledger import examples
 from tests.ledger.conftest import PROVENANCE
 
 
-def plan(*names: str, created: float = 1.0, keys: str = "abc") -> Sweep:
+def plan(*names: str, created: float = 1.0, keys: Sequence[str] = "abc") -> Sweep:
     variants = [Variant("full", runs={0: keys[0], 1: keys[1]}), Variant("no_local", {"x": False}, runs={0: keys[2]})]
     asked = ("Why?", "full", "test_accuracy", True, 0.005, [0, 1], variants)
     ablations = [examples.identified(Ablation(name, *asked)) for name in names]
@@ -100,6 +101,21 @@ def test_a_sweep_is_found_by_id_ablation_or_beginning(ledger: Ledger) -> None:
         ledger.sweep("bran")
     with pytest.raises(UserError, match=r"sweep=nope: no such sweep in .*: kernels-.*, branches.gating-.*, branches-"):
         ledger.sweep("nope")
+
+
+def test_a_run_is_found_by_key_place_or_beginning(ledger: Ledger) -> None:
+    runs = [ledger.freeze(key, {}, PROVENANCE) for key in ("abc", "abcd", "abde", *(f"f{i:02}" for i in range(30)))]
+    ledger.write_sweep(plan("branches", keys=["abc", "abde", "abcd"]))
+    found = [ledger.find_run(name).key for name in ("abc", "abcd", "abd", "full/1", "no_local/0")]
+    assert found == ["abc", "abcd", "abde", "abde", "abcd"]
+    for name, message in (
+        ("ab", "run=ab: means several runs; choose from abc, abcd, abde"),
+        ("f", f"run=f: means several runs; choose from {', '.join(run.key for run in runs[3:23])} and 10 more"),
+        ("x", "run=x: no such run; choose from full/0, full/1, no_local/0"),
+    ):
+        with pytest.raises(UserError) as refused:
+            ledger.find_run(name)
+        assert str(refused.value) == message
 
 
 def test_a_damaged_sweep_is_set_aside(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:

@@ -15,12 +15,20 @@ from rich.table import Table
 from terminator.config import RunConfig
 from terminator.ledger import Ledger
 from terminator.model.build import build
+from terminator.planning import duration
 from terminator.planning.cost import WIDEST, cost
+from terminator.planning.duration import Pace
 from terminator.planning.plan import Plan, Planner
 from terminator.planning.show import Breakable, broken, notes, plan_document, same_runs, show_plan
 from terminator.text import signed_percent
 
 SMALL = ["model.channels=[12]", "model.depth=2"]
+
+
+@pytest.fixture(autouse=True)
+def a_minute_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of the steps that are timed where the ledger has no run: see test_need.py."""
+    monkeypatch.setattr(duration, "time_steps", lambda config, profile: Pace(cost(config).flops, 0.0, 60.0))
 
 
 def _notes(plan: Plan) -> list[str]:
@@ -51,7 +59,13 @@ def test_a_plan_as_json_holds_what_the_table_shows(plan: Callable[..., Plan], tm
         json.dumps(plan_document([planned], Ledger(tmp_path), lambda plan, ablation: [f"Power of {ablation.name}."]))
     )
     [ablation] = document.pop("ablations")
+    control_name = "depth=1@parameters"
+    [needed] = document.pop("time")
     assert document == {"runs": 3, "done": 0}
+    assert (needed["sweep"], needed["seconds"]) == (
+        planned.sweep.id,
+        dict.fromkeys(("full", "depth=1", control_name), 60.0),
+    )
     full, shallow, control = ablation.pop("variants")
     note, power = ablation.pop("notes")
     assert note.startswith("depth=1@parameters misses the 103,991 parameters of full by −82 %")
