@@ -120,8 +120,12 @@ def _looks(ablation: Ablation) -> list[str]:
 
 
 def notes(plan: Plan, ablation: Ablation) -> list[str]:
-    """Lines on variants that are the same network, and on size-matched controls that miss their budget."""
+    """Lines on variants that are the baseline, or each other, and on size-matched controls that miss their budget."""
     lines = [
+        f"{name} is the same configuration as the baseline {ablation.baseline}, whose row stands for it."
+        for name in plan.merged.get(ablation.name, ())
+    ]
+    lines += [
         f"{' and '.join(names)} are the same network: their settings come to equal channels and values."
         for names in same_runs(plan, ablation)
     ]
