@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from terminator.analysis.summary import Summary, VariantSummary, summarize
 from terminator.analysis.tables import build_tables, labels
 from terminator.analysis.tables.render import print_table, write_tables
 from terminator.analysis.tables.table import Table
+from terminator.entry import Parser, typed
 from terminator.errors import UserError, storage_errors
 from terminator.ledger import Sweep, Verdict, default_root, files
 from terminator.text import file_name
@@ -133,7 +133,7 @@ def _page(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m analysis.report", description="Tables, figures and one page.")
+    parser = Parser(prog=typed("report"), description="Tables, figures and one page.")
     parser.add_argument("ablations", nargs="*", metavar="ABLATION", help="default: all that have results")
     parser.add_argument("--root", help="output root (default: $TERMINATOR_ROOT, else ./outputs)")
     parser.add_argument("--sweep", help="a sweep's id, or how it begins (default: see docs/results.md)")

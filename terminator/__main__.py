@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
+
+from terminator.entry import start
 
 # Each command's module, whose `main` takes the rest of the command line, and its purpose.
 COMMANDS = {
-    "run": ("terminator.run", "train one model, or with -m plan and run a sweep"),
-    "sweeps": ("terminator.sweeps.__main__", "come back to a sweep: list, status, watch, retry, cancel, sync, logs"),
+    "run": ("terminator.run.command", "train one model, or with -m plan and run a sweep"),
+    "sweeps": ("terminator.sweeps.commands", "come back to a sweep: list, status, watch, retry, cancel, sync, logs"),
     "report": ("terminator.analysis.report", "tables, figures and one page from the results"),
     "claims": ("terminator.analysis.claims", "the paper's claims, and what the results say of them"),
 }
@@ -24,7 +25,7 @@ def main() -> None:
         print("\n".join([*unknown, "usage:", *lines]), file=sys.stdout if asked else sys.stderr)
         sys.exit(0 if asked else 2)
     sys.argv = [f"terminator {command}", *sys.argv[2:]]
-    importlib.import_module(COMMANDS[command][0]).main()
+    start(COMMANDS[command][0])
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ for one test image, and the features' mean and standard deviation by depth over 
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 
 from terminator.config import Protocol, from_plain
 from terminator.data.load import load
+from terminator.entry import Parser, typed
 from terminator.errors import UserError
 from terminator.ledger import Ledger, Run, default_root, files
 from terminator.model.build import build
@@ -93,9 +93,7 @@ def export_features(run: Run) -> Path:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line: an ablation's first finished run of each variant, or runs by their keys."""
-    parser = argparse.ArgumentParser(
-        prog="python -m terminator.inspect", description="Export what networks compute inside."
-    )
+    parser = Parser(prog=typed("inspect"), description="Export what networks compute inside.")
     parser.add_argument("names", nargs="+", metavar="ABLATION|KEY")
     parser.add_argument("--variant", nargs="+", help="of the ablation, only these variants")
     parser.add_argument("--root", help="output root (default: $TERMINATOR_ROOT, else ./outputs)")

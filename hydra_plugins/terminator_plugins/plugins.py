@@ -53,7 +53,7 @@ class AblationSweeper(Sweeper):
                 "hydra/sweeper=ablation: sweeps over the configuration of terminator.run alone, which this application "
                 "does not have; choose another sweeper"
             )
-        from terminator.run import run_sweep
+        from terminator.run.command import run_sweep
 
         assert self.task_function is not None
         assert self.config is not None

@@ -1,4 +1,4 @@
-"""`python -m terminator.run`: train one model; with `-m`, plan a sweep, carry it out, and report.
+"""Train one model; with `-m`, plan a sweep, carry it out, and report.
 
 A sweep is planned, frozen into the ledger, started by the scheduler that the command asks for, and reported. Nothing
 below imports terminator.analysis: it is called from here alone, for the report and for the power of a plan.
@@ -26,6 +26,7 @@ from hydra.utils import get_class
 from omegaconf import DictConfig
 from rich.console import Console
 
+from terminator import entry
 from terminator.config import shipped, to_plain
 from terminator.errors import UserError, storage_errors
 from terminator.ledger import (
@@ -51,7 +52,6 @@ from terminator.sweeps.show import watch
 from terminator.text import counted, did_you_mean, done_already, moment
 from terminator.tracking import LiveSync
 
-COMMAND = ("python", "-m", "terminator.run")
 DEFAULT_LAUNCHER = "basic"  # Hydra's; in its place each run gets a process of its own
 OWN_SWEEPER = "ablation"
 SHOW_TRACES = os.environ.get("HYDRA_FULL_ERROR") == "1"
@@ -152,7 +152,9 @@ def run_one(config: DictConfig) -> float:
     if command.mode is RunMode.RUN or other:  # else the run belongs to a sweep, which is frozen and tracked already
         composer = Composer(GlobalHydra.instance().config_loader(), DictConfig(HydraConfig.instance().cfg))
         overrides = list(command.overrides.task)
-        plan = Planner(composer, origin, [*COMMAND, *overrides], settings).single(settings.run_config(), overrides)
+        plan = Planner(composer, origin, [*entry.typed("run").split(), *overrides], settings).single(
+            settings.run_config(), overrides
+        )
         plan.freeze(ledger, origin)
         tracked = [plan.sweep] if plan.sweep.tracked else []
     if (before := run.result()) is None:
@@ -180,7 +182,7 @@ def run_sweep(context: HydraContext, task: TaskFunction, master: DictConfig, arg
     # An override of the ablation's keys fits only where an ablation was chosen.
     settings = composer.settings([*line.base, *(f"ablation={name}" for name in line.ablations[:1])])
     origin = provenance()
-    plans = Planner(composer, origin, [*COMMAND, "-m", *arguments], settings).plans(line)
+    plans = Planner(composer, origin, [*entry.typed("run").split(), "-m", *arguments], settings).plans(line)
     ledger = Ledger(settings.root_folder())
     launch = _launch(context, task, master)
     if launch is None and not settings.sweep.plan and (unheard := _callbacks_of_jobs(master)):
@@ -227,20 +229,21 @@ def _run_plans(
         return scheduler_for(settings, ledger, current, launch, Board(ledger, current))
 
     try:
-        outcome = carry_out(ledger, sweeps, scheduler, _say)
-        if not outcome.ended:
-            if not settings.sweep.wait:
-                return
-            hint = "the jobs go on without this command"
-            for sweep in outcome.sweeps:
-                watch(Console(markup=False, emoji=False), ledger, sweep, scheduler_of(ledger, sweep))
-            sweeps = [ledger.sweep(sweep.id) for sweep in sweeps]
-            outcome = Outcome(sweeps, ledger.runs_of(sweeps))
+        with entry.interruptible():
+            outcome = carry_out(ledger, sweeps, scheduler, _say)
+            if not outcome.ended:
+                if not settings.sweep.wait:
+                    return
+                hint = "the jobs go on without this command"
+                for sweep in outcome.sweeps:
+                    watch(Console(markup=False, emoji=False), ledger, sweep, scheduler_of(ledger, sweep))
+                sweeps = [ledger.sweep(sweep.id) for sweep in sweeps]
+                outcome = Outcome(sweeps, ledger.runs_of(sweeps))
     except KeyboardInterrupt:
         _say(hint)
         for table in last_tables(ledger, sweeps):
             _say(f"the table of the last look: {table}")
-        sys.exit(130)
+        sys.exit(entry.INTERRUPTED)
     _report(ledger, sweeps, outcome.missing)
 
 
@@ -294,7 +297,3 @@ def _power(ledger: Ledger, plan: Plan, ablation: Ablation) -> list[str]:
 
 def _say(line: str) -> None:
     print(f"terminator: {line}", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    main()
