@@ -31,6 +31,10 @@ from terminator.ledger import Ledger, Verdict, default_root
 # Features count as zero-mean if no block's mean is farther from zero than this share of its standard deviation.
 NEARLY_ZERO = 0.1
 EMBEDDED_DATA = "digits"
+DESCRIPTION = """The paper's claims on its parts, and whether the results support or contradict them.
+
+  terminator claims                               from the results that there are
+  terminator claims --run seed=0,1,2 training.epochs=2    first run every ablation that the claims need"""
 NO_DIFFERENCE = Cell(NOTHING)
 NEEDED_KEYS = ("claim", "ablation", "variants", "expect")
 KEYS = (*NEEDED_KEYS, "metric")
@@ -108,7 +112,10 @@ class Judged:
 
 def read_claims(path: Path) -> list[Claim]:
     """The claims in a YAML file. Raises UserError, naming the entry, for what is no claim."""
-    entries = yaml.safe_load(path.read_text("utf-8"))
+    try:
+        entries = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     if not isinstance(entries, list):
         raise UserError(f"{path.name}: must be a list of claims")
     return [_claim(f"{path.name}, claim {number}", entry) for number, entry in enumerate(entries, 1)]
@@ -283,7 +290,7 @@ def write_claims(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line. Exits with the sweep's code where `--run` has runs without a result."""
-    parser = Parser(prog=typed("claims"), description="The paper's claims, tested here.")
+    parser = Parser(prog=typed("claims"), description=DESCRIPTION)
     parser.add_argument("--root", help="output root (default: $TERMINATOR_ROOT, else ./outputs)")
     parser.add_argument("--data", default=EMBEDDED_DATA, metavar="DATASET", help=f"default: {EMBEDDED_DATA}")
     parser.add_argument("--claims", type=Path, help="another file than sweeps/claims.yaml")

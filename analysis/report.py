@@ -22,6 +22,11 @@ from terminator.errors import UserError, storage_errors
 from terminator.ledger import Sweep, Verdict, default_root, files
 from terminator.text import file_name
 
+EXAMPLES = """examples:
+  terminator report                              everything that has results
+  terminator report branches gating --out paper  two ablations, into the folder paper
+  terminator report branches --metric flops      judged by another metric
+  terminator report branches --json              the numbers for a program"""
 NAMES = 4  # in a folder's name
 
 
@@ -133,7 +138,11 @@ def _page(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = Parser(prog=typed("report"), description="Tables, figures and one page.")
+    parser = Parser(
+        prog=typed("report"),
+        description="Tables (Markdown, LaTeX, CSV), figures and one page from the results of ablations.",
+        epilog=EXAMPLES,
+    )
     parser.add_argument("ablations", nargs="*", metavar="ABLATION", help="default: all that have results")
     parser.add_argument("--root", help="output root (default: $TERMINATOR_ROOT, else ./outputs)")
     parser.add_argument("--sweep", help="a sweep's id, or how it begins (default: see docs/results.md)")

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 INTERRUPTED = 128 + signal.SIGINT
 UNREAD = 128 + signal.SIGPIPE
@@ -34,7 +34,10 @@ def typed(name: str) -> str:
 
 
 class Parser(argparse.ArgumentParser):
-    """Answers wrong words in one line, without its usage, and exits with 2."""
+    """Answers wrong words in one line, without its usage, and exits with 2. Keeps the lines of its texts."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**{"formatter_class": argparse.RawDescriptionHelpFormatter, **given})
 
     def error(self, message: str) -> NoReturn:
         print(f"{self.prog}: {message}", file=sys.stderr)

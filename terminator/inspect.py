@@ -28,6 +28,12 @@ from terminator.training.checkpoint import DamagedCheckpoint, load_checkpoint
 from terminator.training.evaluation import evaluate
 from terminator.training.randomness import generator_for
 
+DESCRIPTION = """Export what networks compute, as features.npz beside the result: hyper-kernels and feature maps
+of every block for one test image, and the features' mean and spread by depth. Reports and claims draw on it.
+
+  terminator inspect branches --variant full no_local    the first finished run of each of two variants
+  terminator inspect 04fa5bee5dcb8950                    a run by its key"""
+
 
 class Recorder:
     """Watches a network's blocks: the first image's features, and sums over all images for means and spreads."""
@@ -93,7 +99,7 @@ def export_features(run: Run) -> Path:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line: an ablation's first finished run of each variant, or runs by their keys."""
-    parser = Parser(prog=typed("inspect"), description="Export what networks compute inside.")
+    parser = Parser(prog=typed("inspect"), description=DESCRIPTION)
     parser.add_argument("names", nargs="+", metavar="ABLATION|KEY")
     parser.add_argument("--variant", nargs="+", help="of the ablation, only these variants")
     parser.add_argument("--root", help="output root (default: $TERMINATOR_ROOT, else ./outputs)")

@@ -135,7 +135,30 @@ def test_wrong_input_of_run(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    _refused(folder, ["run", "--config-dir", "own", *words], line, monkeypatch, capfd)
+    _refused(folder, ["run", "--config-dir", "own", *words], f"terminator: {line}", monkeypatch, capfd)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["rnu"], r"terminator: rnu: no such command; did you mean run\? choose from run, sweeps, .*"),
+        (["report", "--nope"], r"terminator report: unrecognized arguments: --nope"),
+        (["report", "--most", "few"], r"terminator report: argument --most: invalid int value: 'few'"),
+        (["report"], r"terminator: root=.*: no results in it; terminator run -m ablation=… makes some"),
+        (["claims", "seed=0"], r"terminator claims: seed=0: overrides are for the runs of --run, which is not given"),
+        (["claims", "--claims", "nope.yaml"], r"terminator: nope\.yaml: cannot be read \(No such file or directory\)"),
+        (["completion", "fish"], r"terminator completion: argument what: invalid choice: 'fish' .*"),
+    ],
+)
+def test_wrong_input_of_other_commands(
+    folder: Path,
+    words: list[str],
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Those of `sweeps`: tests/sweeps/test_commands.py."""
+    _refused(folder, words, line, monkeypatch, capfd)
 
 
 def _refused(
@@ -150,5 +173,5 @@ def _refused(
         main()
     out, err = capfd.readouterr()
     assert (ended.value.code, out) == (2, "")
-    assert re.fullmatch(f"terminator: {line}\n", err), err
+    assert re.fullmatch(f"{line}\n", err), err
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before

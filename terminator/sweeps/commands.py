@@ -33,6 +33,12 @@ from terminator.sweeps.show import (
 from terminator.text import counted
 from terminator.tracking import checked_uri, follow, sync
 
+EXAMPLES = """examples:
+  terminator sweeps status                 every run of the newest sweep: state, epoch, time left, why it failed
+  terminator sweeps watch branches         the newest sweep of the ablation branches, until it is over
+  terminator sweeps retry branches-1a2b    what has no result, from its checkpoints; a sweep by how its id begins
+  terminator sweeps logs no_local/0        the log of a variant's run with seed 0
+  terminator sweeps sync                   MLflow, made anew or brought up to date from the results"""
 NAMES = "its id, how that begins, or an ablation"
 WIDTH_OF_A_PIPE = 200  # where no terminal tells how wide a line may be
 
@@ -56,7 +62,12 @@ def _parser() -> Parser:
     common.add_argument(
         "--root", default=argparse.SUPPRESS, help="the output root; default $TERMINATOR_ROOT, else ./outputs"
     )
-    parser = Parser(prog=typed("sweeps"), description="Come back to a sweep.", parents=[common])
+    parser = Parser(
+        prog=typed("sweeps"),
+        description="Come back to a sweep, from any shell that sees its root.",
+        epilog=EXAMPLES,
+        parents=[common],
+    )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def add(name: str, command: Callable[[Ledger, argparse.Namespace], int], purpose: str) -> argparse.ArgumentParser:
@@ -67,24 +78,27 @@ def _parser() -> Parser:
     def named(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--sweep", dest="named", metavar="SWEEP", help="the same, as an option")
 
-    listing, status = add("list", _list, "all sweeps, newest first"), add("status", _status, "every run of a sweep")
+    listing, status = (
+        add("list", _list, "all sweeps, the last called first"),
+        add("status", _status, "every run of a sweep: its state, epoch, time left, host, and why it failed"),
+    )
     for sub in (listing, status):
         sub.add_argument("--json", action="store_true", help="as a JSON document")
     for sub in (
         status,
         add("watch", _watch, "show a sweep until it is over"),
-        add("retry", _retry, "run again what has no result"),
-        add("cancel", _cancel, "stop what runs or waits"),
+        add("retry", _retry, "run again what has no result, each run from its last checkpoint"),
+        add("cancel", _cancel, "stop what runs or waits in a queue; checkpoints are kept"),
     ):
         sub.add_argument("sweep", nargs="?", help=f"{NAMES}; default: the newest")
         named(sub)
-    syncing = add("sync", _sync, "bring MLflow up to date")
+    syncing = add("sync", _sync, "bring MLflow up to date with the results; what was lost there is written anew")
     syncing.add_argument("sweep", nargs="*", help=f"each {NAMES}; default: all")
     syncing.add_argument("--sweep", dest="named", action="append", default=[], metavar="SWEEP", help="the same")
     syncing.add_argument("--uri", help="MLflow's tracking URI; default: each sweep's own, or ROOT/mlflow.db")
     syncing.add_argument("--run", action="append", default=[], metavar="RUN", help="this run only; may be repeated")
     syncing.add_argument("--follow", action="store_true", help="again and again, until standard input ends")
-    logs = add("logs", _logs, "a run's log")
+    logs = add("logs", _logs, "the newest log of a run")
     logs.add_argument("sweep", nargs="?", help=f"{NAMES}; default: the newest that has VARIANT/SEED")
     logs.add_argument("run", help="VARIANT/SEED, or how a run key begins")
     named(logs)
