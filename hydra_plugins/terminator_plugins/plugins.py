@@ -81,7 +81,7 @@ class SuiteSearchPath(SearchPathPlugin):
         parser.add_argument("--config-dir", "-cd")
         own, _ = parser.parse_known_args()
         if own.config_dir:  # before Hydra's own entry for it
-            search_path.append(provider="command-line", path=f"own://{Path(own.config_dir).absolute()}")
+            search_path.append(provider="terminator", path=f"own://{Path(own.config_dir).absolute()}")
 
 
 class OwnFiles(FileConfigSource):
