@@ -15,7 +15,7 @@ OPTIMISTIC = "Optimistic: the reported epoch was chosen on the test split itself
 SEQUENCES = (
     "Sequences: no code of a one-dimensional Terminator was ever published; these are results of our interpretation"
 )
-_SEQUENCES = {name for name, data in shipped_data().items() if data.sequence}  # of ledgers that only name them
+_SEQUENCES = {name for name, data in shipped_data().items() if data.is_sequence}  # of ledgers that only name them
 
 
 def caveats(configs: Mapping[str, Iterable[Mapping[str, Any]]]) -> tuple[str, ...]:
@@ -39,7 +39,9 @@ def _is_optimistic(config: Mapping[str, Any]) -> bool:
 
 def _is_interpretation(config: Mapping[str, Any]) -> bool:
     is_ours = _at(config, "model", "architecture") == TerminatorConfig.architecture
-    return is_ours and (_at(config, "data", "sequence") is not None or _at(config, "data", "name") in _SEQUENCES)
+    stored = _at(config, "data", "image_shape")
+    is_sequence = _at(config, "data", "sequence") is not None or (isinstance(stored, list) and len(stored) == 2)
+    return is_ours and (is_sequence or _at(config, "data", "name") in _SEQUENCES)
 
 
 CAVEATS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {OPTIMISTIC: _is_optimistic, SEQUENCES: _is_interpretation}

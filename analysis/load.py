@@ -30,14 +30,16 @@ def load(
     commit: OneOrMany | None = None,
     tracking_uri: str | None = None,
     baseline: str | None = None,
+    curves: Sequence[str] | None = None,
 ) -> Results:
     """The results of `ablations` (default: all there are), a sweep each: `sweep` (its id or how it begins), else the
     newest one that holds the ablation, one with settings of its own (other than data and seeds) only where there is no
     other; with `dataset`, that on each of these data sets.
 
     `root`: the output root; default: $TERMINATOR_ROOT, else ./outputs. `tracking_uri`: read this MLflow store or server
-    instead, where `baseline` names another variant to compare with; `load_mlflow` takes more. Raises UserError,
-    listing what there is, where an ablation or sweep has no results.
+    instead, where `baseline` names another variant to compare with; `load_mlflow` takes more. `curves`: the only ones
+    to read from a ledger, which saves memory. Raises UserError, listing what there is, where an ablation or sweep has
+    no results.
     """
     wanted = None if ablations is None else as_list(ablations)
     datasets = None if dataset is None else as_list(dataset)
@@ -48,7 +50,7 @@ def load(
     if tracking_uri is not None:
         results = load_mlflow(tracking_uri, wanted, datasets=datasets, baseline=baseline)
     else:
-        results = _load_ledger(Path(root) if root is not None else default_root(), wanted, sweep, datasets)
+        results = _load_ledger(Path(root) if root is not None else default_root(), wanted, sweep, datasets, curves)
     return with_convergence(results).only(variant=variant, dataset=dataset, state=state, commit=commit)
 
 
@@ -66,10 +68,16 @@ def with_convergence(results: Results) -> Results:
     return replace(results, runs=results.runs.assign(**{CONVERGENCE: results.runs["key"].map(reached)}))
 
 
-def _load_ledger(root: Path, ablations: list[str] | None, sweep: str | None, datasets: list[str] | None) -> Results:
+def _load_ledger(
+    root: Path,
+    ablations: list[str] | None,
+    sweep: str | None,
+    datasets: list[str] | None,
+    curves: Sequence[str] | None,
+) -> Results:
     ledger = Ledger(root)
     sweeps = [ledger.sweep(sweep)] if sweep is not None else ledger.sweeps()
-    known = sorted({ablation.name for each in sweeps for ablation in each.ablations})
+    known = sorted({ablation.name for each in sweeps for ablation in each.ablations if _has_table(ablation)})
     for name in ablations or ():
         if name not in known:
             where = f"sweep {sweep}" if sweep is not None else str(root)
@@ -95,8 +103,13 @@ def _load_ledger(root: Path, ablations: list[str] | None, sweep: str | None, dat
                 }
                 rows.append({**facts[key], **place, **planned})
     places = ({name: row[name] for name in PLACE} for row in rows)
-    curves = ({**epoch, **place} for place in places for epoch in ledger.run(str(place["key"])).metrics())
-    return Results(tuple(chosen), *frames(rows, curves), str(root))
+    epochs = ((epoch, place) for place in places for epoch in ledger.run(str(place["key"])).metrics())
+    kept = None if curves is None else {"epoch", *curves}
+    lines = (
+        {**(epoch if kept is None else {name: epoch[name] for name in kept & epoch.keys()}), **place}
+        for epoch, place in epochs
+    )
+    return Results(tuple(chosen), *frames(rows, lines), str(root))
 
 
 def _newest(
@@ -106,7 +119,8 @@ def _newest(
 
     Trials come last: a run with one epoch must not take the place of the results.
     """
-    holding = [_question(ledger, each, sweep) for sweep in sweeps for each in sweep.ablations if each.name == name]
+    found = [(each, sweep) for sweep in sweeps for each in sweep.ablations if each.name == name and _has_table(each)]
+    holding = [_question(ledger, *pair) for pair in found]
     holding.sort(key=lambda question: not question.sweep.is_comparable)
     if datasets is None:
         return holding[:1]
@@ -119,6 +133,11 @@ def _newest(
             there = ", ".join(sorted(on)) or "none"
             raise UserError(f"dataset={dataset}: {name} has no results on it; there are: {there}")
     return list({on[dataset].sweep.id: on[dataset] for dataset in datasets if dataset in on}.values())
+
+
+def _has_table(ablation: Ablation) -> bool:
+    """A tuning has none of its own, and what it chooses for has none before."""
+    return not ablation.is_tuning and ablation.is_chosen
 
 
 def _question(ledger: Ledger, ablation: Ablation, sweep: Sweep) -> Question:
@@ -152,6 +171,8 @@ def _facts(run: Run) -> dict[str, Any]:
         "dirty": spec.code.dirty if spec else None,
         "code_hash": spec.code.hash if spec else None,
         "packages": spec.environment.get("packages") if spec else None,
+        "python": spec.environment.get("python") if spec else None,
+        "cpu": spec.environment.get("cpu") if spec else None,
         "attempts": status.attempts,
         "host": status.host,
         "job": f"{status.job.scheduler} {status.job.id}" if status.job else None,

@@ -73,7 +73,7 @@ KNOWN = {
         Metric("energy_joules", "Energy", "kJ", "kJ", 1e-3),
         Metric("best_epoch", "Best epoch"),
         Metric("epochs", "Epochs"),
-        Metric("convergence_epochs", "Epochs to 95\u00a0% of its best", points="epochs"),
+        Metric("convergence_epochs", "Epochs to 95\u00a0% (of its best)", points="epochs"),
     )
 }
 

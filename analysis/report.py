@@ -9,7 +9,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from terminator.analysis.load import load
+from terminator.analysis.load import CURVE, load
 from terminator.analysis.metrics import check_logged
 from terminator.analysis.mlflow import linked
 from terminator.analysis.results import OneOrMany, Results, own_settings
@@ -28,6 +28,7 @@ EXAMPLES = """examples:
   terminator report branches --metric flops      judged by another metric
   terminator report branches --json              the numbers for a program"""
 NAMES = 4  # in a folder's name
+TABLES, FIGURES, LISTING = "tables", "figures", ".files"
 
 
 def write_report(
@@ -46,6 +47,7 @@ def write_report(
 ) -> Path:
     """Print the tables, or with `as_json` their numbers as one JSON document, then write the tables, the figures and
     the page into `out` (default: ROOT/reports/<names>/, of a `sweep` with settings of its own ROOT/reports/<sweep>/).
+    Tables and figures that an older report has left there, and this one does not have, are removed.
 
     `ablations`, `sweep`, `dataset`, `tracking_uri`, `baseline`: as in `analysis.load`. `metric`: judge by this one
     instead of the ablation's own; `extra`: further metrics to show; `most`: variants in a figure, 0 for all. Returns
@@ -54,8 +56,8 @@ def write_report(
     if most is not None and most < 0:
         raise UserError(f"--most={most}: must be 0 (all variants) or more")
     home = Path(root) if root is not None else default_root()
-    results = load(home, ablations, sweep=sweep, dataset=dataset, tracking_uri=tracking_uri, baseline=baseline)
-    results = linked(results, home)
+    chosen = {"sweep": sweep, "tracking_uri": tracking_uri, "baseline": baseline}
+    results = linked(load(home, ablations, dataset=dataset, curves=[CURVE], **chosen), home)
     for name in extra:
         check_logged(results, name)
     summaries = [summarize(results, question, metric) for question in results.questions]
@@ -70,9 +72,11 @@ def write_report(
     names = list(dict.fromkeys(summary.name for summary in summaries))
     datasets = list(dict.fromkeys(summary.dataset for summary in summaries)) if dataset is not None else []
     folder = Path(out) if out is not None else report_folder(home, names, of, datasets)
-    write_tables(tables, folder / "tables")
+    written = write_tables(tables, folder / TABLES)
     page = folder / "report.html"
-    files.write(page, _page(results, summaries, tables, folder, most))
+    text, drawn = _page(results, summaries, tables, folder, most)
+    remove_older(folder, [*written, *drawn], is_own=out is None)
+    files.write(page, text)
     if not as_json:
         print(f"Report: {page}")
     return page
@@ -121,8 +125,8 @@ def _number(value: float) -> float | None:
 
 def _page(
     results: Results, summaries: Sequence[Summary], tables: Sequence[Table], folder: Path, most: int | None
-) -> str:
-    """Draw the figures into `folder`, and put the page together."""
+) -> tuple[str, list[Path]]:
+    """Draw the figures into `folder`, and put the page together: its text, and the figures' files."""
     # Not before the tables are out: seaborn and jinja2 take their time to import.
     from terminator.analysis.figures import MOST_VARIANTS, draw_figures
     from terminator.analysis.page import Part, render_page
@@ -131,9 +135,28 @@ def _page(
     most = MOST_VARIANTS if most is None else most
     for summary, label in zip(summaries, labels(summaries), strict=True):
         own = [table for table in tables if table.of == label]
-        parts.append(Part(label, summary, own, draw_figures(results, summary, folder / "figures", label, most)))
+        parts.append(Part(label, summary, own, draw_figures(results, summary, folder / FIGURES, label, most)))
     shared = [table for table in tables if not any(table in part.tables for part in parts)]
-    return render_page(results, parts, shared)
+    return render_page(results, parts, shared), [file for part in parts for each in part.figures for file in each.files]
+
+
+def remove_older(folder: Path, written: Sequence[Path], *, is_own: bool) -> None:
+    """Remove the tables and figures of older reports that were not `written` again, and none that others made.
+
+    A report lists what it wrote. Where that list is missing, a folder that `is_own` (nobody chose it) has but reports.
+    """
+    listing = folder / LISTING
+    now = {file.relative_to(folder).as_posix() for file in written}
+    if listing.exists():
+        older = listing.read_text("utf-8").splitlines()
+    else:
+        there = [file for part in (TABLES, FIGURES) for file in (folder / part).glob("*.*")] if is_own else []
+        older = [file.relative_to(folder).as_posix() for file in there]
+    for name in set(older) - now:
+        part, _, file = name.partition("/")
+        if part in (TABLES, FIGURES) and "/" not in file:
+            (folder / part / file).unlink(missing_ok=True)
+    files.write(listing, "\n".join(sorted(now)) + "\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from math import isnan
 from typing import NamedTuple
 
 import pandas as pd
@@ -16,8 +17,8 @@ OneOrMany = str | Sequence[str]
 
 RUN_COLUMNS = (
     "ablation", "sweep", "variant", "is_baseline", "twin_of", "seed", "key", "state", "reason", "message",
-    "dataset", "model", "commit", "dirty", "code_hash", "packages", "attempts", "host", "job", "log_path", "finished",
-    "overrides", "factors", "config", "link", "test_correct",
+    "dataset", "model", "commit", "dirty", "code_hash", "packages", "python", "cpu", "attempts",
+    "host", "job", "log_path", "finished", "overrides", "factors", "config", "link", "test_correct", "nan",
 )  # fmt: skip
 PLACE = ("ablation", "variant", "seed", "key", "dataset")  # of an epoch's row
 EPOCH_COLUMNS = (*PLACE, "epoch")
@@ -47,7 +48,8 @@ class Question(NamedTuple):
 class Results:
     """`runs`: one row a run of an ablation (a run that two ablations share has a row in each), `RUN_COLUMNS` and then
     the final metrics by their names in the ledger, accuracies as fractions. `epochs`: one row a run and epoch,
-    `EPOCH_COLUMNS` and then the curves. What is not known is None, or NaN among numbers.
+    `EPOCH_COLUMNS` and then the curves. What is not known is None, or NaN among numbers; `nan` of `runs` names the
+    metrics that a run did log, as NaN.
     """
 
     questions: tuple[Question, ...]
@@ -58,7 +60,8 @@ class Results:
     def metrics(self) -> list[str]:
         """The final metrics that some run logged."""
         numbers = [name for name in self.runs.columns if name not in RUN_COLUMNS]
-        return [name for name in numbers if self.runs[name].notna().any()]
+        as_nan = {name for names in self.runs["nan"] for name in names}
+        return [name for name in numbers if name in as_nan or self.runs[name].notna().any()]
 
     def of(self, question: Question) -> pd.DataFrame:
         """The runs of one ablation in one sweep."""
@@ -105,7 +108,12 @@ def frames(
     while part := list(islice(left, ROWS_AT_ONCE)):
         parts.append(_frame(part, EPOCH_COLUMNS))
     epochs = pd.concat(parts, ignore_index=True) if parts else _frame([], EPOCH_COLUMNS)
-    return _frame(rows, RUN_COLUMNS), epochs
+    return _frame([{**row, "nan": _logged_as_nan(row)} for row in rows], RUN_COLUMNS), epochs
+
+
+def _logged_as_nan(row: Mapping[str, object]) -> tuple[str, ...]:
+    known = ((name, value) for name, value in row.items() if name not in RUN_COLUMNS)
+    return tuple(name for name, value in known if isinstance(value, float) and isnan(value))
 
 
 def _frame(rows: Sequence[Mapping[str, object]], first: Sequence[str]) -> pd.DataFrame:

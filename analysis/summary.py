@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import isfinite
+from math import isfinite, isinf, isnan, nan
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from terminator.analysis.caveats import Change, Kind, caveats, change
+from terminator.analysis.factors import Crossing, crossing
 from terminator.analysis.metrics import Metric, check_logged, metric
 from terminator.analysis.results import Question, Results
-from terminator.analysis.statistics.factorial import Cell
 from terminator.analysis.statistics.margins import finite_test_set_noise
 from terminator.analysis.statistics.tests import BoolArray
 from terminator.analysis.statistics.verdict import Comparison, best_and_tied, compare, headline
@@ -26,7 +26,7 @@ LIBRARIES = ("torch", "numpy", "scikit-learn", "datasets", "pyarrow")  # that re
 
 @dataclass(frozen=True)
 class Missing:
-    """A planned run without a result."""
+    """A planned run without a result, or one that is done and whose metric is no finite number."""
 
     seed: int
     state: str
@@ -189,7 +189,7 @@ def summarize(results: Results, question: Question, metric_name: str | None = No
             change=change(base, own, is_control=control_of is not None),
             values=values[variant],
             costs=_costs(rows, logged),
-            missing=_missing(rows),
+            missing=_missing(rows, shown, values[variant]),
             comparison=compared.get(variant),
             best=variant == best,
             tied=variant in tied,
@@ -314,17 +314,31 @@ def _test_images(runs: pd.DataFrame) -> int | None:
 
 
 def _costs(rows: pd.DataFrame, logged: list[str]) -> dict[str, float]:
+    """NaN where a run logged that."""
     done = rows[rows["state"] == "done"]
-    means = {name: pd.to_numeric(done[name], errors="coerce").mean() for name in logged}
-    return {name: float(mean) for name, mean in means.items() if not np.isnan(mean)}
+    as_nan = {name for names in done["nan"] for name in names}
+    means = {name: float(pd.to_numeric(done[name], errors="coerce").mean()) for name in logged}
+    return {name: nan if name in as_nan else mean for name, mean in means.items() if name in as_nan or not isnan(mean)}
 
 
-def _missing(rows: pd.DataFrame) -> tuple[Missing, ...]:
-    lost = rows[rows["state"] != "done"]
-    return tuple(
-        Missing(int(row.seed), str(row.state), _text(row.reason), _text(row.message))
-        for row in lost[["seed", "state", "reason", "message"]].itertuples(index=False)
-    )
+def _missing(rows: pd.DataFrame, shown: Metric, values: Mapping[int, float]) -> tuple[Missing, ...]:
+    """The runs of which there is no value, those that are done named by what they logged instead."""
+    found = []
+    for row in rows.to_dict("records"):
+        seed, state = int(row["seed"]), str(row["state"])
+        if state != "done":
+            found.append(Missing(seed, state, _text(row["reason"]), _text(row["message"])))
+        elif seed not in values:
+            found.append(Missing(seed, state, _no_number(row, shown), None))
+    return tuple(found)
+
+
+def _no_number(row: Mapping[Hashable, Any], shown: Metric) -> str:
+    name = shown.complement or shown.name
+    if name in row["nan"]:
+        return f"{shown.title.lower()} is NaN"
+    value = row.get(name)
+    return f"{shown.title.lower()} is infinite" if isinstance(value, float) and isinf(value) else "not logged"
 
 
 def _commit(commit: object, dirty: object) -> str:
@@ -354,71 +368,3 @@ def _ordered(summaries: Mapping[str, VariantSummary], baseline: str, higher_is_b
         order.append(summary)
         order += [control for control in summaries.values() if control.twin_of == summary.name]
     return order
-
-
-@dataclass(frozen=True)
-class Axis:
-    """`values`: each variant's name, the baseline's too → its value of the configuration's `key`."""
-
-    key: str
-    values: Mapping[str, float]
-
-
-def numeric_axis(runs: pd.DataFrame, baseline: str) -> Axis | None:
-    """The one number that tells an ablation's variants, controls apart, from each other; None where it is not so."""
-    own = runs[runs["twin_of"].isna()]
-    keys = {tuple(given or {}) for given in own.loc[own["variant"] != baseline, "factors"]}
-    if len(keys) != 1 or len(key := keys.pop()) != 1:
-        return None
-    values = {str(name): _number(config, key[0]) for name, config in zip(own["variant"], own["config"], strict=True)}
-    if any(value is None for value in values.values()):
-        return None
-    return Axis(key[0], {name: value for name, value in values.items() if value is not None})
-
-
-def _number(config: object, key: str) -> float | None:
-    value = _at(config, key)
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-
-
-def _at(config: object, key: str) -> object:
-    """What stands at a dotted key; None where there is none."""
-    for part in key.split("."):
-        config = config.get(part) if isinstance(config, Mapping) else None
-    return config
-
-
-@dataclass(frozen=True)
-class Crossing:
-    """`cells`: the levels of `factors`, in their order → the variant's name. `reference`: the cell whose levels effects
-    are changes from."""
-
-    factors: tuple[str, ...]
-    cells: Mapping[Cell, str]
-    reference: Cell
-
-
-def crossing(runs: pd.DataFrame, baseline: str) -> Crossing | None:
-    """The crossing of the variants, controls apart, that have several factors, all of them the same; None without any.
-
-    It need not hold the baseline: where that has a level that was not crossed, the reference is the first level.
-    """
-    own = runs[runs["twin_of"].isna()]
-    given = {str(name): dict(levels or {}) for name, levels in zip(own["variant"], own["factors"], strict=True)}
-    crossed = {name: levels for name, levels in given.items() if len(levels) > 1}
-    axes = next(map(tuple, crossed.values()), ())
-    if not axes or any(set(levels) != set(axes) for levels in crossed.values()):
-        return None
-    cells = {tuple(_level(levels[axis]) for axis in axes): name for name, levels in crossed.items()}
-    along = [list(dict.fromkeys(levels)) for levels in zip(*cells, strict=True)]
-    if all(len(levels) == len(cells) for levels in along):  # no level comes twice: side by side, not crossed
-        return None
-    config = next(iter(own.loc[own["variant"] == baseline, "config"]), None)
-    usual = [_level(given.get(baseline, {}).get(axis, _at(config, axis))) for axis in axes]
-    reference = tuple(each if each in levels else levels[0] for each, levels in zip(usual, along, strict=True))
-    return Crossing(tuple(axis.rpartition(".")[2] for axis in axes), cells, reference)
-
-
-def _level(level: object) -> str:
-    """A level as it is typed in YAML."""
-    return str(level).lower() if isinstance(level, bool) else str(level)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import floor, isfinite, log10
+from math import floor, isfinite, isnan, log10
 from statistics import median
 
 from terminator.analysis.caveats import Kind
@@ -17,8 +17,11 @@ from terminator.ledger import Interval, Verdict
 NAMED_PARTS = 3
 
 
-def verdict_text(variant: VariantSummary, metric: Metric) -> str:
-    """A row's verdict: "part helps", "change hurts", "no effect", "undecided: at most ±1.3 points"."""
+def verdict_text(variant: VariantSummary, metric: Metric | None = None) -> str:
+    """A row's verdict: "part helps", "change hurts", "no effect", "undecided: at most ±1.3 points".
+
+    Without a `metric` for a column: "undecided (±1.3)", in the unit of the differences beside it.
+    """
     if variant.comparison is None:
         return "baseline"
     if not variant.values:
@@ -27,8 +30,10 @@ def verdict_text(variant: VariantSummary, metric: Metric) -> str:
     if judgement.verdict is Verdict.equivalent:
         return "no effect"
     if judgement.verdict is Verdict.undecided:
-        bound = judgement.bound
-        return "undecided" if bound is None else f"undecided: at most ±{significant(bound, 2)}{metric.points_suffix}"
+        if judgement.bound is None:
+            return "undecided"
+        bound = significant(judgement.bound, 2)
+        return f"undecided: at most ±{bound}{metric.points_suffix}" if metric else f"undecided (±{bound})"
     if variant.change.kind is Kind.replacement:
         return "change helps" if judgement.verdict is Verdict.better else "change hurts"
     # A part that was taken away helps where doing without it is worse.
@@ -63,7 +68,7 @@ def sentence(summary: Summary, variant: VariantSummary) -> str:
     elif judgement.verdict is not Verdict.undecided:
         verdict = f"the {verdict}"
     note = f"; {judgement.note}" if judgement.note else ""
-    return f"{subject}: {metric.title.lower()} {what} ({evidence}): {verdict}{note}{'' if note.endswith('?') else '.'}"
+    return f"{subject}: {metric.title.lower()} {what} ({evidence}): {verdict}{note}."
 
 
 def _subject(variant: VariantSummary) -> str:
@@ -100,9 +105,9 @@ def places(summaries: Iterable[Summary]) -> tuple[int, int]:
 
 
 def number(value: float, places: int, *, sign: bool = False) -> str:
-    """With a true minus; with `sign`, a plus too; no negative zero."""
+    """With a true minus; with `sign`, a plus too; no negative zero. NaN stands for a number that is not there."""
     if not isfinite(value):
-        return NOTHING
+        return NOTHING if isnan(value) else "∞" if value > 0 else f"{MINUS}∞"
     text = f"{round(value, places) + 0.0:{'+' if sign else ''},.{places}f}"
     if float(text.replace(",", "")) == 0:
         text = text.lstrip("+-")
@@ -118,7 +123,7 @@ def bracketed(interval: Interval, places: int) -> str:
 def significant(value: float, digits: int = 3) -> str:
     """With so many significant digits; whole numbers stay whole."""
     if not isfinite(value):
-        return NOTHING
+        return number(value, 0)
     if value == 0:
         return "0"
     return number(value, max(0, digits - 1 - floor(log10(abs(value)))))

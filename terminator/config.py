@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from terminator.data.config import DataConfig
+from terminator.data.config import DataConfig, DataFormat, data_config
 from terminator.errors import UserError
 from terminator.model.config import ModelConfig, TerminatorConfig
 from terminator.model.networks import network_config
@@ -161,7 +161,8 @@ class MachineConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One training run. Raises UserError where the model's architecture and fields are of two families."""
+    """One training run. Raises UserError where the model's architecture and fields are of two families, or the data's
+    format and fields of two formats."""
 
     model: ModelConfig = field(default_factory=TerminatorConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -175,6 +176,8 @@ class RunConfig:
         architecture = self.model.architecture
         if type(self.model) is not network_config(architecture):
             raise UserError(f"model.architecture={architecture}: goes with another family's fields; choose by model=")
+        if type(self.data) is not data_config(kind := self.data.format):
+            raise UserError(f"data.format={kind.value}: goes with another format's fields; choose by data=")
 
 
 def to_plain(value: Any, *, key_only: bool = False) -> Any:
@@ -225,8 +228,8 @@ def shipped_data() -> dict[str, DataConfig]:
     bases = {name: [base for base in file.pop("defaults", []) if base in files] for name, file in files.items()}
 
     def read(name: str) -> DataConfig:
-        parts = [files[part] for part in [*bases[name], name]]
-        data: Any = OmegaConf.to_object(OmegaConf.merge(schema(DataConfig), *parts))
+        plain: Any = OmegaConf.merge(*(files[part] for part in [*bases[name], name]))
+        data: Any = OmegaConf.to_object(OmegaConf.merge(schema(data_config(DataFormat(plain.format))), plain))
         return data  # type: ignore[no-any-return]
 
     return {name: read(name) for name in files}
@@ -239,7 +242,9 @@ def from_plain(plain: dict[str, Any]) -> RunConfig:
     """
     if "format" not in plain.get("data", {"format": None}):
         raise UserError(f"data.name={plain['data'].get('name')}: planned by an older version: run its command again")
-    model = schema(network_config(plain["model"]["architecture"]))
-    config = OmegaConf.to_object(OmegaConf.merge(schema(RunConfig), {"model": model}, plain))
+    families = {"model": schema(network_config(plain["model"]["architecture"]))}
+    if "data" in plain:
+        families["data"] = schema(data_config(DataFormat(plain["data"]["format"])))
+    config = OmegaConf.to_object(OmegaConf.merge(schema(RunConfig), families, plain))
     assert isinstance(config, RunConfig)
     return config

@@ -26,6 +26,7 @@ from terminator.analysis.statistics.looks import next_look, take_look
 from terminator.analysis.summary import measured, summarize
 from terminator.analysis.tables import build_tables
 from terminator.analysis.tables.render import print_table, write_tables
+from terminator.analysis.tuning import best_candidates
 from terminator.config import from_plain, to_plain
 from terminator.errors import UserError, storage_errors
 from terminator.ledger import Ablation, Ledger, Look, Reason, Run, RunState, Sweep, Variant, Verdict
@@ -111,6 +112,9 @@ def _advance(
 ) -> tuple[Sweep, list[tuple[int, Run]], bool]:
     """As `advance`, for one ablation."""
     looked = False
+    if (settled := _with_tuned(ledger, sweep, name, tried)) is None:
+        return sweep, [], False
+    sweep = settled
     while True:
         ablation = next(each for each in sweep.ablations if each.name == name)
         made = ledger.looks(ablation).made() if ablation.is_judged else []
@@ -132,6 +136,23 @@ def _advance(
             looked = True
         if look is None or not is_next:
             return sweep, [], looked
+
+
+def _with_tuned(ledger: Ledger, sweep: Sweep, name: str, tried: Collection[str]) -> Sweep | None:
+    """The sweep with what tuning chose for the ablation's variants as their overrides; None while it is not over."""
+    ablation = next(each for each in sweep.ablations if each.name == name)
+    if ablation.tuned_by is None:
+        return sweep
+    tuning = next(each for each in sweep.ablations if each.name == ablation.tuned_by)
+    chosen = ledger.looks(ablation).tuned()
+    if chosen is None:
+        if not all(_settled(ledger.run(key), tried) for each in tuning.variants for key in each.runs.values()):
+            return None
+        chosen = ledger.looks(ablation).choose(best_candidates(ledger, tuning))
+    candidates = {each.name: each for each in tuning.variants}
+    variants = [replace(each, overrides=candidates[chosen[each.name]].overrides) for each in ablation.variants]
+    tuned = replace(ablation, variants=variants)
+    return replace(sweep, ablations=[tuned if each.name == name else each for each in sweep.ablations])
 
 
 def _wanted(
@@ -176,7 +197,9 @@ def _with_runs(
     Raises UserError where the code is not the one that those were frozen with.
     """
     grown = [
-        replace(each, runs={**each.runs, **_freeze(ledger, each, seeds)}) if each.name in variants else each
+        replace(each, runs={**each.runs, **_freeze(ledger, each, _sibling(sweep, ablation, each), seeds)})
+        if each.name in variants
+        else each
         for each in ablation.variants
     ]
     if grown == list(ablation.variants):
@@ -186,11 +209,19 @@ def _with_runs(
     return ledger.write_sweep(replace(sweep, ablations=ablations))
 
 
-def _freeze(ledger: Ledger, variant: Variant, seeds: Sequence[int]) -> dict[int, str]:
+def _sibling(sweep: Sweep, ablation: Ablation, variant: Variant) -> str:
+    """The key of a run with the variant's settings: one of its own, or that of the candidate that it was tuned to."""
+    tuning = (each for each in sweep.ablations if each.name == ablation.tuned_by)
+    alike = (each for one in tuning for each in one.variants if each.candidate_of == variant.name)
+    candidates = [each for each in alike if each.overrides == variant.overrides]
+    return next(key for each in (variant, *candidates) for key in each.runs.values())
+
+
+def _freeze(ledger: Ledger, variant: Variant, sibling_key: str, seeds: Sequence[int]) -> dict[int, str]:
     new = [seed for seed in seeds if seed not in variant.runs]
     if not new:
         return {}
-    sibling = ledger.run(next(iter(variant.runs.values())))
+    sibling = ledger.run(sibling_key)
     spec = sibling.spec()
     config = from_plain(spec.config)
     if (now := code_hash(config)) != spec.code.hash:
@@ -254,7 +285,7 @@ class Board:
 
     def __init__(self, ledger: Ledger, sweeps: Sequence[Sweep]) -> None:
         self._ledger = ledger
-        self._ablations = [each for sweep in sweeps for each in sweep.ablations]
+        self._ablations = [each for sweep in sweeps for each in sweep.ablations if not each.is_tuning]
         self._verdicts = [self._last(each) for each in self._ablations]
         self._values: dict[str, float | None] = {}  # by run key
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -46,9 +47,10 @@ def test_a_groups_schema_is_no_choice(group: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(("group", "name"), CHOICES)
-def test_choice_composes_and_survives_a_record(group: str, name: str) -> None:
-    target = ["model.target=my_nets:Net"] if name == "custom" else []
-    config = _settings(f"{group}={name}", *target).run_config()
+def test_choice_composes_and_survives_a_record(group: str, name: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "mine.npz", image=np.ones((200, 1, 9)), label=np.arange(200) % 2)
+    needed = {("model", "custom"): ["model.target=my_nets:Net"], ("data", "folder"): [f"data.folder={tmp_path}"]}
+    config = _settings(f"{group}={name}", *needed.get((group, name), [])).run_config()
     assert from_plain(to_plain(config)) == config
 
 
@@ -75,6 +77,17 @@ def test_the_root_defaults_to_the_environment_then_to_outputs(monkeypatch: pytes
     monkeypatch.setenv("TERMINATOR_ROOT", str(tmp_path / "elsewhere"))
     assert Settings().root_folder() == tmp_path / "elsewhere"
     assert Settings(root=str(tmp_path / "given")).root_folder() == tmp_path / "given"
+
+
+def test_own_data_bring_their_shape_and_must_fill_a_batch(tmp_path: Path) -> None:
+    np.savez(tmp_path / "mine.npz", image=np.ones((100, 3, 9)), label=np.arange(100) % 4)
+    words = ["data=folder", f"data.folder={tmp_path}", "training.batch_size=70"]
+    data = _settings(*words).run_config().data
+    assert (data.input_shape, data.classes, data.test_images) == ((3, 9), 4, 20)
+    words[-1] = "training.batch_size=71"
+    with pytest.raises(UserError, match=r"^training.batch_size=71: must be at most the 70 training images of "):
+        _settings(*words).run_config()
+    _settings(*words, "training.protocol=release").run_config()
 
 
 def test_a_data_folder_is_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

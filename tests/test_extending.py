@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +82,10 @@ def test_a_network_on_a_data_set_in_an_ablation(checkout: Path) -> None:
     table = run(checkout, *words)
     assert re.search(r"full .*\n(.*\n)*.*no_gate", table)
     assert "gate: worst seeds" in table  # the new table
+    (page,) = checkout.rglob("report.html")
+    printed = re.findall(r"<code>python (-m terminator.run --config-dir [^<]*)</code>", page.read_text("utf-8"))
+    assert f"--config-dir {checkout / 'configs'} -m ablation=gate" in unescape(printed[0])
+    assert "done already" in run(checkout, *shlex.split(unescape(printed[-1]))[2:])  # it repeats the very run
 
 
 def test_a_branch_an_axis_and_a_scheduler(checkout: Path) -> None:

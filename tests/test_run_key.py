@@ -15,7 +15,7 @@ import pytest
 
 from terminator import run_key as module
 from terminator.config import Device, MachineConfig, OptimizerConfig, RunConfig
-from terminator.data.config import DataConfig, DataFormat, PixelOrder
+from terminator.data.config import DataConfig, DataFormat, Mnist1dConfig, PixelOrder
 from terminator.ledger import digest
 from terminator.model.networks.custom import CustomConfig
 from terminator.model.networks.resnet import ResNetConfig
@@ -153,6 +153,26 @@ def test_a_network_of_the_users_own(place: Place, path: str, same: bool) -> None
     assert files["nets.mine"] == place.home / "nets" / "mine.py"
     assert not any(name.startswith("torch") for name in files)
     place.append(path, "\nedited = 1\n")
+    assert (place.key() == before) is same
+
+
+NOISY = Mnist1dConfig(num_samples=100, test_images=20)
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        pytest.param(edit("terminator/data/mnist1d.py"), OTHER, id="its data format"),
+        pytest.param(edit("terminator/data/pathfinder.py"), SAME, id="another data format"),
+        pytest.param(with_fields(data=replace(NOISY, corr_noise_scale=0.5)), OTHER, id="noise"),
+        pytest.param(with_fields(data=replace(NOISY, generator_seed=1)), OTHER, id="the generator's seed"),
+        pytest.param(with_fields(data=replace(NOISY, test_images=30)), OTHER, id="the split"),
+    ],
+)
+def test_generated_data(place: Place, change: Callable[[Place], None], same: bool) -> None:
+    place.change(data=NOISY)
+    before = place.key()
+    change(place)
     assert (place.key() == before) is same
 
 

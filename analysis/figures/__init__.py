@@ -9,6 +9,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from terminator.analysis.factors import numeric_axis
 from terminator.analysis.features import Features, read_features
 from terminator.analysis.figures.curves import learning_curves
 from terminator.analysis.figures.features import feature_maps, features_by_depth, hyper_kernels
@@ -16,10 +17,12 @@ from terminator.analysis.figures.forest import forest, seed_strip
 from terminator.analysis.figures.relations import along_axis, heatmap, tradeoff
 from terminator.analysis.figures.style import save
 from terminator.analysis.results import Results
-from terminator.analysis.summary import Summary, numeric_axis
+from terminator.analysis.summary import Summary
 from terminator.errors import UserError
 from terminator.text import file_name
 
+DIFFERENCES = "differences"
+BROKEN = " Beyond a dotted line, if there is one, the axis is logarithmic."
 log = logging.getLogger(__name__)
 KERNELS_SIDE_BY_SIDE = 2
 MOST_BY_DEPTH = 7
@@ -28,11 +31,17 @@ MOST_VARIANTS = 30  # that a page holds
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure on disk."""
+    """A figure on disk; `name` is that of its kind."""
 
+    name: str
     png: Path
     pdf: Path
     caption: str
+
+    @property
+    def files(self) -> tuple[Path, Path]:
+        """Both forms."""
+        return self.png, self.pdf
 
 
 def draw_figures(
@@ -47,7 +56,7 @@ def draw_figures(
     for name, figure, caption in _figures(results, summary, most):
         if figure is not None:
             png, pdf = save(figure, folder / file_name(f"{label}-{name}"))
-            written.append(Drawn(png, pdf, " ".join([caption, *summary.remarks])))
+            written.append(Drawn(name, png, pdf, " ".join([caption, *summary.remarks])))
     return written
 
 
@@ -57,23 +66,27 @@ def _figures(results: Results, summary: Summary, most: int) -> Iterator[tuple[st
     left_out = len(summary.variants) - len(shown.variants)
     note = f" The {most} of {most + left_out} variants that differ most; --most 0 draws all." if left_out else ""
     yield (
-        "differences",
+        DIFFERENCES,
         forest(shown),
         f"Difference in {title} from {baseline}, paired by seed: mean, 95 % interval, and a dot for each seed. "
-        f"Grey band: smaller than the smallest effect that matters. ◂: beyond the edge.{note}",
+        f"Grey band: smaller than the smallest effect that matters.{BROKEN}{note}",
     )
-    yield "seeds", seed_strip(shown), f"Every run's {title}; the bar is the mean over the seeds.{note}"
+    yield "seeds", seed_strip(shown), f"Every run's {title}; the bar is the mean over the seeds.{BROKEN}{note}"
     yield (
         "curves",
         learning_curves(shown, results.epochs_of(summary.question)),
         f"Learning curves, mean ± standard deviation over the seeds; dashed: {baseline}.{note}",
     )
     for cost, what in (("parameters", "parameters"), ("flops", "FLOPs of a forward pass")):
-        yield cost, tradeoff(shown, cost), f"{summary.metric.title} (mean ± standard deviation) against {what}.{note}"
+        yield (
+            cost,
+            tradeoff(shown, cost),
+            f"{summary.metric.title} (mean ± standard deviation) against {what}.{BROKEN}{note}",
+        )
     axis = numeric_axis(results.of(summary.question), baseline)
     if axis is not None:
         drawn = f"{summary.metric.title} (mean ± standard deviation, and a dot for each seed)"
-        yield "axis", along_axis(summary, axis), f"{drawn} along {axis.key}; ◆: {baseline}."
+        yield "axis", along_axis(summary, axis), f"{drawn} along {axis.key}; ◆: {baseline}.{BROKEN}"
     yield from _inner_figures(_exported(results, summary))
     if summary.crossing is not None:
         yield "crossing", heatmap(summary), f"Mean {title} in each cell of {' × '.join(summary.crossing.factors)}."

@@ -13,7 +13,6 @@ from matplotlib.ticker import MaxNLocator
 
 from terminator.analysis.figures import style
 from terminator.analysis.summary import Summary
-from terminator.analysis.text import number
 
 CURVE = "validation_accuracy"
 PANELS_ACROSS = 3
@@ -25,6 +24,8 @@ EARLY = 0.25  # of the epochs
 @style.styled
 def learning_curves(summary: Summary, epochs: pd.DataFrame, curve: str = CURVE) -> Figure | None:
     """Mean over the seeds with a band of ± one standard deviation; a panel a variant, with the baseline in grey.
+
+    All panels have one scale, which shows how the curves end; one whose curve ends elsewhere has its own, and says so.
 
     `epochs`: the ablation's rows of `Results.epochs`. None where no run has logged two epochs of it.
     """
@@ -44,17 +45,22 @@ def learning_curves(summary: Summary, epochs: pd.DataFrame, curve: str = CURVE) 
     down = ceil(len(panels) / across)
     titles = [style.wrapped(name, PANEL_LETTERS) for name in panels]
     figure = style.new_figure(0.75 + (0.85 + style.LINE_INCHES * (style.line_count(titles) - 1)) * down)
-    grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    grid = figure.subplots(down, across, sharex=True, squeeze=False)
     low, high = _limits(baseline if len(baseline) else rows, rows, curve)
-    grid.flat[0].set_ylim(low, high)
     for position, (axes, name) in enumerate(zip(grid.flat, panels, strict=False)):
         grey = _band(axes, baseline, curve, style.FAINT, "--")
         own = _band(axes, of[name], curve, style.PALETTE[0], "-")
-        last = float(of[name].groupby("epoch")[curve].mean().iloc[-1])
-        if not low <= last <= high:
-            axes.text(0.5, 0.12, f"ends at {number(last, 1)}", transform=axes.transAxes, ha="center", size=6)
-        axes.set_title(titles[position], pad=2, size=6)
-        axes.tick_params(labelsize=6, length=2, labelbottom=position >= len(panels) - across)
+        means = of[name].groupby("epoch")[curve].mean()
+        is_outside = not low <= float(means.iloc[-1]) <= high  # such a panel has a scale of its own
+        own_low, own_high = min(low, float(means.min())), max(high, float(means.max()))
+        room = 0.05 * (own_high - own_low) if is_outside else 0.0
+        axes.set_ylim((own_low - room, own_high + room) if is_outside else (low, high))
+        axes.set_title(f"{titles[position]}\n(own scale)" if is_outside else titles[position], pad=2, size=6)
+        shown_labels = {
+            "labelbottom": position >= len(panels) - across,
+            "labelleft": is_outside or not position % across,
+        }
+        axes.tick_params(labelsize=6, length=2, **shown_labels)
         sns.despine(ax=axes)
     grid.flat[0].xaxis.set_major_locator(MaxNLocator(4, integer=True))
     for axes in list(grid.flat)[len(panels) :]:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from terminator.analysis.figures import style
+from terminator.analysis.scale import Scale, span
 from terminator.analysis.statistics.verdict import Comparison
 from terminator.analysis.summary import Summary, VariantSummary
-from terminator.analysis.text import decimals, number
 from terminator.ledger import Verdict
 
 ROW_INCHES = 0.19
 ROW_GAP_INCHES = 0.055
 COLUMN_LETTERS = 50  # in a line under the axes
+DOT, MARK = 0.013, 0.024  # as wide as a seed's dot and mark are, of the axes' width
+DOTS_FROM, DOT_ROWS, MARK_ROWS = 0.24, 0.11, 0.17  # of a row's height: the first dots, and from one level to the next
+MOST_LEVELS = 2
 
 
 @style.styled
@@ -27,19 +28,18 @@ def forest(summary: Summary) -> Figure | None:
     The band is ± the smallest effect that matters. None where no variant has a pair of results.
     """
     rows = [(variant, variant.comparison) for variant in summary.variants if variant.comparison is not None]
-    spans = [_span(comparison) for variant, comparison in rows if comparison.pairs.n]
+    spans = [span(comparison) for variant, comparison in rows if comparison.pairs.n]
     if not spans:
         return None
     figure, axes = _figure_of([variant for variant, _ in rows])
     margin = summary.smallest_effect
-    limits = style.clipped(spans, keep=(-1.3 * margin, 0.0, 1.3 * margin))
-    axes.set_xlim(*limits)
+    scale = Scale.of(spans, keep=(-1.3 * margin, 0.0, 1.3 * margin))
+    style.set_scale(axes, scale)
     if margin:
         axes.axvspan(-margin, margin, color="#000000", alpha=0.07, linewidth=0)
     axes.axvline(0, color=style.INK, linewidth=0.7)
-    places = decimals(summary.half_widths)
     for row, (variant, comparison) in enumerate(rows):
-        _draw(axes, row, variant, comparison, limits, places)
+        _draw(axes, row, variant, comparison, scale)
     _name_rows(axes, [variant for variant, _ in rows])
     label = f"{summary.metric.title}, difference from {summary.baseline.name}{summary.metric.points_heading}"
     figure.supxlabel(style.wrapped(label, COLUMN_LETTERS), size=8)  # of the axes it would be cut off beside long names
@@ -67,32 +67,22 @@ def _name_rows(axes: Axes, variants: Sequence[VariantSummary]) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-def _span(comparison: Comparison) -> tuple[float, float]:
-    pairs, interval = comparison.pairs, comparison.interval
-    values = [*pairs.differences.tolist(), *((interval.low, interval.high) if interval else ())]
-    # A wide interval from two or three seeds runs over the edge rather than squeeze the others.
-    reach = 3 * max(abs(value - pairs.mean) for value in pairs.differences.tolist())
-    low, high = max(min(values), pairs.mean - reach), min(max(values), pairs.mean + reach)
-    return min(low, pairs.mean), max(high, pairs.mean)
-
-
-def _draw(
-    axes: Axes, row: int, variant: VariantSummary, comparison: Comparison, limits: tuple[float, float], places: int
-) -> None:
+def _draw(axes: Axes, row: int, variant: VariantSummary, comparison: Comparison, scale: Scale) -> None:
     pairs, interval, mark = comparison.pairs, comparison.interval, style.mark(variant)
     if pairs.n == 0:
         text = "not paired" if variant.values else variant.lost
         axes.annotate(text, (0, row), xytext=(4, 0), textcoords="offset points", va="center", color=style.FAINT, size=7)
         return
-    if not limits[0] <= pairs.mean <= limits[1]:  # an arrow at the edge, and how far away the mean is
-        left, text = pairs.mean < limits[0], number(pairs.mean, places, sign=True)
-        edge, arrow, side = (limits[0], f"◂ {text}", "left") if left else (limits[1], f"{text} ▸", "right")
-        axes.text(edge, row, arrow, ha=side, va="center", color=mark.colour, size=7)
-        return
     if interval is not None:
         axes.plot([interval.low, interval.high], [row, row], color=mark.colour, linewidth=1.3)
+        ends = ((scale.low, "<", interval.low < scale.low), (scale.high, ">", interval.high > scale.high))
+        for edge, arrow, is_over in ends:
+            if is_over:
+                axes.plot(edge, row, arrow, color=mark.colour, markersize=3, clip_on=False)
     if pairs.n > 1:
-        axes.plot(pairs.differences, [row + 0.27] * pairs.n, ".", color=style.FAINT, markersize=2.5, zorder=1)
+        levels = style.dodged([scale.share(value) for value in pairs.differences.tolist()], DOT)
+        heights = [row + DOTS_FROM + DOT_ROWS * min(level, MOST_LEVELS) for level in levels]
+        axes.plot(pairs.differences, heights, ".", color=style.FAINT, markersize=2.5, zorder=1)
     axes.plot(pairs.mean, row, zorder=3, **mark.look)
 
 
@@ -102,30 +92,31 @@ def seed_strip(summary: Summary) -> Figure:
     rows = summary.variants
     figure, axes = _figure_of(rows)
     spans = [(min(row.values.values()), max(row.values.values())) for row in rows if row.values]
-    low, high = style.clipped(spans, keep=list(summary.baseline.values.values())[:1] or [0.0])
-    axes.set_xlim(low, high)
-    points = pd.DataFrame(
-        [(row.name, seed, value) for row in rows for seed, value in row.values.items() if low <= value <= high],
-        columns=["variant", "seed", "value"],
-    )
+    scale = Scale.of(spans, keep=list(summary.baseline.values.values())[:1] or [0.0])
+    style.set_scale(axes, scale)
     seeds = sorted({seed for row in rows for seed in row.values})
-    places = {"x": "value", "y": "variant", "order": [row.name for row in rows], "orient": "h", "jitter": False}
-    for order, seed in enumerate(seeds):
-        look = {"size": 3.5, "alpha": 0.85, **style.seed_look(order)}
-        label = f"seed {seed}" if len(seeds) <= len(style.SHAPES) else None
-        sns.stripplot(data=points[points["seed"] == seed], **places, **look, label=label, ax=axes)
+    drawn: dict[int, list[tuple[float, float]]] = {seed: [] for seed in seeds}
     for position, row in enumerate(rows):
-        if low <= row.mean <= high:
+        levels = style.dodged([scale.share(value) for value in row.values.values()], MARK)
+        for level, (seed, value) in zip(levels, row.values.items(), strict=True):
+            drawn[seed].append((value, position + _aside(level)))
+        if row.values:
             axes.plot([row.mean] * 2, [position - 0.35, position + 0.35], color=style.INK, linewidth=1)
-        elif row.mean > high:
-            axes.text(high, position, f"{number(row.mean, 1)} ▸ ", ha="right", va="center", size=7)
         else:
-            text, colour = (f"◂ {number(row.mean, 1)}", style.INK) if row.values else (row.lost, style.FAINT)
-            axes.text(low, position, f" {text}", va="center", size=7, color=colour)
+            axes.text(scale.low, position, f" {row.lost}", va="center", size=7, color=style.FAINT)
+    for order, seed in enumerate(seeds):
+        label = f"seed {seed}" if len(seeds) <= len(style.SHAPES) else None
+        look = {"linestyle": "none", "markersize": 3.5, "alpha": 0.85, **style.seed_look(order)}
+        axes.plot(*zip(*drawn[seed], strict=True), label=label, **look)
     _name_rows(axes, rows)
     axes.set(xlabel=summary.metric.heading, ylabel="")
     handles, labels = axes.get_legend_handles_labels()
-    if legend := axes.get_legend():
-        legend.remove()
+    if labels:
         style.legend_above(figure, dict(zip(labels, handles, strict=True)))
     return figure
+
+
+def _aside(level: int) -> float:
+    """Where a mark of that level stands beside the middle of its row: below, above, further below, …"""
+    steps = min((level + 1) // 2, MOST_LEVELS)
+    return MARK_ROWS * steps * (1 if level % 2 else -1)

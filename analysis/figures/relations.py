@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations, groupby
-from math import isnan
+from math import isfinite, isnan, nan
 
 import numpy as np
 import pandas as pd
@@ -12,13 +12,16 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.transforms import ScaledTranslation
 from scipy.optimize import isotonic_regression
 
+from terminator.analysis.factors import Axis
 from terminator.analysis.figures import style
 from terminator.analysis.metrics import metric
+from terminator.analysis.scale import Scale
 from terminator.analysis.statistics.tests import FloatArray
-from terminator.analysis.summary import Axis, Summary, VariantSummary
-from terminator.analysis.text import decimals, number
+from terminator.analysis.summary import Summary, VariantSummary
+from terminator.analysis.text import decimals
 from terminator.config import shipped_data
 
 LINE_INCHES = 0.105  # of a name
@@ -27,6 +30,8 @@ NAME_LETTERS = 20  # in a line
 NAMES_FROM = 1.06  # of the axes' width
 LINE = {"arrowstyle": "-", "color": style.FAINT, "linewidth": 0.4, "shrinkA": 0, "shrinkB": 2, "relpos": (0, 0.5)}
 ROUNDING = 1e-9
+DOTS_BESIDE = 3.5  # points from a variant's bar to its seeds
+SAME_COST = 0.02  # of the largest: less than that between all costs is no trade-off
 LOGARITHMIC = 20.0  # the largest value by the smallest, from which on the axis is logarithmic
 
 
@@ -34,10 +39,11 @@ LOGARITHMIC = 20.0  # the largest value by the smallest, from which on the axis 
 def tradeoff(summary: Summary, cost: str) -> Figure | None:
     """The metric's mean ± std against the mean of `cost` (parameters, flops, …), names in the right margin.
 
-    None with fewer than two variants to show.
+    None with fewer than two variants to show, or where all cost nearly the same.
     """
-    drawn = [variant for variant in summary.variants if variant.values and cost in variant.costs]
-    if len(drawn) < 2:
+    drawn = [variant for variant in summary.variants if variant.values and isfinite(variant.costs.get(cost, nan))]
+    paid = [variant.costs[cost] for variant in drawn]
+    if len(drawn) < 2 or max(paid) - min(paid) <= SAME_COST * max(paid):
         return None
     names = [style.wrapped(variant.name, NAME_LETTERS) for variant in drawn]
     step = LINE_INCHES * style.line_count(names) + GAP_INCHES
@@ -47,17 +53,12 @@ def tradeoff(summary: Summary, cost: str) -> Figure | None:
     shown_cost = metric(cost)
     spreads = [0.0 if isnan(each.std) else each.std for each in drawn]
     spans = [(each.mean - spread, each.mean + spread) for each, spread in zip(drawn, spreads, strict=True)]
-    low, high = style.clipped(spans, keep=[drawn[0].mean])
-    axes.set_ylim(low, high)
+    style.set_scale(axes, Scale.of(spans, keep=[drawn[0].mean]), "y")
     points = []
-    for position, (variant, spread) in enumerate(zip(drawn, spreads, strict=True)):
-        at = min(max(variant.mean, low), high)
-        is_outside = at != variant.mean
-        if is_outside:
-            names[position] += f" ({number(variant.mean, 1)})"
-        points.append((variant.costs[cost] * shown_cost.scale, at))
+    for variant, spread in zip(drawn, spreads, strict=True):
+        points.append((variant.costs[cost] * shown_cost.scale, variant.mean))
         look = {"elinewidth": 0.8, "clip_on": False, **style.mark(variant).look}
-        axes.errorbar(*points[-1], yerr=None if is_outside else spread, **look)
+        axes.errorbar(*points[-1], yerr=spread, **look)
     axes.margins(x=0.06)
     axes.xaxis.set_major_locator(MaxNLocator(4))
     if cost == "parameters":
@@ -129,9 +130,11 @@ def along_axis(summary: Summary, axis: Axis) -> Figure | None:
     figure = style.new_figure(2.2)
     axes = style.axes_of(figure)
     values = [axis.values[each.name] for each in drawn]
+    spans = [(min(each.values.values()), max(each.values.values())) for each in drawn]
     axes.plot(values, [each.mean for each in drawn], color=style.FAINT, linewidth=0.8)
     dots = [(at, value) for at, variant in zip(values, drawn, strict=True) for value in variant.values.values()]
-    axes.plot(*zip(*dots, strict=True), ".", color=style.FAINT, markersize=3)
+    beside = axes.transData + ScaledTranslation(DOTS_BESIDE / 72, 0, figure.dpi_scale_trans)  # the bar would hide them
+    axes.plot(*zip(*dots, strict=True), ".", color=style.FAINT, markersize=3, transform=beside)
     alike = groupby(sorted(zip(values, drawn, strict=True), key=_verdict), key=_verdict)
     for _, group in alike:  # a call for each verdict, not for each of perhaps a thousand values
         ats, variants = zip(*group, strict=True)
@@ -139,6 +142,7 @@ def along_axis(summary: Summary, axis: Axis) -> Figure | None:
         look = style.mark(variants[0]).look
         axes.errorbar(ats, [each.mean for each in variants], yerr=spreads, linestyle="none", elinewidth=0.8, **look)
     _scale(axes, values)
+    style.set_scale(axes, Scale.of(spans, keep=[summary.baseline.mean] if summary.baseline.values else []), "y")
     if axis.key == "model.omega_0" and (nyquist := nyquist_omega_0(summary.dataset)) is not None:
         axes.axvline(nyquist, color=style.INK, linestyle=":", linewidth=0.8)
         axes.annotate(
@@ -161,7 +165,7 @@ def nyquist_omega_0(dataset: str) -> float | None:
     None for a data set that is not known.
     """
     known = shipped_data()
-    return (known[dataset].input_shape[-1] - 1) / 4 if dataset in known else None
+    return (known[dataset].input_shape[-1] - 1) / 4 if dataset in known and known[dataset].image_shape else None
 
 
 def _scale(axes: Axes, values: list[float]) -> None:

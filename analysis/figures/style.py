@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import matplotlib as mpl
 import numpy as np
@@ -15,7 +15,9 @@ import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from terminator.analysis.scale import Scale
 from terminator.analysis.summary import VariantSummary
 from terminator.ledger import Verdict
 
@@ -23,10 +25,9 @@ COLUMN_INCHES = 3.3
 DOTS_PER_INCH = 220
 LINE_INCHES = 0.115  # of names over several lines
 BREAKS = (r"(?<=[, ])|(?=@)", r"(?<==)", r"(?<=_)", "")  # where a text may go on in the next line, the best first
+LEGEND_INCHES = 0.135  # of a line in a legend
 LEGEND_LETTERS = 64  # across a column
 MARK_LETTERS = 5  # that a legend's mark takes the place of
-FAR = 4.0  # times that an outlier may stretch an axis
-KEPT = 0.75  # of the spans, at least, are within an axis
 INK = "#222222"
 FAINT = "#999999"
 PALETTE = sns.color_palette("colorblind")
@@ -135,13 +136,18 @@ def axes_of(figure: Figure) -> Axes:
 
 
 def legend_above(figure: Figure, entries: Mapping[str, Artist]) -> None:
-    """A legend over the axes, in as few lines as its labels allow: label → what it looks like."""
+    """A legend over the axes, in as few lines as its labels allow: label → what it looks like.
+
+    The figure grows by what the legend takes beyond one line, lest it leave no room for the axes.
+    """
     widths = [MARK_LETTERS + max(map(len, label.split("\n"))) for label in entries]
     several = range(min(5, len(widths)), 1, -1)
     fitting = (each for each in several if sum(map(max, np.array_split(widths, each))) <= LEGEND_LETTERS)
     look = {"frameon": False, "handletextpad": 0.4, "columnspacing": 1}
     columns = next(fitting, 1)  # array_split fills them as a legend does
     figure.legend(list(entries.values()), list(entries), loc="outside upper center", ncols=columns, **look)
+    rows = np.array_split([label.count("\n") + 1 for label in entries], columns)
+    figure.set_figheight(figure.get_figheight() + LEGEND_INCHES * (max(map(sum, rows)) - 1))
 
 
 @styled
@@ -153,23 +159,27 @@ def save(figure: Figure, path: Path) -> list[Path]:
     return written
 
 
-def clipped(spans: Sequence[tuple[float, float]], *, keep: Sequence[float] = ()) -> tuple[float, float]:
-    """Limits that hold `keep` and the spans, but for those that would stretch the axis more than `FAR` times.
+def set_scale(axes: Axes, scale: Scale, direction: Literal["x", "y"] = "x") -> None:
+    """Give the axis that scale; where it turns logarithmic, a dotted line is drawn."""
+    along = axes.xaxis if direction == "x" else axes.yaxis
+    if scale.breaks:
+        set_scale_of = axes.set_xscale if direction == "x" else axes.set_yscale
+        set_scale_of("function", functions=(scale.forward, scale.inverse))
+        along.set_major_locator(FixedLocator(scale.ticks()))
+        along.set_minor_locator(NullLocator())
+        along.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−")))
+    axes.set(**{f"{direction}lim": (scale.low, scale.high)})
+    for end in scale.breaks:
+        line = axes.axvline if direction == "x" else axes.axhline
+        line(end, color=FAINT, linestyle=":", linewidth=0.8, zorder=0)
 
-    What lies outside is to be drawn at the edge, with its number. Raises ValueError without any number.
-    """
 
-    def distance(span: tuple[float, float]) -> float:
-        """From what is kept, or from zero."""
-        return min(abs(sum(span) / 2 - each) for each in keep or [0.0])
-
-    inner = sorted(spans, key=distance)
-    known = [*keep, *(inner[0] if inner else ())]
-    low, high = min(known), max(known)
-    for position, span in enumerate(inner):
-        wider_low, wider_high = min(low, span[0]), max(high, span[1])
-        if position >= KEPT * len(inner) and wider_high - wider_low > FAR * (high - low) > 0:
-            break
-        low, high = wider_low, wider_high
-    margin = 0.06 * ((high - low) or abs(high) or 1.0)
-    return low - margin, high + margin
+def dodged(places: Sequence[float], width: float) -> list[int]:
+    """The level of each mark, 0 for the first, so that none of those on one level is nearer than `width` to another."""
+    levels = [0] * len(places)
+    ends: list[float] = []  # of each level, the last place so far
+    for number in sorted(range(len(places)), key=lambda each: places[each]):
+        level = next((level for level, end in enumerate(ends) if places[number] - end >= width), len(ends))
+        ends[level : level + 1] = [places[number]]
+        levels[number] = level
+    return levels

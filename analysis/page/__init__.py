@@ -16,11 +16,14 @@ from typing import Any
 
 import pandas as pd
 
-from terminator.analysis.figures import Drawn
+from terminator.analysis.figures import DIFFERENCES, Drawn
+from terminator.analysis.methods import methods
 from terminator.analysis.mlflow import LOCAL_UI
+from terminator.analysis.page.glossary import glossary
+from terminator.analysis.page.picture import picture
 from terminator.analysis.results import Question, Results
 from terminator.analysis.summary import Summary
-from terminator.analysis.tables.notes import missing_runs
+from terminator.analysis.tables.notes import MISSING, missing_runs
 from terminator.analysis.tables.render import templates
 from terminator.analysis.tables.table import Table
 from terminator.analysis.text import NOTHING, number, sentence
@@ -31,7 +34,6 @@ from terminator.tracking.store import default_uri, sqlite_path
 TAIL_BYTES = 4096
 MOST_LOGS = 200  # of runs that are done, in a page
 TAIL_LINES = 25
-MOST_KEYS = 12
 COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -64,19 +66,26 @@ def render_page(results: Results, parts: Sequence[Part], shared: Sequence[Table]
 
 
 def _content(results: Results, part: Part) -> dict[str, object]:
-    summary = part.summary
+    summary, first = part.summary, part.tables[0]
     runs = shown_runs(results, summary)
     states = Counter(str(run["state"]) for run in runs)
-    figures = [(f"data:image/png;base64,{_base64(each.png.read_bytes())}", each.caption) for each in part.figures]
+    drawn = picture(summary, first)
+    figures = [each for each in part.figures if drawn is None or each.name != DIFFERENCES]  # the picture shows them
     return {
         "label": part.label,
         "ablation": summary.question.ablation,
         "sweep": summary.question.sweep.id,
         "command": shlex.join(summary.question.sweep.command),
         "summary": summary,
+        "seeds": sorted({seed for variant in summary.variants for seed in variant.values}),
+        "table": first,
+        "notes": [note for note in (*first.notes, *first.advice) if not note.startswith(MISSING)],  # `lost` has those
+        "picture": drawn,
         "sentences": [sentence(summary, variant) for variant in summary.variants if variant.comparison is not None],
-        "tables": part.tables,
-        "figures": figures,
+        "glossary": glossary(summary),
+        "methods": methods(results, summary),
+        "tables": part.tables[1:],
+        "figures": [(f"data:image/png;base64,{_base64(each.png.read_bytes())}", each.caption) for each in figures],
         "runs": runs,
         "lost": missing_runs(summary),
         "viewer": _viewer(results) if any(str(run["link"]).startswith(LOCAL_UI) for run in runs) else "",
@@ -107,8 +116,7 @@ def shown_runs(results: Results, summary: Summary) -> list[dict[str, object]]:
     rows.sort(key=lambda row: (places[row["variant"]], row["seed"]))
     shown = []
     for row in rows:
-        variant = variants[row["variant"]]
-        value = variant.values.get(row["seed"])
+        value = variants[row["variant"]].values.get(row["seed"])
         text = {name: value if isinstance(value, str) else "" for name, value in row.items()}
         leave_out = row["state"] == "done" and bool(text["log_path"]) and len(rows) > MOST_LOGS
         changes = text["commit"] and row["dirty"] is True
@@ -120,7 +128,6 @@ def shown_runs(results: Results, summary: Summary) -> list[dict[str, object]]:
                 "done": row["state"] == "done",
                 "why": " – ".join(filter(None, (text["reason"].replace("_", " "), text["message"]))),
                 "value": NOTHING if value is None else number(value, 2),
-                "difference": _difference(variant.change.keys, row["overrides"]),
                 "command": _command(summary.question, row),
                 "key": text["key"],
                 "commit": (text["commit"][:10] or NOTHING) + (" + changes" if changes else ""),
@@ -157,31 +164,22 @@ def _printed(line: str) -> str:
 
 def _command(question: Question, row: Mapping[Hashable, Any]) -> str:
     """The one command that repeats a run; empty where the overrides are not known."""
-    overrides, config = row["overrides"], row["config"] or {}
-    if not isinstance(overrides, dict) or not question.sweep.command:
+    overrides, config, sweep = row["overrides"], row["config"] or {}, question.sweep
+    if not isinstance(overrides, dict) or not sweep.command:
         return ""
-    settings = [each for each in question.sweep.settings if not each.startswith("seed=")]
+    lead = list(sweep.command[: 5 if "--config-dir" in sweep.command[:5] else 3])  # as the sweep's own
+    settings = [each for each in sweep.settings if not each.startswith("seed=")]
+    chosen = next((each.partition("=")[2] for each in sweep.base if each.startswith("data=")), row["dataset"])
     threads = config.get("machine", {}).get("threads")
     frozen = {
-        "data": row["dataset"],
+        "data": chosen,
         "data.folder": config.get("data", {}).get("folder"),
         "machine.threads": None if threads == MachineConfig().threads else threads,
     }
     typed = {each.partition("=")[0] for each in settings} | overrides.keys()
     shared = {key: value for key, value in frozen.items() if value is not None and key not in typed}
     arguments = [*to_overrides(shared), *settings, *to_overrides(overrides), f"seed={row['seed']}"]
-    return shlex.join(["python", "-m", "terminator.run", *arguments])
-
-
-def _difference(keys: Mapping[str, tuple[Any, Any]], overrides: Any) -> str:
-    """Every key that changed; of another network, with most keys changed, the overrides that chose it."""
-    if len(keys) > MOST_KEYS and isinstance(overrides, dict) and len(overrides) < len(keys):
-        return " ".join(to_overrides(overrides))
-    return "; ".join(f"{key}: {_value(old)} → {_value(new)}" for key, (old, new) in keys.items()) or NOTHING
-
-
-def _value(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return shlex.join([*lead, *arguments])
 
 
 def _when(seconds: Any) -> str:

@@ -28,6 +28,7 @@ function sort(table, header, column) {
 for (const table of document.querySelectorAll("table.results")) {
   const headers = table.tHead.rows[table.tHead.rows.length - 1].cells;
   Array.from(headers).forEach((header, column) => {
+    if (header.classList.contains("plot")) return;
     const button = document.createElement("button");
     button.append(...header.childNodes);
     header.append(button);

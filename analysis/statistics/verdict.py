@@ -107,15 +107,16 @@ def _comparison(
 def _judgement(pairs: Pairs, decision: Decision) -> Judgement:
     if decision.verdict is Verdict.equivalent:
         if pairs.constant:
-            return Judgement(Verdict.equivalent, note=_no_test(pairs))
+            return Judgement(Verdict.equivalent, note=_same(pairs))
         shown = decision.p_difference is not None and decision.p_difference < ALPHA
         return Judgement(Verdict.equivalent, note="a real difference, too small to matter" if shown else "")
     if decision.verdict is not Verdict.undecided:
         return Judgement(decision.verdict)
     interval = decision.interval
-    if interval is None or pairs.constant:
-        return Judgement(Verdict.undecided, note=_no_test(pairs), bound=interval.bound if interval else None)
-    return Judgement(Verdict.undecided, bound=interval.bound)
+    if interval is None:
+        return Judgement(Verdict.undecided, note=_no_test(pairs))
+    note = f"{_same(pairs)}; more seeds can decide" if pairs.constant else ""
+    return Judgement(Verdict.undecided, note=note, bound=interval.bound)
 
 
 def _no_test(pairs: Pairs) -> str:
@@ -126,9 +127,14 @@ def _no_test(pairs: Pairs) -> str:
         return "one seed has no spread"
     if not pairs.constant:
         return "two seeds decide nothing: a verdict takes three" if pairs.n < FEWEST_SEEDS else ""
+    return f"{_same(pairs)}; no spread to judge by"
+
+
+def _same(pairs: Pairs) -> str:
+    """Of differences that are the same in all seeds."""
     if pairs.mean == 0:
-        return f"identical in all {pairs.n} seeds: does this change reach the model?"
-    return f"the same difference in all {pairs.n} seeds: no spread to judge by"
+        return f"identical in all {pairs.n} seeds, as it is when a change does not reach the model"
+    return f"the same difference in all {pairs.n} seeds"
 
 
 def best_and_tied(

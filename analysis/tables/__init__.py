@@ -10,6 +10,7 @@ from terminator.analysis.tables.ablation import ablation_table, datasets_table
 from terminator.analysis.tables.details import costs_table, details_table, effects_table
 from terminator.analysis.tables.peers import peers_table
 from terminator.analysis.tables.table import Table
+from terminator.analysis.tables.tuning import is_tuned, tuned_table
 
 OWN_TABLES = (effects_table, details_table, costs_table)
 
@@ -36,6 +37,8 @@ def build_tables(summaries: Sequence[Summary], extra: Sequence[str] = ()) -> lis
     for summary in summaries:
         groups.setdefault(summary.name, []).append(summary)
     tables += [datasets_table(group) for group in groups.values() if len(group) > 1]
+    pairs = ((each, tuned) for tuned in summaries for each in summaries if is_tuned(each, tuned))
+    tables += [tuned_table(*pair) for pair in pairs]
     alike = {(summary.dataset, summary.metric.name) for summary in summaries}
     if len(groups) > 1 and len(alike) == 1:
         tables.append(replace(ablation_table(summaries, extra), repeats=True))

@@ -9,14 +9,12 @@ from terminator.analysis.metrics import metric
 from terminator.analysis.results import own_settings
 from terminator.analysis.summary import Summary, VariantSummary
 from terminator.analysis.tables.details import cost_cell
-from terminator.analysis.tables.notes import OTHER_CODE, OTHER_LIBRARIES, notes
+from terminator.analysis.tables.notes import OTHER_CODE, OTHER_LIBRARIES, advice, notes
 from terminator.analysis.tables.table import Cell, Column, Section, Table
-from terminator.analysis.text import NOTHING, bracketed, number, p_value, places, verdict_text
+from terminator.analysis.text import NOTHING, bracketed, number, places, verdict_text
 from terminator.errors import UserError
 from terminator.text import counted
 
-COSTS_BEFORE = ("parameters", "flops")
-COSTS_AFTER = ("train_seconds",)
 DIFFERENCE_DATA = (
     "difference", "difference_low", "difference_high", "difference_std", "pairs", "effect_size",
     "p", "p_holm", "p_sign_flip", "p_equivalence_holm",
@@ -24,22 +22,19 @@ DIFFERENCE_DATA = (
 
 
 def ablation_table(summaries: Sequence[Summary], extra: Sequence[str] = ()) -> Table:
-    """A section for each ablation; `extra` metrics get a column of their means each.
+    """Name, mean, difference and verdict; a section for each ablation; a column for the means of each `extra` metric.
 
     Raises UserError where the ablations are judged by different metrics or run on different data.
     """
     first = summaries[0]
     for summary in summaries[1:]:
         _check_alike(first, summary)
-    after = [*COSTS_AFTER, *(name for name in extra if name not in (*COSTS_BEFORE, *COSTS_AFTER))]
     columns = (
         Column("Variant", numeric=False),
-        *(Column(metric(name).heading, spare=2) for name in COSTS_BEFORE),
         Column(f"{first.metric.heading}, mean ± std (n)"),
         Column(f"Difference{first.metric.points_heading} [95\u00a0%]"),
-        Column("p (Holm)", spare=1),
         Column("Verdict", numeric=False),
-        *(Column(metric(name).heading, spare=3) for name in after),
+        *(Column(metric(name).heading, spare=1) for name in extra),
     )
     of_mean, of_difference = places(summaries)
     sections = tuple(
@@ -48,10 +43,9 @@ def ablation_table(summaries: Sequence[Summary], extra: Sequence[str] = ()) -> T
             rows=tuple(
                 (
                     _name_cell(summary, variant),
-                    *(cost_cell(variant, None, name) for name in COSTS_BEFORE),
                     metric_cell(summary, variant, of_mean),
                     *difference_cells(summary, variant, of_difference),
-                    *(cost_cell(variant, None, name) for name in after),
+                    *(cost_cell(variant, None, name) for name in extra),
                 )
                 for variant in summary.variants
             ),
@@ -63,7 +57,7 @@ def ablation_table(summaries: Sequence[Summary], extra: Sequence[str] = ()) -> T
     title = f"{title} ({first.dataset})"
     if len(summaries) == 1 and first.headline:
         title = f"{first.headline}.\n{title}"
-    return Table("+".join(names), title, columns, sections, tuple(notes(summaries)))
+    return Table("+".join(names), title, columns, sections, tuple(notes(summaries)), advice=tuple(advice(summaries)))
 
 
 def datasets_table(summaries: Sequence[Summary]) -> Table:
@@ -91,7 +85,8 @@ def datasets_table(summaries: Sequence[Summary]) -> Table:
     )
     label = f"{first.name}-{'+'.join(datasets)}"
     title = first.question.ablation.question or first.name
-    return Table(label, title, tuple(columns), (Section("", rows),), tuple(notes(summaries)))
+    said, typed_next = tuple(notes(summaries)), tuple(advice(summaries))
+    return Table(label, title, tuple(columns), (Section("", rows),), said, advice=typed_next)
 
 
 def metric_cell(summary: Summary, variant: VariantSummary, places: int) -> Cell:
@@ -108,12 +103,12 @@ def metric_cell(summary: Summary, variant: VariantSummary, places: int) -> Cell:
     return Cell(text, data, variant.mean, best=variant.best, tied=variant.tied, missing=bool(variant.missing))
 
 
-def difference_cells(summary: Summary, variant: VariantSummary, places: int) -> tuple[Cell, Cell, Cell]:
-    """The difference with its interval, p, and the verdict."""
-    verdict = verdict_text(variant, summary.metric)
+def difference_cells(summary: Summary, variant: VariantSummary, places: int) -> tuple[Cell, Cell]:
+    """The difference with its interval, and the verdict."""
+    verdict = verdict_text(variant)
     comparison = variant.comparison
     if comparison is None:
-        return Cell(NOTHING, dict.fromkeys(DIFFERENCE_DATA), 0.0), Cell(NOTHING), Cell(verdict, {"verdict": verdict})
+        return Cell(NOTHING, dict.fromkeys(DIFFERENCE_DATA), 0.0), Cell(verdict, {"verdict": verdict})
     pairs, interval, judgement = comparison.pairs, comparison.interval, comparison.judgement
     text = number(pairs.mean, places, sign=True)
     if interval is not None:
@@ -135,7 +130,6 @@ def difference_cells(summary: Summary, variant: VariantSummary, places: int) -> 
     judged = {"verdict": judgement.verdict.value, "bound": judgement.bound, "note": judgement.note}
     return (
         Cell(text, dict(zip(DIFFERENCE_DATA, raw, strict=True)), _known(pairs.mean)),
-        Cell(p_value(comparison.p_difference), sort=comparison.p_difference),
         Cell(verdict, judged, missing=not variant.values),
     )
 
@@ -161,7 +155,7 @@ def _dataset_cells(summary: Summary, name: str) -> list[Cell]:
     if variant is None:
         return [Cell(NOTHING)] * 3
     of_mean, of_difference = places([summary])
-    difference, _, verdict = difference_cells(summary, variant, of_difference)
+    difference, verdict = difference_cells(summary, variant, of_difference)
     return [
         replace(cell, data={f"{summary.dataset}_{key}": value for key, value in cell.data.items()})
         for cell in (metric_cell(summary, variant, of_mean), difference, verdict)

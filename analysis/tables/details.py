@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from math import isnan
+
+from terminator.analysis.factors import Crossing
 from terminator.analysis.metrics import metric
 from terminator.analysis.statistics.factorial import Effect, effects
 from terminator.analysis.statistics.tests import TRUSTED_PAIRS, bca_interval, smallest_p
 from terminator.analysis.statistics.verdict import Comparison
-from terminator.analysis.summary import Crossing, Summary, VariantSummary
+from terminator.analysis.summary import Summary, VariantSummary
 from terminator.analysis.tables.table import Cell, Column, Section, Table
 from terminator.analysis.text import NOTHING, bracketed, decimals, number, p_value, places, significant
 from terminator.errors import UserError
@@ -55,6 +58,8 @@ def cost_cell(variant: VariantSummary, baseline: VariantSummary | None, name: st
     value = variant.costs.get(name)
     if value is None:
         return Cell(NOTHING, {name: None})
+    if isnan(value):
+        return Cell("NaN", {name: value}, missing=True)
     shown = value * metric(name).scale
     text = number(shown, 0) if name == "parameters" else significant(shown)
     whole = baseline.costs.get(name) if baseline is not None and name in RELATIVE else None
@@ -74,15 +79,15 @@ def details_table(summary: Summary, label: str) -> Table | None:
     if not rows:
         return None
     headings = (
-        "Pairs", "Difference", "95\u00a0% t interval", "95\u00a0% BCa interval", "Hedges g_z",
-        "p (t)", "p (t, Holm)", "p (sign flips)", "p (no effect, Holm)",
+        "Pairs", "Difference", "t interval [95\u00a0%]", "BCa interval [95\u00a0%]", "Hedges g_z",
+        "p (t)", "p (t, Holm)", "p (signs)", "p (TOST, Holm)",
     )  # fmt: skip
     compared = [variant.comparison.pairs.n for variant in summary.variants if variant.comparison is not None]
     fewest = min(filter(None, compared))
     notes = (
-        "t: paired t-test. Sign flips: exact, over all patterns of signs, not corrected; "
+        "t: paired t-test. Signs: the sign-flip test, exact, over all patterns of signs, not corrected; "
         f"{counted(fewest, 'pair')} can reach {p_value(smallest_p(fewest))} at best. "
-        "No effect: the larger p of the two one-sided tests against the smallest effect that matters.",
+        "TOST: the larger p of the two one-sided tests of a difference smaller than the smallest effect that matters.",
         f"BCa: bias-corrected and accelerated bootstrap; †: with fewer than {TRUSTED_PAIRS} pairs it is too narrow. "
         "g_z: mean difference over the standard deviation of the differences, with Hedges' correction.",
     )

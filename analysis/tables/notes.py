@@ -14,6 +14,7 @@ from terminator.ledger import Look, LookPlan
 from terminator.text import NEAR, counted, signed_percent
 
 OTHER_CODE, OTHER_LIBRARIES = "‡", "§"
+MISSING = "Missing: "  # how the notes on runs without a result begin
 
 
 def notes(summaries: Sequence[Summary]) -> Iterator[str]:
@@ -44,7 +45,7 @@ def off_budget(summary: Summary) -> Iterator[str]:
 
 
 def standing(summary: Summary) -> Iterator[str]:
-    """The look that the table stands at, the next one with its cost, and the noise of the finite test set."""
+    """The look that the table stands at, and the noise of the finite test set."""
     question = summary.question
     compared = [variant for variant in summary.variants if variant.comparison is not None]
     if not compared:
@@ -56,7 +57,6 @@ def standing(summary: Summary) -> Iterator[str]:
         yield f"{looked_at(question.looks, question.plan)}."
     elif question.plan is not None:
         yield f"No look yet: the first takes {counted(question.plan.seeds[0], 'seed')}; until then nothing is tested."
-    yield from _next_look(summary)
     if summary.test_noise is not None:
         spread = median_spread(each.comparison.pairs for each in compared if each.comparison)
         seeds = f"; one seed's differences have a spread of {_amount(summary, spread)}" if spread else ""
@@ -77,6 +77,13 @@ def looked_at(looks: Sequence[Look], plan: LookPlan | None) -> str:
     return f"Look {last.number}, beyond the plan of {len(plan.seeds)}: {spent}"
 
 
+def advice(summaries: Sequence[Summary]) -> Iterator[str]:
+    """What to type for the next look, with its cost: for whoever runs the sweep, not for the readers of a paper."""
+    for summary in summaries:
+        for line in _next_look(summary):
+            yield f"{summary.name}: {line}" if len(summaries) > 1 else line
+
+
 def _next_look(summary: Summary) -> Iterator[str]:
     question = summary.question
     if not question.looks or question.plan is None or not summary.is_own_metric:
@@ -87,7 +94,8 @@ def _next_look(summary: Summary) -> Iterator[str]:
         return
     seeds = question.ablation.first_seeds(step.seeds)
     rows = [each for each in summary.variants if each.comparison is None or each.name in step.variants]
-    runs = sum(seed not in each.values for each in rows for seed in seeds)
+    done = [each.values.keys() | {lost.seed for lost in each.missing if lost.state == "done"} for each in rows]
+    runs = sum(seed not in each for each in done for seed in seeds)
     known = [each.costs["train_seconds"] for each in rows if "train_seconds" in each.costs]
     cost = f", about {significant(sum(known) / len(known), 2)} s each" if known else ""
     how = "the same command runs it" if step.asked_for else f"ablation.looks=[{step.seeds}] runs it, from the reserve"
@@ -106,7 +114,7 @@ def _method(summaries: Sequence[Summary]) -> Iterator[str]:
     if any(each.interval for each in compared):
         yield (
             f"Difference: from {baselines}, paired by seed, with a t interval that holds the true one with 95 % at "
-            "whichever look a row stops; p: paired t-test, corrected over the variants (Holm) and the looks."
+            "whichever look a row stops; verdict: paired t-test, corrected over the variants (Holm) and the looks."
         )
     elif compared:
         yield f"Difference: from {baselines}, paired by seed; nothing is tested yet."
@@ -114,7 +122,7 @@ def _method(summaries: Sequence[Summary]) -> Iterator[str]:
         margin = f"{number(first.smallest_effect, 2)}{first.metric.points_suffix}"
         yield f"Smallest effect that matters: {margin} (two one-sided tests, Holm)."
     if any(each.judgement.bound is not None for each in compared):
-        yield "Undecided, at most ±b: the farther end of the interval."
+        yield "Undecided (±b): at most b either way, the farther end of the interval."
     if any(variant.best for summary in summaries for variant in summary.variants):
         tied = any(variant.tied for summary in summaries for variant in summary.variants)
         yield f"Bold: the best difference{f'; {TIE}: not told apart from it' if tied else ''}."
@@ -163,7 +171,7 @@ def missing_runs(summary: Summary) -> list[str]:
 
 def _gaps(summary: Summary, prefix: str) -> Iterator[str]:
     for line in missing_runs(summary):
-        yield f"Missing: {prefix}{line}."
+        yield f"{MISSING}{prefix}{line}."
     notes: dict[str, list[str]] = {}
     for variant in summary.variants:
         comparison = variant.comparison
@@ -179,4 +187,4 @@ def _gaps(summary: Summary, prefix: str) -> Iterator[str]:
     every = [variant.name for variant in summary.variants if variant.comparison is not None]
     for note, names in notes.items():
         whose = "all variants" if names == every and len(every) > 1 else ", ".join(names)
-        yield f"{prefix}{whose}: {note}{'' if note.endswith('?') else '.'}"
+        yield f"{prefix}{whose}: {note}."

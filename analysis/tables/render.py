@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,7 +15,8 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from terminator.analysis.tables.table import Cell, Table
+from terminator.analysis.tables.latex import latex
+from terminator.analysis.tables.table import Table
 from terminator.errors import UserError
 from terminator.ledger import files
 from terminator.text import file_name
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 WIDTH_WITHOUT_TERMINAL = 200
 UNBOUNDED = 10_000
+FORMULA = ("=", "+", "-", "−", "@", "\t", "\r")
 
 
 def print_table(table: Table, console: Console | None = None) -> None:
@@ -43,7 +46,7 @@ def print_table(table: Table, console: Console | None = None) -> None:
             break
         shown.remove(spare)
     console.print(_grid(table, shown))
-    for note in table.notes:
+    for note in (*table.notes, *table.advice):
         console.print(Text(note, style="dim"))
     left_out = [column.title for number, column in enumerate(table.columns) if number not in shown]
     if left_out:
@@ -70,10 +73,24 @@ def _grid(table: Table, shown: Sequence[int]) -> Grid:
 
 
 def comma_separated(table: Table) -> str:
-    """All numbers behind the cells in full precision, a line a row, headed by their names."""
-    rows = [{key: value for cell in row for key, value in cell.data.items()} for s in table.sections for row in s.rows]
+    """All numbers behind the cells in full precision, a line a row, headed by their names.
+
+    Text that a spreadsheet would take for a formula has an apostrophe before it, which spreadsheets do not show.
+    """
+    rows = [
+        {_for_csv(key): _for_csv(value) for cell in row for key, value in cell.data.items()}
+        for section in table.sections
+        for row in section.rows
+    ]
     text: str = pd.DataFrame(rows, dtype=object).to_csv(index=False)
     return text
+
+
+def _for_csv(value: float | str | None) -> float | str | None:
+    """Text that is no formula, and NaN as text: pandas would leave it empty, as what is not there."""
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(FORMULA) else value
+    return "NaN" if value is not None and isnan(value) else value
 
 
 def markdown(table: Table) -> str:
@@ -86,93 +103,13 @@ def markdown(table: Table) -> str:
         for cells in section.rows:
             rows.append([f"**{_escaped(cell.marked)}**" if cell.best else _escaped(cell.marked) for cell in cells])
     lines = [f"### {_escaped(table.title)}", "", *(f"| {' | '.join(row)} |" for row in rows)]
-    if table.notes:
-        lines += ["", *(f"- {_escaped(note)}" for note in table.notes)]
+    if notes := (*table.notes, *table.advice):
+        lines += ["", *(f"- {_escaped(note)}" for note in notes)]
     return "\n".join(lines) + "\n"
 
 
 def _escaped(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>|~#])", r"\\\1", text.replace("\n", " "))
-
-
-_MATH = {
-    "<": "<", ">": ">", "|": "|", "−": "-", "±": r"\pm", "×": r"\times", "·": r"\cdot", "≈": r"\approx",
-    "≥": r"\geq", "≤": r"\leq", "σ": r"\sigma", "⊗": r"\otimes", "⊙": r"\odot", "↳": r"\hookrightarrow",
-    "→": r"\rightarrow", "‡": r"\ddagger", "†": r"\dagger", "²": "^2",
-}  # fmt: skip
-_LATEX: dict[str, str | int | None] = {
-    **{character: rf"\{character}" for character in "&%$#_{}"},
-    **{character: f"${command}$" for character, command in _MATH.items()},
-    "\n": " ",
-    "\\": r"\textbackslash{}",
-    "\u00a0": "~",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    '"': r"\textquotedbl{}",
-    "–": "--",
-    "—": "---",
-    "’": "'",
-    "“": "``",
-    "”": "''",
-    "…": r"\ldots{}",
-    "§": r"\S{}",
-}
-
-
-def latex(table: Table) -> str:
-    """A floating table with caption and label; the notes stand under it. Input it and compile."""
-    columns = "".join("r" if column.numeric else "l" for column in table.columns)
-    label = re.sub(r"[^A-Za-z0-9]", "-", table.label)
-    lines = [
-        r"\begin{table}",
-        r"\centering\footnotesize",
-        rf"\caption{{{_for_latex(table.title)}}}",
-        rf"\label{{tab:{label}}}",
-        r"\setlength{\tabcolsep}{3pt}",
-        # Centred also where it is wider than the text.
-        rf"\makebox[\linewidth][c]{{\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
-        r"\toprule",
-        *_latex_head(table),
-        r"\midrule",
-    ]
-    for number, section in enumerate(table.sections):
-        if section.title:
-            lines += [r"\midrule"] if number else []
-            lines.append(rf"\multicolumn{{{len(columns)}}}{{@{{}}l}}{{\textit{{{_for_latex(section.title)}}}}} \\")
-        lines += [_latex_row([_latex_cell(cell) for cell in row]) for row in section.rows]
-    lines += [r"\bottomrule", r"\end{tabular}}"]
-    if table.notes:
-        lines.append(r"\par\medskip\begin{minipage}{\linewidth}\scriptsize")
-        lines += [rf"{_for_latex(note)}\par" for note in table.notes]
-        lines.append(r"\end{minipage}")
-    return "\n".join([*lines, r"\end{table}"]) + "\n"
-
-
-def _latex_head(table: Table) -> list[str]:
-    """The groups, if there are any, and titles over two lines, so that eight columns fit a page."""
-    lines, groups, rules, start = [], [], [], 1
-    for title, width in table.groups():
-        groups.append(rf"\multicolumn{{{width}}}{{c}}{{{_for_latex(title)}}}")
-        if title:
-            rules.append(rf"\cmidrule(lr){{{start}-{start + width - 1}}}")
-        start += width
-    if groups:
-        lines += [_latex_row(groups), " ".join(rules)]
-    tops, bottoms = zip(*(map(_for_latex, column.lines) for column in table.columns), strict=True)
-    return [*lines, _latex_row(tops), *([_latex_row(bottoms)] if any(bottoms) else [])]
-
-
-def _latex_row(cells: Sequence[str]) -> str:
-    return " & ".join(cells) + r" \\"
-
-
-def _latex_cell(cell: Cell) -> str:
-    return rf"\textbf{{\boldmath {_for_latex(cell.marked)}}}" if cell.best else _for_latex(cell.marked)
-
-
-def _for_latex(text: str) -> str:
-    """`text` for LaTeX, with nothing left that it would take for a command or could not print."""
-    return re.sub(r"[^\x00-\x7fÀ-ÿ]", "?", text.translate(str.maketrans(_LATEX)))
 
 
 def html(table: Table) -> str:

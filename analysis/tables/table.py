@@ -64,7 +64,8 @@ class Section:
 class Table:
     """A table; `label` names its files and references. `repeats`: its rows are in other tables too.
 
-    `of`: the label of the ablation's table that it goes with; empty where it goes with several.
+    `of`: the label of the ablation's table that it goes with; empty where it goes with several. `advice`: further
+    notes, on what to type next; no part of a paper.
     """
 
     label: str
@@ -74,6 +75,7 @@ class Table:
     notes: tuple[str, ...] = ()
     repeats: bool = False
     of: str = ""
+    advice: tuple[str, ...] = ()
 
     def groups(self) -> list[tuple[str, int]]:
         """The column groups in order, each with its number of columns; empty where no column has one."""

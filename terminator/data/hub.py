@@ -8,7 +8,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from terminator.data.cache import remembered, stamp
 from terminator.data.config import DataConfig
 from terminator.errors import UserError
 
@@ -40,18 +41,9 @@ def fingerprint(config: DataConfig) -> str:
     It is kept in the user's cache folder beside the sizes and times of the files that hold them, so that only new or
     changed files are read.
     """
-    files = {split: [_stamp(path) for path in paths] for split, paths in _files(config).items()}
+    files = [stamp(path) for paths in _files(config).values() for path in paths]
     source = f"{config.folder or config.repository} {config.image_column} {config.label_column}"
-    known = _read_known()
-    if known.get(source, {}).get("files") != files:
-        known[source] = {"files": files, "fingerprint": _hash(config)}
-        _write_known(known)
-    return str(known[source]["fingerprint"])
-
-
-def _stamp(path: Path) -> list[str | int]:
-    status = path.stat()
-    return [str(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+    return str(remembered(source, files, lambda: _hash(config)))
 
 
 def _hash(config: DataConfig) -> str:
@@ -64,29 +56,6 @@ def _hash(config: DataConfig) -> str:
             digest.update(len(content).to_bytes(8, "big") + content)
         digest.update(json.dumps(table.column(config.label_column).to_pylist()).encode())
     return digest.hexdigest()[:16]
-
-
-def _known_path() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "terminator" / "fingerprints.json"
-
-
-def _read_known() -> dict[str, dict[str, object]]:
-    try:
-        known = json.loads(_known_path().read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}
-
-
-def _write_known(known: Mapping[str, object]) -> None:
-    path = _known_path()
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(json.dumps(known, indent=1), "utf-8")
-        os.replace(draft, path)
-    except OSError:
-        pass  # a cache that cannot be written costs time, no more
 
 
 def _files(config: DataConfig) -> dict[str, list[Path]]:
@@ -113,15 +82,24 @@ def _table(config: DataConfig, split: str) -> pa.Table:
     if config.folder is None:
         return _cached(config.name, str(config.repository))[split].data.table
     files = _in_folder(config, Path(config.folder), split)
+    return read_parquet(files, [config.image_column, config.label_column], f"data.folder={config.folder}", split)
+
+
+def read_parquet(files: Sequence[Path], columns: list[str], where: str, split: str) -> pa.Table:
+    """The columns of all files. Raises UserError that begins with `where` for a file without them or a damaged one."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = [config.image_column, config.label_column]
     try:
+        for file in files:
+            if not set(columns) <= set(found := pq.read_schema(file).names):
+                remedy = "set data.image_column and data.label_column"
+                rule = f"{file.name} needs {', '.join(columns)}; found {', '.join(found)}; {remedy}"
+                raise UserError(f"{where}: cannot read the {split} split: {rule}")
         return pa.concat_tables([pq.read_table(file, columns=columns) for file in files])
     except (pa.ArrowException, OSError) as error:
         why = str(error).splitlines()[0]
-        raise UserError(f"data.folder={config.folder}: cannot read the {split} split: {why}") from error
+        raise UserError(f"{where}: cannot read the {split} split: {why}") from error
 
 
 @functools.lru_cache(maxsize=8)

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from terminator.data.config import DataConfig, DataFormat, PixelOrder
+from terminator.errors import UserError
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images (n, C, H, W) or sequences (n, C, L), uint8, and labels (n), int64."""
+    """Images (n, C, H, W) or sequences (n, C, L), uint8 or float32, and labels (n), int64."""
 
     images: Tensor
     labels: Tensor
@@ -42,7 +43,7 @@ class Data:
     std: Tensor
 
     def standardise(self, images: Tensor) -> Tensor:
-        """Per-channel standardisation by the training split's statistics. uint8 → float32, same shape."""
+        """Per-channel standardisation by the training split's statistics. uint8 or float32 → float32, same shape."""
         return (images.float() - self.mean) / self.std
 
     def to(self, device: torch.device) -> Data:
@@ -55,9 +56,12 @@ def load(config: DataConfig, *, hold_out: bool = True) -> Data:
     """Load and split; every split is the same in all runs (§9.5).
 
     `hold_out=False` is the release's way: all published training images train, and the test split stands for
-    validation too. Raises UserError, saying what to fetch and how, where the set is not on this machine.
+    validation too. Raises UserError, saying what to fetch and how, where the set is not on this machine, and where a
+    value is infinite or not a number.
     """
     splits = {name: Split(*pair) for name, pair in _reader(config.format).read(config).items()}
+    for name, each in splits.items():
+        check_finite(each.images, f"data.name={config.name}", name)
     if config.sequence is not None:
         splits = {name: Split(as_sequences(each.images, config.sequence), each.labels) for name, each in splits.items()}
     train, total = splits["train"], len(splits["train"])
@@ -70,6 +74,9 @@ def load(config: DataConfig, *, hold_out: bool = True) -> Data:
         drawn, rest = stratified_split(train.labels, round(total * config.validation_fraction))
         train, validation = train.take(rest), train.take(drawn)
     mean, std = pixel_statistics(train.images)
+    if not std.all():
+        rule = "training images have one value everywhere, which cannot be standardised"
+        raise UserError(f"data.name={config.name}: channel {int(std.flatten().argmin())} of the {rule}")
     return Data(train, validation, test, mean, std)
 
 
@@ -85,7 +92,8 @@ class Reader(Protocol):
     """What the module of a data format defines."""
 
     def read(self, config: DataConfig) -> dict[str, tuple[Tensor, Tensor]]:
-        """Splits `train` and, where one is published, `test`: images (n, C, H, W) uint8 and labels (n) int64."""
+        """Splits `train` and, where one is published, `test`: images (n, C, H, W) or sequences (n, C, L), uint8 or
+        float32, and labels (n) int64."""
 
     def fingerprint(self, config: DataConfig) -> str:
         """A hash of what `read` reads, soon computed: every plan asks for it."""
@@ -96,14 +104,25 @@ def _reader(kind: DataFormat) -> Reader:
     return cast(Reader, import_module(f"terminator.data.{kind.value}"))
 
 
+def check_finite(images: Tensor, where: str, split: str) -> None:
+    """Raises UserError that begins with `where` and names the first image of the split, from 0, with such a value."""
+    if images.is_floating_point() and not (finite := images.flatten(1).isfinite().all(1)).all():
+        what = "sequence" if images.dim() == 3 else "image"
+        index = int(finite.int().argmin())
+        raise UserError(f"{where}: {what} {index} of the {split} split holds a value that is infinite or not a number")
+
+
 def pixel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased standard deviation per channel, (C, 1, …) float32, from exact integer sums of uint8 pixels."""
+    """Mean and biased standard deviation per channel, (C, 1, …) float32; of uint8 from exact integer sums."""
     channels = images.transpose(0, 1).flatten(1)  # (C, n·pixels)
+    shape = (-1,) + (1,) * (images.dim() - 2)
+    if images.is_floating_point():
+        spread, centre = torch.std_mean(channels.double(), dim=1, correction=0)
+        return centre.float().reshape(shape), spread.float().reshape(shape)
     counts = torch.stack([torch.bincount(channel, minlength=256) for channel in channels]).double()
     values = torch.arange(256, dtype=torch.float64)
     mean = counts @ values / channels.shape[1]
     variance = counts @ values.square() / channels.shape[1] - mean.square()
-    shape = (-1,) + (1,) * (images.dim() - 2)
     return mean.float().reshape(shape), variance.sqrt().float().reshape(shape)
 
 

@@ -24,7 +24,10 @@ from terminator.text import file_name
 
 @dataclass(frozen=True)
 class Variant:
-    """One row of the table. `runs`: seed → run key. `factors`: axis → level, in factorial designs."""
+    """One row of the table. `runs`: seed → run key. `factors`: axis → level, in factorial designs.
+
+    `candidate_of`: the variant that it tries a setting for, where the runs of a tuning are meant.
+    """
 
     name: str
     overrides: Mapping[str, Any] = field(default_factory=dict)
@@ -32,6 +35,7 @@ class Variant:
     twin_of: str | None = None
     resources: Mapping[str, Any] = field(default_factory=dict)
     runs: Mapping[int, str] = field(default_factory=dict)
+    candidate_of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,8 @@ class Ablation:
 
     `seeds`: a look at n seeds takes the first n. `looks`: the looks to make, as typed last; None for the one look that
     a fixed list of seeds is. `id`: the same for all seeds, so that what was looked at is known whatever is typed later;
-    empty in ledgers that know of no looks.
+    empty in ledgers that know of no looks. `tuned_by`: the name of the ablation in the same sweep, a tuning, that
+    chooses settings for each of the variants; these have no runs before.
     """
 
     name: str
@@ -54,6 +59,7 @@ class Ablation:
     match: str | None = None
     looks: LookPlan | None = None
     id: str = ""
+    tuned_by: str | None = None
 
     @property
     def plan(self) -> LookPlan:
@@ -63,7 +69,21 @@ class Ablation:
     @property
     def is_judged(self) -> bool:
         """Whether looks are made of it: there is something to compare, at seeds enough."""
-        return len(self.variants) > 1 and (self.looks is not None or len(self.seeds) >= FEWEST_SEEDS)
+        return (
+            len(self.variants) > 1
+            and not self.is_tuning
+            and (self.looks is not None or len(self.seeds) >= FEWEST_SEEDS)
+        )
+
+    @property
+    def is_tuning(self) -> bool:
+        """Whether its rows are settings to choose from, for the variants of another ablation."""
+        return any(variant.candidate_of is not None for variant in self.variants)
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether its variants' settings are known: they were not tuned, or that is over."""
+        return self.tuned_by is None or any(variant.runs for variant in self.variants)
 
     def first_seeds(self, count: int) -> list[int]:
         """The seeds of a look at so many: those that were given, then the smallest others."""

@@ -5,6 +5,7 @@ spend depends on it, so the ledger remembers every look, by its question, whatev
 
     ROOT/looks/<question>/plan.json     the plan, as frozen by the first look
     ROOT/looks/<question>/0001.json     a look
+    ROOT/looks/<question>/tuned.json    variant → the candidate that its tuning chose, if it has one
 
 terminator.analysis.statistics.looks says what a look may spend, and what it decides.
 """
@@ -179,6 +180,16 @@ class Looks:
         self.folder.mkdir(parents=True, exist_ok=True)
         files.write_once(self.folder / "plan.json", files.dumps({"schema": files.SCHEMA, **asdict(plan)}))
         return self.plan() or plan
+
+    def tuned(self) -> dict[str, str] | None:
+        """Variant → the name of the candidate that was chosen for it; None before."""
+        return files.read(self.folder / "tuned.json", lambda plain: dict(plain["chosen"]))
+
+    def choose(self, chosen: Mapping[str, str]) -> dict[str, str]:
+        """Record what tuning chose, once and for all. Returns what is recorded."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        files.write_once(self.folder / "tuned.json", files.dumps({"schema": files.SCHEMA, "chosen": dict(chosen)}))
+        return self.tuned() or dict(chosen)
 
     def made(self) -> list[Look]:
         """The looks that were made, in order. Raises UserError where one of them is missing or damaged.

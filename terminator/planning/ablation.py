@@ -49,6 +49,8 @@ class AblationConfig:
     for the default looks), less the part of it in `reserve`, for looks beyond the plan. `seeds`: a fixed list in place
     of planned looks, as seed= gives it. `smallest_effect`: the smallest difference that matters, in the metric's unit
     on disk. `data_kind`: what the question is about, None for any data; other data are refused.
+    `tune`: a numeric key of the configuration, or a list of such keys, that is chosen for each variant anew, among
+    `tune_values` (of several keys a list each, which are crossed), by the validation accuracy at `tune_seeds`.
     """
 
     question: str = ""
@@ -69,6 +71,9 @@ class AblationConfig:
     grid: dict[str, Any] = field(default_factory=dict)
     zip: dict[str, Any] = field(default_factory=dict)
     resources: dict[str, Any] = field(default_factory=dict)
+    tune: Any = None
+    tune_values: list[Any] = field(default_factory=list)
+    tune_seeds: list[int] = field(default_factory=lambda: [1000, 1001])
 
     def __post_init__(self) -> None:
         if self.seeds is not None and not self.seeds:
@@ -83,6 +88,34 @@ class AblationConfig:
             raise UserError(f"ablation.metric={self.metric}: no such metric; {meant}choose from {', '.join(METRICS)}")
         if not self.baseline:
             raise UserError("ablation.baseline='': name the variant that the others are compared with")
+        self.candidates()
+
+    def candidates(self) -> list[Overrides]:
+        """The settings to choose from for each variant; none where nothing is tuned. Raises UserError."""
+        if self.tune is None:
+            if self.tune_values:
+                raise UserError(f"ablation.tune_values={self.tune_values}: ablation.tune must name the key to tune")
+            return []
+        several = isinstance(self.tune, (list, tuple))
+        keys = [str(key) for key in (self.tune if several else [self.tune])]
+        axes = list(self.tune_values) if several else [self.tune_values]
+        where = f"ablation.tune_values={self.tune_values}"
+        if len(axes) != len(keys) or not all(isinstance(axis, (list, tuple)) for axis in axes):
+            raise UserError(f"{where}: must be a list of values for each key of ablation.tune, {', '.join(keys)}")
+        for key, axis in zip(keys, axes, strict=True):
+            numbers = [each for each in axis if isinstance(each, (int, float)) and not isinstance(each, bool)]
+            if len(numbers) < len(axis):
+                raise UserError(f"{where}: must be numbers for {key}")
+            if len(set(numbers)) < len(axis) or len(axis) < 2:
+                raise UserError(f"{where}: must be at least two different values for {key}, to choose from")
+        tested = self.look_plan().seeds[-1] if self.seeds is None else 0
+        final = set(range(tested)) if self.seeds is None else set(self.seeds)
+        seeds = f"ablation.tune_seeds={list(self.tune_seeds)}"
+        if not self.tune_seeds or len(set(self.tune_seeds)) < len(self.tune_seeds):
+            raise UserError(f"{seeds}: must be at least one seed, each once")
+        if both := sorted(final & set(self.tune_seeds)):
+            raise UserError(f"{seeds}: must not be among the seeds of the final runs, as {both[0]} is")
+        return [dict(zip(keys, values, strict=True)) for values in itertools.product(*axes)]
 
     def look_plan(self) -> LookPlan:
         """The looks to make where no seeds are given. Raises UserError where they are no plan."""
@@ -201,7 +234,7 @@ _GENERATORS = {
 
 def kind_of(data: DataConfig) -> DataKind:
     """What its samples are."""
-    return DataKind.image if data.sequence is None else DataKind.sequence
+    return DataKind.sequence if data.is_sequence else DataKind.image
 
 
 def check_kind(name: str, ablation: AblationConfig, data: DataConfig) -> None:
@@ -209,7 +242,9 @@ def check_kind(name: str, ablation: AblationConfig, data: DataConfig) -> None:
     wanted, held = ablation.data_kind, kind_of(data)
     if wanted is None or wanted is held:
         return
-    *others, last = [f"data={choice}" for choice, each in shipped_data().items() if kind_of(each) is wanted]
+    *others, last = [
+        f"data={choice}" for choice, each in shipped_data().items() if each.image_shape and kind_of(each) is wanted
+    ]
     raise UserError(
         f"ablation={name}: asks about {wanted.value}s; data={data.name} holds {held.value}s; "
         f"add {', '.join(others)} or {last}"

@@ -15,6 +15,7 @@ from terminator.planning.ablation import AblationConfig, Match, check_kind, vari
 from terminator.planning.compose import CommandLine, Composer
 from terminator.planning.cost import check, cost, size_matched
 from terminator.planning.settings import Settings, SweepConfig, TrackingConfig
+from terminator.planning.tuning import candidates, check_tunable, tuned_record, tuning_record
 from terminator.run_key import code_hash, run_key
 from terminator.text import describe, to_overrides
 from terminator.tracking import checked_uri
@@ -76,7 +77,7 @@ class Planner:
 
     def ablations(self, names: Sequence[str], base: Sequence[str], seeds: Sequence[int] | None) -> Plan:
         """The ablations `names` on top of the overrides `base`."""
-        found = [self._ablation(name, base, seeds) for name in names]
+        found = [each for name in names for each in self._ablation(name, base, seeds)]
         _check_union(found)
         return self._plan(base, found)
 
@@ -96,10 +97,11 @@ class Planner:
         record = _record("single", AblationConfig(baseline="default", seeds=[config.seed]))
         return self._plan(base, [self._complete(record, [self._keyed(Variant("default"), config, record)])])
 
-    def _ablation(self, name: str, base: Sequence[str], seeds: Sequence[int] | None) -> Ablation:
+    def _ablation(self, name: str, base: Sequence[str], seeds: Sequence[int] | None) -> list[Ablation]:
+        """The ablation; where it is tuned, then its tuning, and the ablation of what that chooses."""
         chosen = self._composer.settings([*base, f"ablation={name}"])
         config = chosen.ablation if seeds is None else replace(chosen.ablation, seeds=list(seeds))
-        check_kind(name, config, chosen.data)
+        check_kind(name, config, chosen.run_config().data)
         found = variants(config, name)
         names = [variant.name for variant in found]
         for unknown in config.resources.keys() - set(names):
@@ -107,11 +109,24 @@ class Planner:
         for variant, resources in config.resources.items():
             ClusterProfile().with_resources(resources, variant)
         found = [replace(variant, resources=config.resources.get(variant.name, {})) for variant in found]
-        ablation = self._compose(name, config, found, _of_runs(base))
-        if len(ablation.variants) == 1:
-            alike, same = ", ".join(self._merged[name]), f"the same configuration as the baseline {ablation.baseline}"
+        plain = self._compose(name, config, found, _of_runs(base))
+        if len(plain.variants) == 1:
+            alike, same = ", ".join(self._merged[name]), f"the same configuration as the baseline {plain.baseline}"
             raise UserError(f"ablation={name}: nothing to compare; {alike}: {same}")
-        return ablation
+        return [plain, *self._tuned(plain, config, _of_runs(base))] if config.candidates() else [plain]
+
+    def _tuned(self, plain: Ablation, config: AblationConfig, base: Sequence[str]) -> list[Ablation]:
+        check_tunable(config.candidates()[0], self._composer.settings(base).run_config())
+        record, rows = tuning_record(plain, config), []
+        for candidate in candidates(plain, config):
+            overrides = [*base, *to_overrides(candidate.overrides)]
+            own = self._composer.settings(overrides, of=f"ablation={plain.name}, {candidate.name}").run_config()
+            check(own)
+            rows.append(self._keyed(candidate, own, record))
+        tuning = self._complete(record, rows)
+        tuned = tuned_record(plain, tuning)
+        keys = {f"{row.name}/{seed}": key for row in rows for seed, key in row.runs.items()}
+        return [tuning, replace(tuned, id=ablation_id(tuned, keys))]
 
     def _compose(self, name: str, config: AblationConfig, found: Sequence[Variant], base: Sequence[str]) -> Ablation:
         """Variants with the baseline's very configuration are the baseline; controls follow their variants."""

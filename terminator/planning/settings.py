@@ -11,8 +11,8 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 
 from terminator.cluster.profile import ClusterProfile
-from terminator.config import RunConfig, schema
-from terminator.data.config import DataConfig
+from terminator.config import Protocol, RunConfig, schema
+from terminator.data.config import DataConfig, DataFormat, FolderConfig, data_config
 from terminator.errors import UserError
 from terminator.ledger import default_root
 from terminator.model.config import TerminatorConfig
@@ -66,11 +66,21 @@ class Settings(RunConfig):
     cluster: Any = None
 
     def run_config(self) -> RunConfig:
-        """The part that makes a run. Its data folder is absolute: a job need not start where the command was typed."""
+        """The part that makes a run, with the shape and classes of a user's own data.
+
+        Its data folder is absolute: a job need not start where the command was typed. Raises UserError where the data
+        are not as they must be.
+        """
         config = RunConfig(**{f.name: getattr(self, f.name) for f in fields(RunConfig)})
-        if config.data.folder is None:
-            return config
-        return replace(config, data=replace(config.data, folder=str(Path(config.data.folder).expanduser().absolute())))
+        data = config.data
+        if data.folder is not None:
+            data = replace(data, folder=str(Path(data.folder).expanduser().absolute()))
+        if isinstance(data, FolderConfig):
+            from terminator.data.folder import resolve  # it imports torch, which Hydra's plugins are to do without
+
+            hold_out = self.training.protocol is Protocol.holdout
+            data = resolve(data, batch_size=self.training.batch_size, hold_out=hold_out)
+        return replace(config, data=data)
 
     def root_folder(self) -> Path:
         """The output root: `root=`, else TERMINATOR_ROOT, else ./outputs. Absolute."""
@@ -81,6 +91,11 @@ class Settings(RunConfig):
 GROUP_SCHEMAS: dict[str, Callable[[], type[Any]]] = {
     **{f"model/{architecture}_schema": partial(network_config, architecture) for architecture in architectures()},
     "data/data_schema": lambda: DataConfig,
+    **{
+        f"data/{kind.value}_schema": partial(data_config, kind)
+        for kind in DataFormat
+        if data_config(kind) is not DataConfig
+    },
     "cluster/profile_schema": lambda: ClusterProfile,
 }
 
@@ -94,6 +109,9 @@ def group_schema(group: str, file: Mapping[str, Any]) -> str | None:
         name = file.get("architecture") or ("custom" if "target" in file else TerminatorConfig.architecture)
         module_of(name)
         return f"model/{name}_schema"
+    if group == "data":
+        name = f"data/{file.get('format')}_schema"
+        return name if name in GROUP_SCHEMAS else "data/data_schema"
     return "cluster/profile_schema" if group == "cluster" else None
 
 

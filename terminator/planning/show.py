@@ -14,10 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from terminator.config import RunConfig, to_plain
+from terminator.data.config import DataFormat
+from terminator.data.folder import describe
 from terminator.ledger import Ablation, Ledger, RunState, Variant
 from terminator.planning.ablation import Match
 from terminator.planning.cost import cost, miss, obstacle
 from terminator.planning.plan import Plan
+from terminator.planning.tuning import describe_tuning
 from terminator.text import NEAR, counted, signed_percent, to_overrides
 
 JOINTS = re.compile(r"(?<=,)|(?<=\.)(?!\d)")  # after a comma, and after a dot that is no decimal point
@@ -30,6 +33,10 @@ def show_plan(console: Console, plan: Plan, ledger: Ledger, power: Power) -> Non
     """One table an ablation, then the number of runs. `power`: sentences on what so many seeds can show."""
     done = _done(plan, ledger)
     for ablation in plan.sweep.ablations:
+        if ablation.is_tuning:
+            console.print(f"{describe_tuning(ablation)}\n")
+        if ablation.is_tuning or not ablation.is_chosen:
+            continue
         title = f"{ablation.name}: {ablation.question}" if ablation.question else ablation.name
         table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
         table.add_column("variant", no_wrap=True)
@@ -79,6 +86,7 @@ def plan_document(plans: Iterable[Plan], ledger: Ledger, power: Power) -> dict[s
                 "notes": _below(plan, ablation, power),
             }
             for ablation in plan.sweep.ablations
+            if ablation.is_chosen
         ]
     return {"ablations": ablations, "runs": len(keys), "done": len(all_done)}
 
@@ -102,6 +110,8 @@ def _done(plan: Plan, ledger: Ledger) -> set[str]:
 
 def _below(plan: Plan, ablation: Ablation, power: Power) -> list[str]:
     """The lines under an ablation's table."""
+    if ablation.is_tuning:
+        return [describe_tuning(ablation)]
     return [*notes(plan, ablation), *_looks(ablation), *(power(plan, ablation) if _compares(ablation) else [])]
 
 
@@ -120,8 +130,14 @@ def _looks(ablation: Ablation) -> list[str]:
 
 
 def notes(plan: Plan, ablation: Ablation) -> list[str]:
-    """Lines on variants that are the baseline, or each other, and on size-matched controls that miss their budget."""
+    """Lines on a user's own data, variants that are the baseline or each other, and controls that miss their budget."""
+    if ablation.is_tuning or not ablation.is_chosen:
+        return []
+    data = [config.data for config in plan.configs.values() if config.data.format is DataFormat.folder]
     lines = [
+        f"data.folder={folder}: {describe(each)}." for folder, each in {each.folder: each for each in data}.items()
+    ]
+    lines += [
         f"{name} is the same configuration as the baseline {ablation.baseline}, whose row stands for it."
         for name in plan.merged.get(ablation.name, ())
     ]

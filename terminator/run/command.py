@@ -17,6 +17,7 @@ from typing import NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser
+from hydra.conf import HydraConf
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
@@ -120,6 +121,12 @@ def _exit_with(error: Exception) -> NoReturn:
     sys.exit(2)
 
 
+def _typed(command: DictConfig | HydraConf) -> list[str]:
+    """How a command begins that finds the same configuration from any folder. `command`: Hydra's own configuration."""
+    own = [each.path for each in command.runtime.config_sources if each.provider == "command-line"]
+    return [*entry.typed("run").split(), *(word for path in own for word in ("--config-dir", str(path)))]
+
+
 def _other_sweeper() -> str | None:
     """The sweeper whose job this is, as `hydra/sweeper=` names it; None for the suite's own, and without -m."""
     command = HydraConfig.get()
@@ -152,7 +159,7 @@ def run_one(config: DictConfig) -> float:
     if command.mode is RunMode.RUN or other:  # else the run belongs to a sweep, which is frozen and tracked already
         composer = Composer(GlobalHydra.instance().config_loader(), DictConfig(HydraConfig.instance().cfg))
         overrides = list(command.overrides.task)
-        plan = Planner(composer, origin, [*entry.typed("run").split(), *overrides], settings).single(
+        plan = Planner(composer, origin, [*_typed(command), *overrides], settings).single(
             settings.run_config(), overrides
         )
         plan.freeze(ledger, origin)
@@ -182,7 +189,7 @@ def run_sweep(context: HydraContext, task: TaskFunction, master: DictConfig, arg
     # An override of the ablation's keys fits only where an ablation was chosen.
     settings = composer.settings([*line.base, *(f"ablation={name}" for name in line.ablations[:1])])
     origin = provenance()
-    plans = Planner(composer, origin, [*entry.typed("run").split(), "-m", *arguments], settings).plans(line)
+    plans = Planner(composer, origin, [*_typed(master.hydra), "-m", *arguments], settings).plans(line)
     ledger = Ledger(settings.root_folder())
     launch = _launch(context, task, master)
     if launch is None and not settings.sweep.plan and (unheard := _callbacks_of_jobs(master)):

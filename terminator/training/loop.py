@@ -70,7 +70,9 @@ def _check_data(spec: Spec, config: RunConfig) -> None:
 def _summary(config: RunConfig, data: Data, network: nn.Module, device: torch.device) -> str:
     sizes = "/".join(f"{len(split):,}" for split in (data.train, data.validation, data.test))
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    images = f"{config.data.name}: {sizes} images to train, validate, test"
+    shape, what = "×".join(map(str, config.data.input_shape)), "sequences" if config.data.is_sequence else "images"
+    kind = f"{what} of {shape} in {config.data.classes} classes"
+    images = f"{config.data.name}: {sizes} {kind} to train, validate, test"
     return f"{config.model.architecture} of {parameters:,} parameters on {device}; {images}"
 
 

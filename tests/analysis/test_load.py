@@ -9,7 +9,7 @@ import pytest
 
 from terminator import analysis
 from terminator.analysis.report import write_report
-from terminator.analysis.results import own_settings
+from terminator.analysis.results import EPOCH_COLUMNS, own_settings
 from terminator.analysis.summary import summarize
 from terminator.errors import UserError
 from terminator.ledger import Reason, files
@@ -130,3 +130,12 @@ def test_frames_made_in_parts_are_the_same(tmp_path: Path, monkeypatch: pytest.M
     parts = analysis.load(tmp_path)
     pd.testing.assert_frame_equal(whole.runs, parts.runs)
     pd.testing.assert_frame_equal(whole.epochs, parts.epochs)
+
+
+def test_only_the_curves_that_are_asked_for_are_read(tmp_path: Path) -> None:
+    branches(1).write(tmp_path)
+    every, some = analysis.load(tmp_path), analysis.load(tmp_path, curves=["validation_accuracy"])
+    assert "train_loss" in every.epochs
+    assert set(some.epochs) == {*EPOCH_COLUMNS, "validation_accuracy"}
+    assert some.epochs["validation_accuracy"].equals(every.epochs["validation_accuracy"])
+    assert some.runs["convergence_epochs"].equals(every.runs["convergence_epochs"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,7 +61,7 @@ def test_the_page_is_whole_and_asks_for_nothing(page: Path) -> None:
     text = page.read_text("utf-8")
     assert "http://" not in text
     assert "https://" not in text
-    assert text.count("data:image/png;base64,") == 5
+    assert text.count("data:image/png;base64,") == 4
     assert "<script>window" not in text
     assert "<img src=x" not in text
     assert "{{ 7 * 7 }} $x_$" in text
@@ -89,13 +90,42 @@ def test_sorting(opened: Chrome) -> None:
     before = column(0)
     assert before[0] == "full"
     for descending in (False, True):
-        click("Parameters")
-        numbers = [float(text.replace(",", "")) for text in column(1)]
+        click("Test accuracy")
+        numbers = [float(text.partition("\u00a0")[0]) for text in column(1)]
         assert numbers == sorted(numbers, reverse=descending)
     click("Variant")
     names = column(0)
     assert sorted(names) == sorted(before)
     assert [name for name in names if name != HOSTILE] == ["full", "no_gated", "no_global_gated", "no_si_glu"]
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_every_row_shows_its_verdict_and_interval(width: int, opened: Chrome) -> None:
+    resize(opened, width, 800)
+    rows = opened.find_elements(By.CSS_SELECTOR, ".answer tbody tr")
+    assert len(rows) == 5
+    for row in rows:
+        verdict = row.find_element(By.CSS_SELECTOR, ".verdict")
+        box = verdict.rect
+        assert box["width"] > 0
+        assert 0 <= box["x"] <= box["x"] + box["width"] <= width
+        assert row.find_element(By.CSS_SELECTOR, ".mean").is_displayed()
+        if "baseline" not in (row.get_attribute("class") or ""):
+            assert row.find_element(By.CSS_SELECTOR, ".interval").rect["width"] > 0
+
+
+@needs_browser
+def test_dark_mode_is_dark_and_has_contrast(opened: Chrome) -> None:
+    def brightness(of: str) -> float:
+        colour: str = opened.execute_script(f"return getComputedStyle(document.body).{of}")
+        return sum(map(float, re.findall(r"[\d.]+", colour)[:3])) / 3
+
+    for scheme, ground in (("dark", range(60)), ("light", range(240, 256))):
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        assert round(brightness("backgroundColor")) in ground
+        assert abs(brightness("backgroundColor") - brightness("color")) > 150
 
 
 @needs_browser

@@ -8,14 +8,18 @@ from typing import Any
 import pytest
 
 from terminator.analysis import load
-from terminator.analysis.report import main, write_report
+from terminator.analysis.report import LISTING, main, remove_older, write_report
 from terminator.analysis.summary import summarize
 from tests.analysis.ledgers import LOOKS, branches
 
 
 def test_report_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     branches(2).write(tmp_path)
+    older = tmp_path / "reports" / "branches" / "figures" / "branches-crossing.png"
+    older.parent.mkdir(parents=True)
+    older.write_bytes(b"of a report that crossed factors")
     main(["branches", "--root", str(tmp_path), "--extra", "test_loss", "images_per_second"])
+    assert not older.exists()
     out = capsys.readouterr().out
     assert "no_gated" in out
     assert "Images/s" in out
@@ -23,6 +27,21 @@ def test_report_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert out.splitlines()[-1] == f"Report: {folder / 'report.html'}"
     assert (folder / "figures" / "branches-differences.pdf").exists()
     assert {path.suffix for path in (folder / "tables").iterdir()} == {".md", ".tex", ".csv", ".html"}
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+def test_only_files_of_older_reports_are_removed(is_own: bool, tmp_path: Path) -> None:
+    """In the user's own folder the first report does not know what an older version left; from then on it does."""
+    for name in ("tables/now.csv", "tables/old.csv", "figures/old.png", "mine.csv", "elsewhere/old.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("", "utf-8")
+    remove_older(tmp_path, [tmp_path / "tables" / "now.csv"], is_own=is_own)
+    assert (tmp_path / "figures" / "old.png").exists() is not is_own
+    (tmp_path / LISTING).write_text("tables/old.csv\nfigures/old.png\nelsewhere/old.csv\ntables/../mine.csv\n", "utf-8")
+    remove_older(tmp_path, [tmp_path / "tables" / "now.csv"], is_own=False)
+    left = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*") if path.name != LISTING)
+    assert left == ["elsewhere/old.csv", "mine.csv", "tables/now.csv"]
+    assert (tmp_path / LISTING).read_text("utf-8") == "tables/now.csv\n"
 
 
 def printed(capsys: pytest.CaptureFixture[str], root: Path, *arguments: str) -> Any:

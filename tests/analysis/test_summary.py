@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import csv
+import io
+import re
 from dataclasses import replace
 from math import sqrt
 from pathlib import Path
@@ -11,6 +14,7 @@ from terminator import analysis
 from terminator.analysis.results import Results
 from terminator.analysis.summary import Summary, summarize
 from terminator.analysis.tables.ablation import ablation_table
+from terminator.analysis.tables.render import comma_separated
 from terminator.analysis.text import sentence, verdict_text
 from terminator.errors import UserError
 from terminator.ledger import Code, Reason, Verdict
@@ -68,7 +72,7 @@ def test_a_sentence_leads_with_its_variant_and_has_the_table_s_numbers(tmp_path:
     assert said["only_3"].startswith("only_3 (without local_kernels 9, 5, 7): ")
     assert said["no_3"].startswith("no_3 (without local_kernels 3): ")
     assert said["none"].startswith("none: ")
-    cells = {row[0].text: row[4].text for row in ablation_table([summary]).sections[0].rows}
+    cells = {row[0].text: row[2].text for row in ablation_table([summary]).sections[0].rows}
     for name, text in said.items():
         assert cells[name].replace("\u00a0", " ") in text.replace(" points", "")
 
@@ -174,7 +178,7 @@ def test_identical_results_are_tied(tmp_path: Path) -> None:
     assert (full.best, local.tied) == (True, True)
     assert sentence(summarize(replace(results, runs=runs), results.questions[0]), local) == (
         "no_local (without local): test accuracy stays the same (n = 3): undecided; "
-        "identical in all 3 seeds: does this change reach the model?"
+        "identical in all 3 seeds, as it is when a change does not reach the model; no spread to judge by."
     )
 
 
@@ -205,7 +209,28 @@ def test_results_that_are_no_numbers_are_missing(tmp_path: Path) -> None:
     assert list(by_name["off"].values) == [0]
     assert by_name["no_local"].lost == verdict_text(by_name["no_local"], summary.metric) == "missing: not logged"
     assert by_name["no_local"] is summary.variants[-1]
-    assert "missing: not logged" in [cell.text for cell in ablation_table([summary]).sections[0].rows[-1]]
+    table = ablation_table([summary])
+    assert "missing: not logged" in [cell.text for cell in table.sections[0].rows[-1]]
+    assert "Missing: off, seeds 1, 2, 3, 4: test accuracy is infinite." in table.notes
+
+
+def test_what_is_logged_as_nan_is_named_so(tmp_path: Path) -> None:
+    ledger = CLEAR.write(tmp_path)
+    (sweep,) = ledger.sweeps()
+    for cell in sweep.cells():
+        if (cell.variant.name, cell.seed) in (("off", 1), ("off", 3)):
+            path = ledger.run(cell.key).folder / "result.json"
+            path.write_text(re.sub(r'("test_(accuracy|loss)": )[\d.e-]+', r"\1NaN", path.read_text("utf-8")), "utf-8")
+    results = analysis.load(tmp_path)
+    summary = summarize(results, results.questions[0])
+    table = ablation_table([summary], ["test_loss"])
+    (row,) = [row for row in table.sections[0].rows if row[0].text == "off"]
+    assert row[1].text.endswith("(3\u00a0of\u00a05)")
+    assert row[-1].text == "NaN"
+    by_name = {line["variant"]: line["test_loss"] for line in csv.DictReader(io.StringIO(comma_separated(table)))}
+    assert by_name.pop("off") == "NaN"
+    assert all(float(value) > 0 for value in by_name.values())
+    assert "Missing: off, seeds 1, 3: test accuracy is NaN." in table.notes
 
 
 def test_what_does_not_belong_together_is_refused(tmp_path: Path) -> None:

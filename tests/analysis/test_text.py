@@ -20,7 +20,8 @@ def test_decimals_follow_the_spread() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(1.25, "1.25"), (-0.5, "−0.50"), (-0.001, "0.00"), (1234.5, "1,234.50"), (nan, "–"), (inf, "–")]
+    ("value", "text"),
+    [(1.25, "1.25"), (-0.5, "−0.50"), (-0.001, "0.00"), (1234.5, "1,234.50"), (nan, "–"), (-inf, "−∞")],
 )
 def test_number(value: float, text: str) -> None:
     assert number(value, 2) == text

@@ -8,7 +8,17 @@ import torch
 
 from terminator.config import shipped_data
 from terminator.data.config import DataConfig, DataFormat, PixelOrder
-from terminator.data.load import augment, fingerprint, load, mirror, pixel_statistics, stratified_split
+from terminator.data.load import (
+    Data,
+    Split,
+    augment,
+    check_finite,
+    fingerprint,
+    load,
+    mirror,
+    pixel_statistics,
+    stratified_split,
+)
 from terminator.errors import UserError
 
 
@@ -45,6 +55,35 @@ def test_pixel_statistics_by_hand() -> None:
     assert mean.shape == (2, 1, 1)
     assert mean.flatten().tolist() == [2.0, 11.0]
     assert std.flatten().tolist() == pytest.approx([2.0, 3**0.5])
+
+
+@pytest.mark.parametrize("shape", [(50, 3, 6, 6), (50, 2, 9)], ids=["images", "sequences"])
+def test_float_data_are_treated_as_the_same_values_in_bytes(shape: tuple[int, ...]) -> None:
+    bytes_ = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    standardised = []
+    for images in (bytes_, bytes_.float()):
+        split = Split(images, torch.zeros(50, dtype=torch.int64))
+        data = Data(split, split, split, *pixel_statistics(images))
+        standardised.append(data.standardise(images))
+        assert standardised[-1].dtype == data.mean.dtype == data.std.dtype == torch.float32
+    assert torch.allclose(*standardised, atol=1e-6)
+    assert torch.allclose(standardised[0].mean(), torch.zeros(()), atol=1e-6)
+    if len(shape) == 4:
+        crops = (
+            augment(images, crop_padding=2, horizontal_flip=True, generator=torch.Generator().manual_seed(1))
+            for images in (bytes_, bytes_.float())
+        )
+        assert torch.equal(next(crops).float(), next(crops))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_value_that_is_no_number_is_refused(value: float) -> None:
+    images = torch.zeros(5, 2, 9)
+    check_finite(images, "data.name=mine", "train")
+    images[3, 1, 4] = value
+    rule = "sequence 3 of the train split holds a value that is infinite or not a number"
+    with pytest.raises(UserError, match=f"^data.name=mine: {rule}$"):
+        check_finite(images, "data.name=mine", "train")
 
 
 def test_sequences() -> None:

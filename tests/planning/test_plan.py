@@ -140,7 +140,7 @@ def test_overrides_that_need_each_other_both_count(composer: Composer) -> None:
             ["sequence_product"],
             "digits",
             "ablation=sequence_product: asks about sequences; data=digits holds images; "
-            "add data=pdigits or data=sdigits",
+            "add data=mnist1d, data=mnist1d_hard, data=pdigits, data=pmnist1d or data=sdigits",
         ),
         (
             ["gating", "product"],

@@ -77,21 +77,22 @@ def require_slurm() -> None:
     pytest.skip(message)
 
 
+@contextlib.contextmanager
+def running_cluster(folder: Path, *options: str) -> Iterator[Cluster]:
+    """A cluster in `folder`, started with further options of `dev-cluster start`."""
+    subprocess.run([sys.executable, DEV_CLUSTER, "start", "--dir", folder, *options], check=True)
+    try:
+        yield Cluster(folder)
+    finally:
+        subprocess.run([sys.executable, DEV_CLUSTER, "stop", "--dir", folder], check=True)
+
+
 @pytest.fixture(scope="session")
 def start_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Cluster]]:
     """Start a cluster with further options of `dev-cluster start`. All are stopped when the session ends."""
     require_slurm()
-    clusters: list[Cluster] = []
-
-    def start(*options: str) -> Cluster:
-        folder = tmp_path_factory.mktemp("slurm") / "c"
-        subprocess.run([sys.executable, DEV_CLUSTER, "start", "--dir", folder, *options], check=True)
-        clusters.append(Cluster(folder))
-        return clusters[-1]
-
-    yield start
-    for cluster in clusters:
-        subprocess.run([sys.executable, DEV_CLUSTER, "stop", "--dir", cluster.folder], check=True)
+    with contextlib.ExitStack() as clusters:
+        yield lambda *options: clusters.enter_context(running_cluster(tmp_path_factory.mktemp("slurm") / "c", *options))
 
 
 @pytest.fixture(scope="session")

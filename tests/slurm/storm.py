@@ -1,8 +1,9 @@
-"""`python -m tests.slurm.storm`: an ablation under blows, on this machine and on SLURM, beside the same one in peace.
+"""`python -m tests.slurm.storm`: fault injection into an ablation, on this machine and on SLURM.
 
 Commands, runs, jobs and daemons are killed at random moments, also just before and after a file is renamed; the disk
 fills up; the controller forgets its jobs. At the end no result may be missing, and looks, results and epoch rows equal
-the undisturbed ones to the bit. Needs the packages of slurm/dev-cluster; as root the disk is really full.
+those of the same ablation without faults, to the bit. Needs the packages of slurm/dev-cluster; as
+root the disk is really full.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import contextlib
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -24,10 +26,11 @@ from pathlib import Path
 
 from terminator.ledger import Ledger, Run, RunState, alive_here
 from terminator.looks import MOST_TRIES
-from tests.slurm.conftest import DEV_CLUSTER, Cluster
+from tests.slurm.conftest import Cluster, running_cluster
 from tests.slurm.sweeps import REPOSITORY, determined, task_of
 
 SIZE_MB = 48  # of the file system that fills up
+LOSES_NODES_SOON = ("--set", "SlurmdTimeout=8")  # for `slurm/dev-cluster start`
 
 # Read by every Python that starts with it in its path: it ends the process with SIGKILL beside one rename in so many.
 AT_RENAMES = """
@@ -43,15 +46,15 @@ os.replace = replace
 
 
 @dataclass
-class Storm:
-    """One output root, the command that fills it, and what has struck it so far. `cluster`: None for runs here."""
+class FaultInjector:
+    """One output root, the command that fills it, the faults injected so far. `cluster`: None for runs here."""
 
     root: Path
     words: Sequence[str]
     hook: Path  # the folder of AT_RENAMES, as sitecustomize.py
     random: random.Random
     cluster: Cluster | None = None
-    blows: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
     shells: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -62,7 +65,7 @@ class Storm:
             ("kill -9 at a rename", self._at_a_rename),
             ("kill -9 of a sync", lambda: self._sweeps("sync", signal.SIGKILL)),
             ("two syncs", self._two_syncs),
-            ("kill -9 of a run", self._strike_run),
+            ("kill -9 of a run", self._kill_run),
             ("full disk", self._fill_disk),
         ]
         jobs: list[tuple[str, Callable[[], bool]]] = [
@@ -72,18 +75,18 @@ class Storm:
             ("scancel", lambda: self._job("scancel")),
             ("hold and release", lambda: self._job("scontrol", "hold") and self._later("scontrol", "release")),
             ("suspend and resume", lambda: self._job("scontrol", "suspend") and self._later("scontrol", "resume")),
-            ("kill -9 of a job", self._strike_task),
+            ("kill -9 of a job", self._kill_task),
             ("kill -9 of a retry", lambda: self._sweeps("retry", signal.SIGKILL)),
             ("controller killed", self._restart_controller),
         ]
         self._kinds = common + jobs if self.cluster else common
-        self._struck: str | None = None  # the job that was struck last
+        self._last_job: str | None = None  # that a fault met
 
-    def blow(self) -> None:
-        """One blow of a random kind, counted where it met something."""
-        kind, strike = self.random.choice(self._kinds)
-        if strike():
-            self.blows[kind] += 1
+    def inject(self) -> None:
+        """One fault of a random kind, counted where it met something."""
+        kind, inject = self.random.choice(self._kinds)
+        if inject():
+            self.faults[kind] += 1
 
     def start(self, *words: str, **variables: str) -> subprocess.Popen[bytes]:
         """`python -m WORDS`, its output at the end of storm.log."""
@@ -102,7 +105,7 @@ class Storm:
         return self.start("terminator.run", *self.words, f"root={self.root}", **variables)
 
     def living(self) -> list[subprocess.Popen[bytes]]:
-        """The shells that are still at work."""
+        """The shells that still run."""
         self.shells = [shell for shell in self.shells if shell.poll() is None]
         return self.shells
 
@@ -112,7 +115,7 @@ class Storm:
         return [run for run, last in attempts if last and last.end is None and last.pid and alive_here(last)]
 
     def _shell(self, number: signal.Signals) -> bool:
-        """Strike a command at a random moment of its life, a new one where none is at work or SLURM does the work."""
+        """Signal a command at a random moment of its life, a new one where none is at work or SLURM does the work."""
         living = self.living()
         shell = self.random.choice(living) if living and self.cluster is None else self.type_command()
         time.sleep(self.random.uniform(0, 8))
@@ -150,11 +153,11 @@ class Storm:
         last = self.random.choice(runs).last_attempt() if runs else None
         return last.pid if last is not None else None
 
-    def _strike_run(self) -> bool:
+    def _kill_run(self) -> bool:
         victim = self._victim()
         return victim is not None and _kill(victim, signal.SIGKILL)
 
-    def _strike_task(self) -> bool:
+    def _kill_task(self) -> bool:
         task = task_of(self._victim())
         return task is not None and _kill(task, signal.SIGKILL)
 
@@ -163,15 +166,15 @@ class Storm:
         jobs = self.cluster.run("squeue", "-h", "-r", "-o", "%i").split()
         if not jobs:
             return False
-        self._struck = self.random.choice(jobs)
-        self.cluster.try_run(*command, self._struck)
+        self._last_job = self.random.choice(jobs)
+        self.cluster.try_run(*command, self._last_job)
         return True
 
     def _later(self, *command: str) -> bool:
         assert self.cluster is not None
-        assert self._struck is not None
+        assert self._last_job is not None
         time.sleep(self.random.uniform(1, 4))
-        self.cluster.try_run(*command, self._struck)
+        self.cluster.try_run(*command, self._last_job)
         return True
 
     def _fill_disk(self) -> bool:
@@ -194,18 +197,20 @@ class Storm:
         return True
 
     def lose_node(self) -> None:
-        """Take a slurmd down, wait until SLURM has given the node up, bring it back."""
+        """Take the slurmd of a node with jobs down, wait until SLURM marks the node as down, bring it back."""
         assert self.cluster is not None
+        cluster = self.cluster
+        cluster.wait(lambda: cluster.run("squeue", "-h", "-w", "n1"), 180)
         self.cluster.daemon("down", "n1")
-        self.cluster.wait(self._is_lost, 90)
+        self.cluster.wait(self._is_lost, 180)
         self.cluster.daemon("up", "n1")
-        self.blows["node lost"] += 1
+        self.faults["node lost"] += 1
 
     def _is_lost(self) -> bool:
         """Whether SLURM has given n1 up; or has drained it before, over a job that could not start."""
         assert self.cluster is not None
-        state = self.cluster.run("sinfo", "-h", "-n", "n1", "-o", "%T")
-        return "down" in state or "drain" in state
+        node = self.cluster.run("scontrol", "show", "node", "n1", "--oneliner")  # sinfo hides it while jobs complete
+        return re.search(r"State=\S*(DOWN|DRAIN)", node) is not None
 
     def wipe_controller(self) -> None:
         """Have SLURM forget every job, and count from 1 again."""
@@ -214,10 +219,10 @@ class Storm:
         shutil.rmtree(self.cluster.folder / "state")
         (self.cluster.folder / "state").mkdir(mode=0o700)
         self.cluster.daemon("up", "slurmctld")
-        self.blows["controller wiped"] += 1
+        self.faults["controller wiped"] += 1
 
-    def tend(self) -> None:
-        """What an administrator does after a failed launch: resume drained nodes, let go of jobs that SLURM holds."""
+    def act_as_administrator(self) -> None:
+        """What an administrator does after a failed launch: resume drained nodes, release jobs that SLURM holds."""
         assert self.cluster is not None
         for line in self.cluster.run("sinfo", "-h", "-N", "-o", "%N %T").splitlines():
             node, state = line.split()
@@ -231,7 +236,7 @@ class Storm:
     def is_idle(self) -> bool:
         """Whether no job is left."""
         assert self.cluster is not None
-        self.tend()
+        self.act_as_administrator()
         return not self.cluster.run("squeue", "-h")
 
 
@@ -260,7 +265,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
             subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def hook(scratch: Path) -> Path:
+def kill_hook(scratch: Path) -> Path:
     """A folder that holds AT_RENAMES as Python finds it."""
     folder = scratch / "hook"
     folder.mkdir(exist_ok=True)
@@ -269,98 +274,84 @@ def hook(scratch: Path) -> Path:
 
 
 def looks(root: Path) -> dict[str, bytes]:
-    """The looks that were made, by the names of their files."""
-    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.glob("looks/*/0*.json"))}
+    """What was chosen by tuning and the looks that were made, by the names of their files."""
+    paths = sorted([*root.glob("looks/*/tuned.json"), *root.glob("looks/*/0*.json")])
+    return {str(path.relative_to(root)): path.read_bytes() for path in paths}
 
 
-def calm(root: Path, words: Sequence[str]) -> None:
-    """The same command in peace. Raises CalledProcessError."""
+def run_undisturbed(root: Path, words: Sequence[str]) -> None:
+    """The same command without faults. Raises CalledProcessError."""
     subprocess.run([sys.executable, "-m", "terminator.run", *words, f"root={root}"], cwd=REPOSITORY, check=True)
 
 
-def rage(storm: Storm, reference: Path, blows: int, minutes: float, *, disasters: bool = True) -> None:
-    """Strike until so many blows have fallen, the sweep is through or the time is up; then let it end in peace.
+def disturb(injector: FaultInjector, reference: Path, faults: int, minutes: float) -> None:
+    """Inject faults until there were so many, the sweep is done or the time is up; then let the sweep end without any.
 
-    `disasters`: on SLURM, also lose a node and wipe the controller, once each.
+    On SLURM a node is lost first, and the controller wiped after two thirds of the faults.
     """
     try:
-        _rage(storm, reference, blows, minutes, disasters)
+        _disturb(injector, reference, faults, minutes)
     finally:
-        for shell in storm.living():
+        for shell in injector.living():
             shell.kill()
             shell.wait()
 
 
-def _rage(storm: Storm, reference: Path, blows: int, minutes: float, disasters: bool) -> None:
+def _disturb(injector: FaultInjector, reference: Path, faults: int, minutes: float) -> None:
     wanted, deadline = len(looks(reference)), time.monotonic() + 60 * minutes
-    storm.type_command()
-    while storm.blows.total() < blows and time.monotonic() < deadline and len(looks(storm.root)) < wanted:
-        if storm.cluster is None and not storm.living():
-            storm.type_command()
-        if storm.cluster is not None:
-            storm.cluster.hurry()
-            if disasters and storm.blows.total() >= blows // 3 and not storm.blows["node lost"]:
-                storm.lose_node()
-            if disasters and storm.blows.total() >= 2 * blows // 3 and not storm.blows["controller wiped"]:
-                storm.wipe_controller()
-            if storm.is_idle():
-                storm.start("terminator.sweeps", "retry", "--root", str(storm.root)).wait()
-        time.sleep(storm.random.uniform(0, 2))
-        storm.blow()
-    for shell in storm.living():
+    injector.type_command()
+    if injector.cluster is not None:
+        injector.lose_node()
+    while injector.faults.total() < faults and time.monotonic() < deadline and len(looks(injector.root)) < wanted:
+        if injector.cluster is None and not injector.living():
+            injector.type_command()
+        if injector.cluster is not None:
+            injector.cluster.hurry()
+            if injector.faults.total() >= 2 * faults // 3 and not injector.faults["controller wiped"]:
+                injector.wipe_controller()
+            if injector.is_idle():
+                injector.start("terminator.sweeps", "retry", "--root", str(injector.root)).wait()
+        time.sleep(injector.random.uniform(0, 2))
+        injector.inject()
+    for shell in injector.living():
         shell.send_signal(signal.SIGINT)
         shell.wait()
     for _ in range(20):
-        if len(looks(storm.root)) >= wanted and not storm.at_work():
+        if len(looks(injector.root)) >= wanted and not injector.at_work():
             break
-        storm.type_command().wait()
-        storm.start("terminator.sweeps", "retry", "--root", str(storm.root)).wait()
-        if storm.cluster is not None:
-            storm.cluster.wait(storm.is_idle, 900)
+        injector.type_command().wait()
+        injector.start("terminator.sweeps", "retry", "--root", str(injector.root)).wait()
+        if injector.cluster is not None:
+            injector.cluster.wait(injector.is_idle, 900)
 
 
-def report(storm: Storm, reference: Path, title: str) -> list[str]:
-    """Print what fell and what it changed. Returns what is wrong, a line each."""
-    calm_runs = {run.key: run for run in Ledger(reference).runs() if run.result() is not None}
-    runs = {run.key: run for run in Ledger(storm.root).runs()}
-    lost = [key for key in calm_runs if key not in runs or runs[key].result() is None]
-    same = [key for key in calm_runs if key not in lost and determined(runs[key]) == determined(calm_runs[key])]
+def compare(injector: FaultInjector, reference: Path, title: str) -> list[str]:
+    """Print the faults and what they changed. Returns what is wrong, a line each."""
+    undisturbed = {run.key: run for run in Ledger(reference).runs() if run.result() is not None}
+    runs = {run.key: run for run in Ledger(injector.root).runs()}
+    lost = [key for key in undisturbed if key not in runs or runs[key].result() is None]
+    same = [key for key in undisturbed if key not in lost and determined(runs[key]) == determined(undisturbed[key])]
     twice = [
         run.key
         for run in runs.values()
         if [each.end.outcome for each in run.attempts() if each.end is not None].count(RunState.done) > 1
     ]
     attempts = [attempt for run in runs.values() for attempt in run.attempts()]
-    print(f"{title}: {len(calm_runs)} runs, {len(looks(reference))} looks, {storm.blows.total()} blows")
-    for kind, count in storm.blows.most_common():
+    print(f"{title}: {len(undisturbed)} runs, {len(looks(reference))} looks, {injector.faults.total()} faults")
+    for kind, count in injector.faults.most_common():
         print(f"    {count:4d}  {kind}")
     print(
         f"    {len(attempts)} attempts, {sum(each.resumed_from is not None for each in attempts)} resumed from a "
-        f"checkpoint; {len(lost)} lost, {len(same)} bit-equal, looks equal: {looks(storm.root) == looks(reference)}"
+        f"checkpoint; {len(lost)} lost, {len(same)} bit-equal, looks equal: {looks(injector.root) == looks(reference)}"
     )
     wrong = [f"{title}: {key} was lost" for key in lost]
-    wrong += [f"{title}: {key} has other numbers" for key in calm_runs.keys() - set(lost) - set(same)]
+    wrong += [f"{title}: {key} has other numbers" for key in undisturbed.keys() - set(lost) - set(same)]
     wrong += [f"{title}: {key} was done twice" for key in twice]
-    return wrong if looks(storm.root) == looks(reference) else [*wrong, f"{title}: other looks"]
-
-
-@contextlib.contextmanager
-def dev_cluster(folder: Path) -> Iterator[Cluster]:
-    """One that gives nodes up soon; SLURM's commands talk to it."""
-    subprocess.run([sys.executable, DEV_CLUSTER, "start", "--dir", folder, "--set", "SlurmdTimeout=8"], check=True)
-    before = os.environ.get("SLURM_CONF")
-    os.environ["SLURM_CONF"] = str(folder / "slurm.conf")
-    try:
-        yield Cluster(folder)
-    finally:
-        os.environ.pop("SLURM_CONF")
-        if before is not None:
-            os.environ["SLURM_CONF"] = before
-        subprocess.run([sys.executable, DEV_CLUSTER, "stop", "--dir", folder], check=True)
+    return wrong if looks(injector.root) == looks(reference) else [*wrong, f"{title}: other looks"]
 
 
 def words(seeds: Sequence[int], epochs: int) -> tuple[str, ...]:
-    """The sweep's overrides: three variants of a pointwise network, at these looks."""
+    """The sweep's overrides: three variants of a pointwise network, untuned and tuned, at these looks."""
     return (
         "-m",
         "ablation=label_smoothing",
@@ -368,6 +359,9 @@ def words(seeds: Sequence[int], epochs: int) -> tuple[str, ...]:
         f"ablation.looks={list(seeds)}".replace(" ", ""),
         f"ablation.shares={[1 / len(seeds)] * len(seeds)}".replace(" ", ""),
         "ablation.smallest_effect=0.0001",  # so that rows stay undecided, and all looks are made
+        "ablation.tune=optimizer.lr",
+        "ablation.tune_values=[0.001,0.01]",
+        "ablation.tune_seeds=[1000]",
         "model.channels=[12]",
         "model.previous_blocks=[[]]",
         *(f"model.branches.{name}=false" for name in ("si_glu", "gated", "interaction", "local")),
@@ -381,22 +375,23 @@ def words(seeds: Sequence[int], epochs: int) -> tuple[str, ...]:
 def main() -> int:
     """Returns 1 where anything was lost or changed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--blows", type=int, default=60, help="on this machine, and as many on SLURM")
+    parser.add_argument("--faults", type=int, default=60, help="on this machine, and as many on SLURM")
     parser.add_argument("--minutes", type=float, default=9, help="at most, each")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     scratch = Path(tempfile.mkdtemp(prefix="storm-"))
     sweep = words((3, 5, 8, 12), 60)
-    calm(scratch / "calm", (*sweep, "sweep.workers=2"))
+    run_undisturbed(scratch / "undisturbed", (*sweep, "sweep.workers=2"))
     chance = random.Random(arguments.seed)
     with small_disk(scratch / "here") as root:
-        storm = Storm(root, (*sweep, "sweep.workers=2"), hook(scratch), chance)
-        rage(storm, scratch / "calm", arguments.blows, arguments.minutes)
-        wrong = report(storm, scratch / "calm", "on this machine")
-    with dev_cluster(scratch / "slurm") as cluster, small_disk(scratch / "there") as root:
-        storm = Storm(root, (*sweep, "cluster=dev"), hook(scratch), chance, cluster)
-        rage(storm, scratch / "calm", arguments.blows, arguments.minutes)
-        wrong += report(storm, scratch / "calm", "on SLURM")
+        injector = FaultInjector(root, (*sweep, "sweep.workers=2"), kill_hook(scratch), chance)
+        disturb(injector, scratch / "undisturbed", arguments.faults, arguments.minutes)
+        wrong = compare(injector, scratch / "undisturbed", "on this machine")
+    os.environ["SLURM_CONF"] = str(scratch / "slurm" / "slurm.conf")
+    with running_cluster(scratch / "slurm", *LOSES_NODES_SOON) as cluster, small_disk(scratch / "there") as root:
+        injector = FaultInjector(root, (*sweep, "cluster=dev"), kill_hook(scratch), chance, cluster)
+        disturb(injector, scratch / "undisturbed", arguments.faults, arguments.minutes)
+        wrong += compare(injector, scratch / "undisturbed", "on SLURM")
     print("\n".join(wrong) or "nothing lost, nothing changed")
     if wrong:
         print(f"kept: {scratch}")

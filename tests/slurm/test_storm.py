@@ -1,4 +1,4 @@
-"""A short storm; `make storm` runs the long one."""
+"""A short fault injection; `make storm` runs the long one."""
 
 from __future__ import annotations
 
@@ -7,17 +7,29 @@ from pathlib import Path
 
 import pytest
 
-from tests.slurm.conftest import require_slurm
-from tests.slurm.storm import Storm, calm, dev_cluster, hook, rage, report, small_disk, words
+from tests.slurm.conftest import require_slurm, running_cluster
+from tests.slurm.storm import (
+    LOSES_NODES_SOON,
+    FaultInjector,
+    compare,
+    disturb,
+    kill_hook,
+    run_undisturbed,
+    small_disk,
+    words,
+)
 
 
-def test_a_short_storm_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_faults_on_slurm_change_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     require_slurm()
+    monkeypatch.setenv("SLURM_CONF", str(tmp_path / "slurm" / "slurm.conf"))
     sweep = words((3,), 16)
-    calm(tmp_path / "calm", (*sweep, "sweep.workers=2"))
-    with dev_cluster(tmp_path / "slurm") as cluster, small_disk(tmp_path / "there") as root:
-        storm = Storm(root, (*sweep, "cluster=dev"), hook(tmp_path), random.Random(3), cluster)
-        rage(storm, tmp_path / "calm", blows=9, minutes=1.5, disasters=False)
-        wrong = report(storm, tmp_path / "calm", "a short storm")
+    run_undisturbed(tmp_path / "undisturbed", (*sweep, "sweep.workers=2"))
+    with running_cluster(tmp_path / "slurm", *LOSES_NODES_SOON) as cluster, small_disk(tmp_path / "root") as root:
+        injector = FaultInjector(root, (*sweep, "cluster=dev"), kill_hook(tmp_path), random.Random(3), cluster)
+        disturb(injector, tmp_path / "undisturbed", faults=9, minutes=1.5)
+        wrong = compare(injector, tmp_path / "undisturbed", "on SLURM")
     assert wrong == [], capsys.readouterr().out
-    assert storm.blows.total() > 0
+    assert injector.faults["node lost"] == 1

@@ -8,6 +8,7 @@ from terminator.ledger import LookPlan, Verdict
 
 SEEDS = range(6)
 BASELINE = {seed: 0.95 + 0.001 * seed for seed in SEEDS}
+IDENTICAL = "identical in all 6 seeds, as it is when a change does not reach the model"
 WIGGLE = [0.0010, -0.0010, 0.0005, -0.0005, 0.0002, -0.0002]
 
 
@@ -38,8 +39,11 @@ def test_a_real_difference_too_small_to_matter() -> None:
     [
         ({0: 0.9}, "one seed has no spread"),
         ({7: 0.9}, "no seed that both have"),
-        (dict(BASELINE), "identical in all 6 seeds: does this change reach the model?"),
-        ({s: v - 0.01 for s, v in BASELINE.items()}, "the same difference in all 6 seeds: no spread to judge by"),
+        (
+            dict(BASELINE),
+            "identical in all 6 seeds, as it is when a change does not reach the model; no spread to judge by",
+        ),
+        ({s: v - 0.01 for s, v in BASELINE.items()}, "the same difference in all 6 seeds; no spread to judge by"),
     ],
 )
 def test_no_verdict_without_spread(variant: dict[int, float], note: str) -> None:
@@ -77,7 +81,20 @@ def test_an_undecided_row_says_how_much_it_can_be() -> None:
 def test_identical_results_have_no_effect_once_the_resolution_says_so() -> None:
     judgement = compare(BASELINE, {"v": BASELINE}, smallest_effect=0.01, resolution=0.001)["v"].judgement
     assert judgement.verdict is Verdict.equivalent
-    assert judgement.note == "identical in all 6 seeds: does this change reach the model?"
+    assert judgement.note == IDENTICAL
+
+
+def test_the_same_difference_in_all_seeds_is_decided_at_a_later_look() -> None:
+    """Half a margin below the baseline, and a step of nearly as much: three seeds are too few, six are enough."""
+    lower = {seed: value - 0.005 for seed, value in BASELINE.items()}
+    rule = {"smallest_effect": 0.01, "resolution": 0.004}
+    three = [{seed: each[seed] for seed in list(BASELINE)[:3]} for each in (BASELINE, lower)]
+    early = compare(three[0], {"v": three[1]}, **rule)["v"].judgement
+    assert (early.verdict, early.note) == (
+        Verdict.undecided, "the same difference in all 3 seeds; more seeds can decide",
+    )  # fmt: skip
+    late = compare(BASELINE, {"v": lower}, **rule)["v"].judgement
+    assert (late.verdict, late.note) == (Verdict.equivalent, "the same difference in all 6 seeds")
 
 
 def test_a_row_stands_at_the_look_that_decided_it() -> None:

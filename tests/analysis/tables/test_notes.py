@@ -9,7 +9,7 @@ import pytest
 
 from terminator import analysis
 from terminator.analysis.summary import Summary, summarize
-from terminator.analysis.tables.notes import notes, standing
+from terminator.analysis.tables.notes import advice, notes, standing
 from terminator.ledger import LookPlan, Reason
 from tests.analysis.ledgers import FOUR_IMAGES, LOOKS, Invented, Row, branches
 
@@ -68,14 +68,16 @@ def test_before_the_first_look_nothing_is_tested(tmp_path: Path) -> None:
 def test_a_table_names_its_look_and_the_next(
     changes: dict[str, Any], looked: str, to_come: str, tmp_path: Path
 ) -> None:
-    first, second = standing(summary_of(replace(LOOKS, **changes), tmp_path))
-    assert first == looked
-    assert re.sub("about 1[12] s each", "{}", second) == to_come
+    summary = summary_of(replace(LOOKS, **changes), tmp_path)
+    (said,), (typed_next,) = standing(summary), advice([summary])
+    assert said == looked
+    assert re.sub("about 1[12] s each", "{}", typed_next) == to_come
 
 
 def test_where_all_rows_are_decided_there_is_no_next_look(tmp_path: Path) -> None:
     summary = summary_of(replace(LOOKS, rows=LOOKS.rows[:2], looked=[3]), tmp_path)
     assert list(standing(summary)) == ["Look 1 of 5 planned: 3 seeds, α = 0.45 %."]
+    assert list(advice([summary])) == []
 
 
 def test_by_another_metric_a_table_is_one_look(tmp_path: Path) -> None:

@@ -1,0 +1,76 @@
+"""An ablation as it is and tuned, side by side."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from terminator.analysis.summary import Summary, VariantSummary
+from terminator.analysis.tables.ablation import difference_cells, metric_cell
+from terminator.analysis.tables.table import Cell, Column, Section, Table
+from terminator.analysis.text import NOTHING, places
+from terminator.ledger import Ablation
+from terminator.text import counted, describe
+
+EDGE = "¦"
+
+
+def is_tuned(untuned: Summary, tuned: Summary) -> bool:
+    """Whether both are of one sweep, in which the second was tuned and the first was not."""
+    sweep, by = tuned.question.sweep, tuned.question.ablation.tuned_by
+    names = [each.name for each in sweep.ablations]
+    return untuned.question.sweep.id == sweep.id and by in names and names[names.index(by) - 1] == untuned.name
+
+
+def tuned_table(untuned: Summary, tuned: Summary) -> Table:
+    """A row a variant: the chosen settings, then accuracy, difference and verdict without and with tuning."""
+    ablation = tuned.question.ablation
+    tuning = next(each for each in tuned.question.sweep.ablations if each.name == ablation.tuned_by)
+    of_mean, of_difference = places([untuned, tuned])
+    keys = list(tuning.variants[0].factors)
+    columns = [Column("Variant", numeric=False), *(Column(key) for key in keys)]
+    for group in ("untuned", "tuned"):
+        columns += [
+            Column(f"{tuned.metric.heading}, mean ± std (n)", group=group),
+            Column(f"Difference{tuned.metric.points_heading} [95\u00a0%]", group=group),
+            Column("Verdict", numeric=False, group=group),
+        ]
+    without = {variant.name: variant for variant in untuned.variants}
+    overrides = {variant.name: variant.overrides for variant in ablation.variants}
+    rows = []
+    for variant in tuned.variants:
+        chosen = {key: overrides[variant.name][key] for key in keys}
+        cells = [Cell(variant.name, {"variant": variant.name})]
+        cells += [_chosen_cell(key, value, tuning) for key, value in chosen.items()]
+        for group, summary, one in (("untuned", untuned, without.get(variant.name)), ("tuned", tuned, variant)):
+            cells += _cells(group, summary, one, of_mean, of_difference)
+        rows.append(tuple(cells))
+    notes = (
+        f"{' and '.join(keys)}: chosen for each row on its own by the best mean {tuning.metric} over "
+        f"{counted(len(tuning.seeds), 'seed')} that the other columns do not use, among {_candidates(tuning)}.",
+        f"{EDGE}: at an end of its grid; a wider grid may hold a better one.",
+        *tuned.remarks,
+    )
+    title = f"{untuned.name}: without and with tuning ({tuned.dataset})"
+    return Table(f"{untuned.name}+tuned", title, tuple(columns), (Section("", tuple(rows)),), notes)
+
+
+def _cells(
+    group: str, summary: Summary, variant: VariantSummary | None, of_mean: int, of_difference: int
+) -> list[Cell]:
+    if variant is None:
+        return [Cell(NOTHING)] * 3
+    difference, _, verdict = difference_cells(summary, variant, of_difference)
+    cells = (metric_cell(summary, variant, of_mean), difference, verdict)
+    return [replace(cell, data={f"{group}_{key}": value for key, value in cell.data.items()}) for cell in cells]
+
+
+def _chosen_cell(key: str, value: float, tuning: Ablation) -> Cell:
+    """The value, marked where it is the smallest or the largest of those tried."""
+    tried = [each.factors[key] for each in tuning.variants]
+    is_edge = value in (min(tried), max(tried))
+    return Cell(f"{value:g}" + (f" {EDGE}" if is_edge else ""), {key: value, f"{key}_at_edge": str(is_edge)}, value)
+
+
+def _candidates(tuning: Ablation) -> str:
+    first = tuning.variants[0].candidate_of
+    return ", ".join(describe(each.factors) for each in tuning.variants if each.candidate_of == first)
