@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import time
@@ -25,12 +24,17 @@ from terminator.analysis.tables.render import print_table, write_tables
 from terminator.analysis.tables.table import Cell, Column, Section, Table
 from terminator.analysis.text import NOTHING, places, verdict_text
 from terminator.config import shipped
+from terminator.entry import Parser, typed
 from terminator.errors import UserError, storage_errors
 from terminator.ledger import Ledger, Verdict, default_root
 
 # Features count as zero-mean if no block's mean is farther from zero than this share of its standard deviation.
 NEARLY_ZERO = 0.1
 EMBEDDED_DATA = "digits"
+DESCRIPTION = """The paper's claims on its parts, and whether the results support or contradict them.
+
+  terminator claims                               from the results that there are
+  terminator claims --run seed=0,1,2 training.epochs=2    first run every ablation that the claims need"""
 NO_DIFFERENCE = Cell(NOTHING)
 NEEDED_KEYS = ("claim", "ablation", "variants", "expect")
 KEYS = (*NEEDED_KEYS, "metric")
@@ -108,7 +112,10 @@ class Judged:
 
 def read_claims(path: Path) -> list[Claim]:
     """The claims in a YAML file. Raises UserError, naming the entry, for what is no claim."""
-    entries = yaml.safe_load(path.read_text("utf-8"))
+    try:
+        entries = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     if not isinstance(entries, list):
         raise UserError(f"{path.name}: must be a list of claims")
     return [_claim(f"{path.name}, claim {number}", entry) for number, entry in enumerate(entries, 1)]
@@ -146,7 +153,7 @@ def judge(claim: Claim, root: Path, dataset: str, sweep: str | None = None) -> J
     try:
         results = load(root, claim.ablation, sweep=sweep, dataset=dataset)
     except UserError:
-        return unknown(f"no results: python -m terminator.run -m ablation={claim.ablation} data={dataset}")
+        return unknown(f"no results: {typed('run')} -m ablation={claim.ablation} data={dataset}")
     (question,) = results.questions
     settings = own_settings(question.sweep)
     if claim.expect is Expectation.zero_mean:
@@ -186,9 +193,7 @@ def _zero_mean(results: Results, root: Path, variant: str) -> Evidence:
     exported = [features for key in keys if (features := read_features(root, str(key))) is not None]
     if not exported:
         ablation = results.questions[0].ablation.name
-        return Evidence(
-            variant, Finding.open, f"no features: python -m terminator.inspect {ablation} --variant {variant}"
-        )
+        return Evidence(variant, Finding.open, f"no features: {typed('inspect')} {ablation} --variant {variant}")
     farthest = [features.farthest_from_zero for features in exported]
     near = [value <= NEARLY_ZERO for value in farthest]
     finding = Finding.supported if all(near) else Finding.undecided if any(near) else Finding.contradicted
@@ -285,13 +290,13 @@ def write_claims(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line. Exits with the sweep's code where `--run` has runs without a result."""
-    parser = argparse.ArgumentParser(prog="python -m analysis.claims", description="The paper's claims, tested here.")
+    parser = Parser(prog=typed("claims"), description=DESCRIPTION)
     parser.add_argument("--root", help="output root (default: $TERMINATOR_ROOT, else ./outputs)")
     parser.add_argument("--data", default=EMBEDDED_DATA, metavar="DATASET", help=f"default: {EMBEDDED_DATA}")
     parser.add_argument("--claims", type=Path, help="another file than sweeps/claims.yaml")
     parser.add_argument("--run", action="store_true", help="first run the ablations that the claims need")
     parser.add_argument(
-        "overrides", nargs="*", metavar="KEY=VALUE", help="with --run: overrides for terminator.run, as seed=0,1,2,3,4"
+        "overrides", nargs="*", metavar="KEY=VALUE", help="with --run: overrides of the runs, as seed=0,1,2,3,4"
     )
     given = parser.parse_args(arguments)
     if given.overrides and not given.run:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from terminator.analysis.statistics.tests import FloatArray
+from terminator.entry import typed
 from terminator.errors import UserError
 
 NAME = "features.npz"
@@ -61,7 +62,7 @@ def read_features(root: Path, key: str) -> Features | None:
                 facts=json.loads(str(archive["facts"])),
             )
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: no features ({error}): python -m terminator.inspect {key} writes it anew") from None
+        raise UserError(f"{path}: no features ({error}): {typed('inspect')} {key} writes it anew") from None
 
 
 def _numbered(archive: Any, name: str) -> tuple[FloatArray, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from terminator.analysis.mlflow import load_mlflow
 from terminator.analysis.results import PLACE, OneOrMany, Question, Results, as_list, frames
+from terminator.entry import typed
 from terminator.errors import UserError
 from terminator.ledger import Ablation, Ledger, Run, Sweep, default_root
 
@@ -84,7 +85,7 @@ def _load_ledger(
     chosen = [each for name in ablations or known for each in _newest(ledger, sweeps, name, datasets, ablations)]
     if not chosen:
         on = f" on {', '.join(datasets)}" if datasets else ""
-        raise UserError(f"root={root}: no results{on} in it; python -m terminator.run -m ablation=… makes some")
+        raise UserError(f"root={root}: no results{on} in it; {typed('run')} -m ablation=… makes some")
     rows: list[dict[str, object]] = []
     facts: dict[str, dict[str, Any]] = {}
     for ablation, of, *_ in chosen:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -18,10 +17,16 @@ from terminator.analysis.summary import Summary, VariantSummary, summarize
 from terminator.analysis.tables import build_tables, labels
 from terminator.analysis.tables.render import print_table, write_tables
 from terminator.analysis.tables.table import Table
+from terminator.entry import Parser, typed
 from terminator.errors import UserError, storage_errors
 from terminator.ledger import Sweep, Verdict, default_root, files
 from terminator.text import file_name
 
+EXAMPLES = """examples:
+  terminator report                              everything that has results
+  terminator report branches gating --out paper  two ablations, into the folder paper
+  terminator report branches --metric flops      judged by another metric
+  terminator report branches --json              the numbers for a program"""
 NAMES = 4  # in a folder's name
 TABLES, FIGURES, LISTING = "tables", "figures", ".files"
 
@@ -156,7 +161,11 @@ def remove_older(folder: Path, written: Sequence[Path], *, is_own: bool) -> None
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m analysis.report", description="Tables, figures and one page.")
+    parser = Parser(
+        prog=typed("report"),
+        description="Tables (Markdown, LaTeX, CSV), figures and one page from the results of ablations.",
+        epilog=EXAMPLES,
+    )
     parser.add_argument("ablations", nargs="*", metavar="ABLATION", help="default: all that have results")
     parser.add_argument("--root", help="output root (default: $TERMINATOR_ROOT, else ./outputs)")
     parser.add_argument("--sweep", help="a sweep's id, or how it begins (default: see docs/results.md)")

@@ -6,7 +6,6 @@ for one test image, and the features' mean and standard deviation by depth over 
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
@@ -18,11 +17,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from terminator.entry import Parser, typed
 from terminator.errors import UserError
 from terminator.ledger import Ledger, Run, Variant, default_root, files
 from terminator.loading import load_run, one_line_each
 from terminator.model.networks.terminator import BlockOutput, SFNEBlock, Terminator
 from terminator.training.evaluation import evaluate
+
+DESCRIPTION = """Export what networks compute, as features.npz beside the result: hyper-kernels and feature maps
+of every block for one test image, and the features' mean and spread by depth. Reports and claims draw on it.
+
+  terminator inspect branches --variant full no_local    the first finished run of each of two variants
+  terminator inspect 04fa5bee5dcb8950                    a run by its key"""
 
 
 class Recorder:
@@ -82,10 +88,8 @@ def export_features(run: Run) -> Path:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line. Bad input ends with one line on stderr and exit code 2."""
-    parser = argparse.ArgumentParser(
-        prog="terminator inspect", description="Export what trained networks compute inside, for the report's figures."
-    )
+    """The command line: an ablation's first finished run of each variant, or runs by key or VARIANT/SEED."""
+    parser = Parser(prog=typed("inspect"), description=DESCRIPTION)
     parser.add_argument(
         "names", nargs="+", metavar="ABLATION|RUN", help="an ablation or a sweep; or a run, by key or VARIANT/SEED"
     )

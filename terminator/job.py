@@ -44,7 +44,12 @@ def execute(run: Run, job: Job | None = None, *, watched: bool = False) -> int:
             with storage_errors(run.folder.parents[1]):
                 attempt = run.begin(job)
                 with _output_to(attempt.folder / "log.txt") as outside:
-                    return _try(attempt, stop, outside if watched else None)
+                    return _try(
+                        attempt,
+                        stop,
+                        outside if watched else None,
+                        "the same command" if job is None else "a new attempt",
+                    )
         except Superseded as superseded:
             print(superseded, file=sys.stderr)
             return EXIT_SUPERSEDED
@@ -53,14 +58,15 @@ def execute(run: Run, job: Job | None = None, *, watched: bool = False) -> int:
             return EXIT_CODES[RunState.failed]
 
 
-def _try(attempt: Attempt, stop: StopRequest, watcher: TextIO | None) -> int:
+def _try(attempt: Attempt, stop: StopRequest, watcher: TextIO | None, successor: str) -> int:
+    """`successor`: what goes on after a stop."""
     try:
         with storage_errors(attempt.run.folder.parents[1]):
             attempt.finish(_train(attempt, stop, watcher))
         return EXIT_CODES[RunState.done]
     except (Stopped, KeyboardInterrupt) as stopped:
         state = stopped.state if isinstance(stopped, Stopped) else RunState.interrupted
-        _say(f"{state.value}: a new attempt goes on from the checkpoint", watcher)
+        _say(f"{state.value}: {successor} goes on from the checkpoint", watcher)
         attempt.stop(state)
         return EXIT_CODES[state]
     except Superseded:

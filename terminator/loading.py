@@ -5,7 +5,6 @@ Nothing is unpickled: checkpoints are read with PyTorch's `weights_only`, export
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import warnings
@@ -26,6 +25,7 @@ from terminator.data.config import DataConfig, DataFormat
 from terminator.data.folder import describe
 from terminator.data.load import Data, fingerprint
 from terminator.data.load import load as load_data
+from terminator.entry import Parser, typed
 from terminator.errors import UserError
 from terminator.ledger import Code, Ledger, Result, Run, default_root, provenance
 from terminator.model.build import build
@@ -35,6 +35,9 @@ from terminator.trained import METADATA, NETWORK, POPULATION, SCHEMA, TrainedNet
 from terminator.training.checkpoint import DamagedCheckpoint, load_checkpoint
 from terminator.training.randomness import generator_for
 
+DESCRIPTION = """Export a trained network to a file that terminator.load reads anywhere.
+
+  terminator export full/0 --to model.safetensors"""
 COMPARED = ("terminator-ablations", "torch")  # packages whose version may change predictions
 
 
@@ -242,9 +245,7 @@ def _version(package: str) -> str | None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line of `terminator export`. Bad input ends with one line on stderr and exit code 2."""
-    parser = argparse.ArgumentParser(
-        prog="terminator export", description="Export a trained network to a file that terminator.load reads anywhere."
-    )
+    parser = Parser(prog=typed("export"), description=DESCRIPTION)
     parser.add_argument("run", metavar="RUN", help="its key or how that begins, VARIANT/SEED, or the run's folder")
     parser.add_argument("--to", required=True, metavar="FILE", help="the new file, NAME.safetensors")
     parser.add_argument("--evaluation", help="batch or population, in place of the run's")

@@ -5,10 +5,12 @@ Hydra loads its plugins into every application of the environment. These change 
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.object_type import ObjectType
@@ -17,10 +19,10 @@ from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSou
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from terminator.config import schema, shipped
-from terminator.planning.settings import GROUP_SCHEMAS
+from terminator.planning.settings import GROUP_SCHEMAS, group_schema
 
 
 def is_suite(search_path: ConfigSearchPath) -> bool:
@@ -51,7 +53,7 @@ class AblationSweeper(Sweeper):
                 "hydra/sweeper=ablation: sweeps over the configuration of terminator.run alone, which this application "
                 "does not have; choose another sweeper"
             )
-        from terminator.run import run_sweep
+        from terminator.run.command import run_sweep
 
         assert self.task_function is not None
         assert self.config is not None
@@ -64,7 +66,7 @@ ConfigStore.instance().store(group="hydra/sweeper", name="ablation", node=NODE, 
 
 
 class SuiteSearchPath(SearchPathPlugin):
-    """Adds sweeps/ (group `ablation`), slurm/ (`cluster`) and the groups' schemas, after a user's --config-dir.
+    """Adds sweeps/ (group `ablation`), slurm/ (`cluster`), the groups' schemas, and a user's --config-dir as OwnFiles.
 
     Other applications get none of them: they would count as groups of theirs.
     """
@@ -75,6 +77,33 @@ class SuiteSearchPath(SearchPathPlugin):
         for folder in ("sweeps", "slurm"):
             search_path.append(provider="terminator", path=f"file://{shipped(folder)}")
         search_path.append(provider="terminator", path="terminator://")
+        parser = ArgumentParser(add_help=False)
+        parser.add_argument("--config-dir", "-cd")
+        own, _ = parser.parse_known_args()
+        if own.config_dir:  # before Hydra's own entry for it
+            search_path.append(provider="terminator", path=f"own://{Path(own.config_dir).absolute()}")
+
+
+class OwnFiles(FileConfigSource):
+    """The place `own://FOLDER` of a search path: a user's files, which need neither `defaults:` nor a package.
+
+    A file without `defaults:` gets its group's schema; a recipe's keys are those of the whole configuration.
+    """
+
+    @staticmethod
+    def scheme() -> str:
+        return "own"
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        result = super().load_config(config_path)
+        group = config_path.partition("/")[0]
+        if group == "recipe" and result.header.get("package") is None:
+            result.header["package"] = "_global_"
+        if isinstance(result.config, DictConfig) and "defaults" not in result.config:
+            file: Any = OmegaConf.to_container(result.config)
+            if named := group_schema(group, file):
+                result.config = OmegaConf.create({"defaults": [f"/{named}@_here_", "_self_"], **file})
+        return result
 
 
 class SchemaSource(ConfigSource):

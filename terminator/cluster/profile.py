@@ -8,6 +8,7 @@ from typing import Any
 
 from terminator.errors import UserError
 from terminator.ledger import Sweep
+from terminator.text import did_you_mean
 
 AT_LEAST_ONE = (
     *("timeout_min", "nodes", "tasks_per_node", "cpus_per_task", "array_parallelism"),
@@ -79,7 +80,8 @@ class ClusterProfile:
         known = [each.name for each in fields(self)]
         for key in resources:
             if key not in known:
-                raise UserError(f"resources.{variant}.{key}: no such key; choose from {', '.join(known)}")
+                meant = did_you_mean(key, known)
+                raise UserError(f"resources.{variant}.{key}: no such key; {meant}choose from {', '.join(known)}")
         return replace(self, **resources)
 
     def sbatch_parameters(self, after: Sequence[str] = ()) -> dict[str, Any]:

@@ -31,10 +31,10 @@ from terminator.cluster.submit import (
     submit_look_job,
     submit_waiting,
 )
+from terminator.entry import typed
 from terminator.errors import NO_RIGHTS, UserError
 from terminator.ledger import AttemptRecord, End, Job, Ledger, Reason, Run, RunState, Sweep, alive_here
 
-COMMAND = ("python", "-m", "terminator.sweeps")
 WAITING = "not submitted yet"
 HELD = re.compile("held|JobHold", re.IGNORECASE)  # in the reason why a job is pending
 JOBS_PER_CANCEL = 500
@@ -83,7 +83,7 @@ class Slurm:
             own = [run for run in runs if run.key in keys]
             print(submit(self._ledger, sweep, profile, own), flush=True)
             self._submit_look_job(sweep, own)
-            back = shlex.join([*COMMAND, "status", "--root", str(self._ledger.root), sweep.id])
+            back = shlex.join([*typed("sweeps").split(), "status", "--root", str(self._ledger.root), sweep.id])
             print(f"come back with: {back}  # or watch, retry, cancel", flush=True)
         return False
 

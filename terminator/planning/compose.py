@@ -5,25 +5,31 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from difflib import get_close_matches
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 from yaml.error import MarkedYAMLError
 
 from terminator.cluster.profile import ClusterProfile
-from terminator.config import schema
+from terminator.config import schema, shipped
 from terminator.errors import UserError
 from terminator.planning.settings import Settings
 from terminator.text import did_you_mean
 
 INPUT_ERRORS = (UserError, HydraException, OmegaConfBaseException, MarkedYAMLError)
+FOLDERS = ("conf", "sweeps", "slurm")
+GROUPS = ("ablation", "cluster", "data", "model", "optimizer", "recipe")
+KEYS = [each.name for each in fields(Settings)]
+NAME = re.compile(r"[\w.+-]+(/[\w.+-]+)*", re.ASCII)  # of an ablation: it names folders, and is typed in a shell
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,27 @@ class CommandLine:
             yield [f"{key}={value}" for key, value in zip(self.choices, values, strict=True)]
 
 
+def check_words(overrides: Sequence[str], own: Path | None) -> None:
+    """Raises UserError for what Hydra would end with a trace, or pass over without a word.
+
+    `own`: the folder of --config-dir. Of a file that the suite has too, Hydra takes the suite's.
+    """
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        group, value = override.key_or_group, None if override.is_sweep_override() else override.value()
+        if group in GROUPS and not override.is_sweep_override() and not isinstance(value, (str, list, dict)):
+            raise UserError(f"{override.input_line}: must name a file of the group {group}, or be left out")
+    if own is None:
+        return
+    if not own.is_dir():
+        raise UserError(f"--config-dir={own}: no such folder")
+    for path in sorted(own.glob("*/**/*.yaml")):
+        name = path.relative_to(own)
+        ours = next((file for each in FOLDERS if (file := shipped(each) / name).exists()), None)
+        if ours is not None and ours.read_bytes() != path.read_bytes():
+            group, _, choice = str(name.with_suffix("")).partition("/")
+            raise UserError(f"{path}: {group}={choice} is the suite's own, which Hydra would take; rename the file")
+
+
 def read_command_line(loader: ConfigLoader, arguments: Sequence[str]) -> CommandLine:
     """Raises UserError for an interval or another sweep that has no finite list of values."""
     ablations: list[str] = []
@@ -55,7 +82,7 @@ def read_command_line(loader: ConfigLoader, arguments: Sequence[str]) -> Command
             raise UserError(f"{override.input_line}: {key}= is given twice; list its values, as in {key}=a,b")
         given.add(key)
         if key == "ablation":
-            ablations = [value for value in values if value != "null"]
+            ablations = [_checked_name(value) for value in values if value != "null"]
         elif key == "seed":
             seeds = _seeds(values)
         elif len(values) > 1:
@@ -71,6 +98,16 @@ def _values(override: Override) -> list[str]:
     if not override.is_discrete_sweep():
         raise UserError(f"{override.input_line}: must list its values, as in {override.get_key_element()}=1,2,3")
     return list(override.sweep_string_iterator())
+
+
+def _checked_name(name: str) -> str:
+    plain = name.strip("'\"").replace("\\ ", " ")
+    if not NAME.fullmatch(plain):
+        rule = "a name is of letters from a to z, digits, _, -, + and ."
+        raise UserError(f"ablation={plain}: {rule}; rename the file")
+    if plain.endswith(".yaml"):
+        raise UserError(f"ablation={plain}: names the file without .yaml: ablation={plain.removesuffix('.yaml')}")
+    return plain
 
 
 def _seeds(values: list[str]) -> list[int]:
@@ -128,15 +165,32 @@ class Composer:
 
 
 def typed(config: DictConfig) -> Settings:
-    """Hydra's configuration as the typed object; OmegaConf ends here."""
+    """Hydra's configuration as the typed object; OmegaConf ends here. Raises UserError for added and deleted keys."""
     with open_dict(config):
         config.pop("hydra", None)
         profile = config.get("cluster")
-        if isinstance(profile, DictConfig) and OmegaConf.get_type(profile) is dict:  # a file without `defaults:`
+        if isinstance(profile, DictConfig) and OmegaConf.get_type(profile) is dict:  # from hydra.searchpath, say
             config.cluster = OmegaConf.merge({"cluster": schema(ClusterProfile)}, {"cluster": profile}).cluster
+    _check_fields(config, "")
+    for key in KEYS:
+        if key not in config and key not in ("ablation", "cluster"):
+            raise UserError(f"~{key}: cannot be deleted; {key}=… changes it")
     settings: Any = OmegaConf.to_object(config)
     assert isinstance(settings, Settings)
     return settings
+
+
+def _check_fields(node: DictConfig, prefix: str) -> None:
+    """OmegaConf lets `+key=1` add to a typed node what the class then refuses, with a traceback."""
+    kind = OmegaConf.get_type(node) if prefix else Settings
+    if not is_dataclass(kind):
+        return
+    known = [each.name for each in fields(kind)]
+    for name, child in node.items_ex(resolve=False):
+        if (key := str(name)) not in known:
+            raise UserError(f"+{prefix}{key}: no such key; {_choose(key, known)}")
+        if isinstance(child, DictConfig) and not child._is_none():
+            _check_fields(child, f"{prefix}{key}.")
 
 
 def format_error(error: BaseException) -> str:
@@ -149,6 +203,8 @@ def format_error(error: BaseException) -> str:
             return str(link)
         if isinstance(link, MissingConfigException) and link.missing_cfg_file:
             return _missing_choice(link)
+        if isinstance(link, OverrideParseException):
+            return _unreadable(link)
         if isinstance(link, MarkedYAMLError) and (mark := link.problem_mark) is not None:
             return f"{mark.name}: line {mark.line + 1}, column {mark.column + 1}: invalid YAML: {link.problem}"
     file = next(filter(None, map(_file, chain)), "")
@@ -156,8 +212,8 @@ def format_error(error: BaseException) -> str:
         if isinstance(link, (ConfigKeyError, ConfigAttributeError)):
             return _in_file(file, _unknown_key(link, chain))
         if isinstance(link, OmegaConfBaseException):
-            return _in_file(file, f"{link.full_key or 'configuration'}: {str(link).splitlines()[0]}")
-    return _first_line(error)
+            return _in_file(file, f"{link.full_key or 'configuration'}: {_rule(link)}")
+    return _sweep_without_m(error) or _first_line(error)
 
 
 def _cause(error: BaseException) -> BaseException | None:
@@ -195,7 +251,51 @@ def _unknown_key(error: OmegaConfBaseException, chain: list[BaseException]) -> s
     choices = [str(key) for key in parent] if isinstance(parent, DictConfig) else []
     if not choices:
         return _first_line(error)
-    return f"{full_key}: no such key; {_choose(full_key.rpartition('.')[2], choices)}"
+    above = parent._get_full_key(None)
+    unknown, *below = full_key.removeprefix(f"{above}." if above else "").split(".")
+    choices = [choice for choice in choices if choice != "hydra"]
+    near = get_close_matches(unknown, choices, n=1) or [path for path in _paths(parent) if path.endswith(f".{unknown}")]
+    meant = f"did you mean {'.'.join([near[0], *below])}? " if near else ""
+    return f"{full_key}: no such key; {meant}choose from {', '.join(choices)}"
+
+
+def _paths(node: DictConfig) -> Iterator[str]:
+    """Every key below the node, from the node on."""
+    for name, child in node.items_ex(resolve=False):
+        yield (key := str(name))
+        if key != "hydra" and isinstance(child, DictConfig) and not child._is_none():
+            yield from (f"{key}.{path}" for path in _paths(child))
+
+
+def _unreadable(error: OverrideParseException) -> str:
+    """For what Hydra's grammar of overrides does not know, of which it tells in terms of its parser."""
+    if "=" not in error.override:
+        return f"{error.override}: must be key=value, as in seed=0,1,2"
+    key, _, value = error.override.partition("=")
+    if key == "ablation":
+        try:
+            _checked_name(value)
+        except UserError as bad_name:
+            return str(bad_name)
+    return f"{error.override}: cannot be read; text needs quotes of its own, as in \"{key}='…'\", lists end in ]"
+
+
+RULES = {  # OmegaConf's words, and what they mean
+    "is not a ListConfig, list or tuple": "must be a list, as in [1, 2]",
+    "is not a subclass of": "must map keys to values",
+    "is not Optional": "must not be null",
+    "is incompatible with (str)": "names are text: put it in quotes",
+}
+
+
+def _rule(error: OmegaConfBaseException) -> str:
+    line = str(error).splitlines()[0]
+    return next((rule for words, rule in RULES.items() if words in line), line)
+
+
+def _sweep_without_m(error: BaseException) -> str | None:
+    named = re.match(r"(?:Ambiguous value for argument|Sweep parameters) '(.+?)'[\n ]", str(error))
+    return f"{named.group(1)}: several values are a sweep; add -m" if named else None
 
 
 def _choose(name: str, choices: Iterable[str]) -> str:

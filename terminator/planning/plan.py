@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from terminator.cluster.profile import ClusterProfile
 from terminator.config import RunConfig, to_plain
 from terminator.data.load import fingerprint
 from terminator.errors import UserError
@@ -22,10 +23,14 @@ from terminator.tracking import checked_uri
 
 @dataclass(frozen=True)
 class Plan:
-    """What one command means in one context: the sweep as the ledger keeps it, and each run's configuration by key."""
+    """What one command means in one context: the sweep as the ledger keeps it, and each run's configuration by key.
+
+    `merged`: by ablation, the variants without a row of their own, as they have the baseline's very configuration.
+    """
 
     sweep: Sweep
     configs: Mapping[str, RunConfig]
+    merged: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def config(self, variant: Variant) -> RunConfig:
         """The configuration of the variant's first seed."""
@@ -62,6 +67,7 @@ class Planner:
         self._tracked, self._tracking_uri = tracking.enabled, checked_uri(tracking.uri)
         self._limits = settings.sweep if settings else SweepConfig()
         self._configs: dict[str, RunConfig] = {}
+        self._merged: dict[str, list[str]] = {}
 
     def plans(self, line: CommandLine) -> list[Plan]:
         """Ablations are planned once for each combination of the other choices; without any, these are compared."""
@@ -100,8 +106,13 @@ class Planner:
         names = [variant.name for variant in found]
         for unknown in config.resources.keys() - set(names):
             raise UserError(f"ablation={name}: resources.{unknown}: no such variant; choose from {', '.join(names)}")
+        for variant, resources in config.resources.items():
+            ClusterProfile().with_resources(resources, variant)
         found = [replace(variant, resources=config.resources.get(variant.name, {})) for variant in found]
         plain = self._compose(name, config, found, _of_runs(base))
+        if len(plain.variants) == 1:
+            alike, same = ", ".join(self._merged[name]), f"the same configuration as the baseline {plain.baseline}"
+            raise UserError(f"ablation={name}: nothing to compare; {alike}: {same}")
         return [plain, *self._tuned(plain, config, _of_runs(base))] if config.candidates() else [plain]
 
     def _tuned(self, plain: Ablation, config: AblationConfig, base: Sequence[str]) -> list[Ablation]:
@@ -121,12 +132,14 @@ class Planner:
         """Variants with the baseline's very configuration are the baseline; controls follow their variants."""
         record = _record(name, config)
         first: RunConfig | None = None
+        merged = self._merged[name] = []
         rows: list[Variant] = []
         for variant in found:
             overrides = [*base, *to_overrides(variant.overrides)]
             own = self._composer.settings(overrides, of=f"ablation={name}, {variant.name}").run_config()
             if own == first:
                 rows[0] = replace(rows[0], factors=variant.factors)
+                merged.append(variant.name)
                 continue
             check(own)
             rows.append(self._keyed(variant, own, record))
@@ -178,7 +191,7 @@ class Planner:
             most_looks=self._limits.looks,
             until=None if minutes is None else now + 60 * minutes,
         )
-        return Plan(sweep, configs)
+        return Plan(sweep, configs, {each.name: self._merged.get(each.name, []) for each in found})
 
 
 def own_settings(composer: Composer, base: Sequence[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,8 @@ from terminator.config import Protocol, RunConfig, schema
 from terminator.data.config import DataConfig, DataFormat, FolderConfig, data_config
 from terminator.errors import UserError
 from terminator.ledger import default_root
-from terminator.model.networks import architectures, network_config
+from terminator.model.config import TerminatorConfig
+from terminator.model.networks import architectures, module_of, network_config
 from terminator.planning.ablation import AblationConfig
 
 
@@ -43,7 +44,7 @@ class SweepConfig:
         if self.budget_min is not None and not self.budget_min > 0:
             raise UserError(f"sweep.budget_min={self.budget_min:g}: must be above 0 minutes")
         if self.json and not self.plan:
-            raise UserError("sweep.json=true: only with sweep.plan=true; analysis.report --json shows results")
+            raise UserError("sweep.json=true: only with sweep.plan=true; `report --json` shows results")
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,21 @@ GROUP_SCHEMAS: dict[str, Callable[[], type[Any]]] = {
     },
     "cluster/profile_schema": lambda: ClusterProfile,
 }
+
+
+def group_schema(group: str, file: Mapping[str, Any]) -> str | None:
+    """What a file of the group is checked against; None where its place in `Settings` is typed already.
+
+    Raises UserError for a model's file that names a network which there is not.
+    """
+    if group == "model":
+        name = file.get("architecture") or ("custom" if "target" in file else TerminatorConfig.architecture)
+        module_of(name)
+        return f"model/{name}_schema"
+    if group == "data":
+        name = f"data/{file.get('format')}_schema"
+        return name if name in GROUP_SCHEMAS else "data/data_schema"
+    return "cluster/profile_schema" if group == "cluster" else None
 
 
 def register_schemas() -> None:

@@ -143,12 +143,16 @@ def _looks(ablation: Ablation) -> list[str]:
 
 
 def notes(plan: Plan, ablation: Ablation) -> list[str]:
-    """Lines on a user's own data, on variants that are the same network, and on controls that miss their budget."""
+    """Lines on a user's own data, variants that are the baseline or each other, and controls that miss their budget."""
     if ablation.is_tuning or not ablation.is_chosen:
         return []
     data = [config.data for config in plan.configs.values() if config.data.format is DataFormat.folder]
     lines = [
         f"data.folder={folder}: {describe(each)}." for folder, each in {each.folder: each for each in data}.items()
+    ]
+    lines += [
+        f"{name} is the same configuration as the baseline {ablation.baseline}, whose row stands for it."
+        for name in plan.merged.get(ablation.name, ())
     ]
     lines += [
         f"{' and '.join(names)} are the same network: their settings come to equal channels and values."

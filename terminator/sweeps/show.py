@@ -107,7 +107,7 @@ def counts(states: Iterable[str]) -> str:
 
 def sweep_table(ledger: Ledger) -> Table:
     """All sweeps, the last called first."""
-    columns = ("sweep", "data", "settings", "started", "runs", "states")
+    columns = ("sweep", "data", "settings", "last called", "runs", "states")
     table = Table(*columns, title=str(ledger.root), title_justify="left")
     for sweep in ledger.sweeps():
         found = rows(ledger, sweep, scheduler_of(ledger, sweep))
@@ -115,7 +115,7 @@ def sweep_table(ledger: Ledger) -> Table:
             Text(sweep.id),
             ", ".join(sweep.data),
             Text(" ".join(sweep.settings)),
-            moment(sweep.created),
+            moment(sweep.last_called),
             str(len(found)),
             counts(row.state for row in found),
         )
@@ -193,12 +193,13 @@ def run_table(ledger: Ledger, sweep: Sweep, found: list[Row]) -> Table:
 
 
 def sweep_document(ledger: Ledger, sweep: Sweep, found: Sequence[Row]) -> dict[str, Any]:
-    """What `sweep_table` shows of a sweep, as JSON; `created` in seconds since 1970."""
+    """What `sweep_table` shows of a sweep, as JSON; `created` and `called`, the last time, in seconds since 1970."""
     return {
         "sweep": sweep.id,
         "data": list(sweep.data),
         "settings": list(sweep.settings),
         "created": sweep.created,
+        "called": sweep.last_called,
         "states": dict(Counter(row.state for row in found).most_common()),
         "looks": standing(ledger, sweep),
     }

@@ -101,6 +101,14 @@ def sqlite_path(uri: str) -> Path | None:
     return Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
 
 
+def is_damage(error: BaseException) -> bool:
+    """Whether it tells of a sqlite file that is none, or no longer whole."""
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(cause)
+    return any(type(each) is sqlite3.DatabaseError for each in chain)  # not of its subclasses: it is locked, say
+
+
 def is_server(uri: str) -> bool:
     """Whether it is an MLflow server, which keeps artifacts itself."""
     return uri.startswith(SERVERS)

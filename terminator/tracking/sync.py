@@ -22,6 +22,7 @@ from terminator.tracking.store import (
     ablation_tags,
     as_text,
     default_uri,
+    is_damage,
     read_runs,
     sqlite_path,
     status_of,
@@ -99,7 +100,8 @@ def sync(
             for written in _sync_store(ledger, store, [entry for entry in todo if entry.store == store], patience):
                 report += written
         except Exception as error:  # whatever it is, it must not take down what is being tracked
-            report += SyncReport(problem=f"{store}: {_why(error)}")
+            why = f"damaged ({_why(error)}): move it away, and everything returns" if is_damage(error) else _why(error)
+            report += SyncReport(problem=f"{store}: {why}")
     return report
 
 

@@ -60,7 +60,7 @@ def test_what_sbatch_is_told() -> None:
 def test_a_variant_brings_its_own_resources() -> None:
     profile = ClusterProfile(partition="gpu", memory_gb=8)
     assert profile.with_resources({"memory_gb": 32, "nodes": 2}, "wide") == ClusterProfile("gpu", memory_gb=32, nodes=2)
-    with pytest.raises(UserError, match=r"^resources\.wide\.memory: no such key; choose from partition, account, "):
+    with pytest.raises(UserError, match=r"^resources\.wide\.memory: no such key; did you mean memory_gb\? choose "):
         profile.with_resources({"memory": 32}, "wide")
 
 

@@ -61,7 +61,7 @@ def test_nothing_that_is_given_twice_is_dropped(loader: ConfigLoader, key: str) 
         read_command_line(loader, [f"{key}=1", f"{key}=2"])
 
 
-def test_a_cluster_profile_without_defaults_is_one(composer: Composer) -> None:
+def test_a_cluster_profile_without_its_schema_is_one(composer: Composer) -> None:
     plain = OmegaConf.merge(
         schema(Settings), {"model": schema(TerminatorConfig)}, {"cluster": {"partition": "long", "timeout_min": 5}}
     )

@@ -162,6 +162,12 @@ def test_the_same_network_by_two_names(planner: Planner, one: str, other: str, a
         assert torch.equal(*(_output(planned.config(variant)) for variant in ablation.variants))
 
 
+def test_a_variant_that_is_the_baseline_is_named(plan: Callable[..., Plan]) -> None:
+    assert _notes(plan("width", *SMALL, "ablation.one_at_a_time={model.width:[1.0,2.0]}")) == [
+        "width=1.0 is the same configuration as the baseline full, whose row stands for it."
+    ]
+
+
 def test_the_plan_names_both(plan: Callable[..., Plan]) -> None:
     assert _notes(plan("width", *SMALL, "ablation.one_at_a_time={model.width:[0.5,2.0,2.1]}")) == [
         "full and width=0.5 are the same network: their settings come to equal channels and values.",

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from terminator.ledger import Ledger
-from terminator.sweeps.__main__ import main
+from terminator.sweeps.commands import main
 
 
 class Answer(NamedTuple):

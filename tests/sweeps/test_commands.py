@@ -36,14 +36,14 @@ def test_list_tells_sweeps_of_one_ablation_apart(ledger: Ledger, sweeps: Callabl
     assert cells["branches-other"] == ["digits", "model=release training.epochs=2 seed=3,4"]
 
 
-def test_list_shows_when_a_sweep_began_and_puts_the_last_called_first(ledger: Ledger, sweeps: Callable) -> None:
+def test_list_shows_when_a_sweep_was_last_called_and_puts_the_last_first(ledger: Ledger, sweeps: Callable) -> None:
     began = datetime(2024, 5, 6, 7, 8).timestamp()
     planned = sweep(ledger, "branches", created=began)
     other = sweep(ledger, "gating", created=began + 3600)
     sweep(ledger, "branches", created=began + 7200)
     rows = [row for line in sweeps("list").out.splitlines() if len(row := _cells(line)) > 5]
     assert [row[1] for row in rows] == [planned.id, other.id]
-    assert [row[4] for row in rows] == ["2024-05-06 07:08", "2024-05-06 08:08"]
+    assert [row[4] for row in rows] == ["2024-05-06 09:08", "2024-05-06 08:08"]
 
 
 def test_list_of_an_empty_root_says_so(ledger: Ledger, sweeps: Callable) -> None:
@@ -171,6 +171,7 @@ def test_status_as_json_holds_what_the_table_shows(ledger: Ledger, sweeps: Calla
         "data": ["digits"],
         "settings": [],
         "created": 1.0,
+        "called": 1.0,
         "states": {"done": 1, "running": 1, "failed": 1, "pending": 1},
         "looks": [],
     }

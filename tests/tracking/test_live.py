@@ -71,6 +71,6 @@ def test_beside_a_job_only_what_goes_to_a_server_is_followed(ledger: Ledger) -> 
 
 
 def test_nothing_but_the_sync_itself_imports_mlflow() -> None:
-    code = "import sys, terminator.tracking, terminator.sweeps.__main__; print('mlflow' in sys.modules)"
+    code = "import sys, terminator.tracking, terminator.sweeps.commands; print('mlflow' in sys.modules)"
     with python(code) as process:
         assert process.communicate() == ("False\n", None)

@@ -313,8 +313,11 @@ def test_a_damaged_database_is_a_line(finished: Ledger) -> None:
     whole = path.read_bytes()
     path.write_bytes(b"no database" * 1000)
     report = sync(finished, None)
-    assert report.problem == f"sqlite:///{path}: file is not a database"
-    path.write_bytes(whole)
+    damaged = "damaged (file is not a database): move it away, and everything returns"
+    assert report.problem == f"sqlite:///{path}: {damaged}"
+    path.write_bytes(whole[: len(whole) // 2])
+    assert "damaged (database disk image is malformed)" in str(sync(finished, None).problem)
+    path.rename(path.with_suffix(".away"))
     assert sync(finished, None).runs == 4
 
 

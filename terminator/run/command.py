@@ -1,4 +1,4 @@
-"""`python -m terminator.run`: train one model; with `-m`, plan a sweep, carry it out, and report.
+"""Train one model; with `-m`, plan a sweep, carry it out, and report.
 
 A sweep is planned, frozen into the ledger, started by the scheduler that the command asks for, and reported. Nothing
 below imports terminator.analysis: it is called from here alone, for the report and for the power of a plan.
@@ -6,14 +6,17 @@ below imports terminator.analysis: it is called from here alone, for the report 
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import NoReturn
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.conf import HydraConf
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -24,6 +27,7 @@ from hydra.utils import get_class
 from omegaconf import DictConfig
 from rich.console import Console
 
+from terminator import entry
 from terminator.config import shipped, to_plain
 from terminator.errors import UserError, storage_errors
 from terminator.ledger import (
@@ -39,17 +43,16 @@ from terminator.ledger import (
     default_root,
     provenance,
 )
-from terminator.planning.compose import INPUT_ERRORS, Composer, format_error, read_command_line, typed
+from terminator.planning.compose import INPUT_ERRORS, Composer, check_words, format_error, read_command_line, typed
 from terminator.planning.plan import Plan, Planner
 from terminator.planning.settings import Settings, register_schemas
 from terminator.planning.show import notes, plan_document, show_plan
 from terminator.run_key import run_key
 from terminator.sweeps.scheduler import Launch, Scheduler, scheduler_for, scheduler_of
 from terminator.sweeps.show import watch
-from terminator.text import counted, done_already, moment
+from terminator.text import counted, did_you_mean, done_already, moment
 from terminator.tracking import LiveSync
 
-COMMAND = ("python", "-m", "terminator.run")
 DEFAULT_LAUNCHER = "basic"  # Hydra's; in its place each run gets a process of its own
 OWN_SWEEPER = "ablation"
 SHOW_TRACES = os.environ.get("HYDRA_FULL_ERROR") == "1"
@@ -79,18 +82,36 @@ def main() -> None:
 
     `--json` means `sweep.json=true`, as Hydra would refuse an option that it does not know.
     """
-    if any(word.partition("=")[0] in ("--config-path", "-cp") for word in sys.argv):
-        _exit_with(UserError("--config-path: the suite's configuration has no other place; --config-dir adds to it"))
     if "--json" in sys.argv:
         sys.argv = [*(each for each in sys.argv if each != "--json"), "sweep.json=true"]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing a trace of its own
     try:
+        given = _options()
+        check_words(given.overrides, Path(given.config_dir) if given.config_dir else None)
         _task()
     except INPUT_ERRORS as error:
         _exit_with(error)
     except RunFailed as failed:
         _say(str(failed))
         sys.exit(1)
+
+
+def _options() -> argparse.Namespace:
+    """Hydra's options and the overrides. Raises UserError for what Hydra would end with its usage in ten lines."""
+
+    def refuse(message: str) -> NoReturn:
+        raise UserError(f"{message.removeprefix('argument ')}; see --help")
+
+    parser = get_args_parser()
+    setattr(parser, "error", refuse)  # noqa: B010 — Hydra makes the parser itself
+    given, unknown = parser.parse_known_args()
+    if unknown:
+        known = [option for each in parser._actions for option in each.option_strings if option.startswith("--")]
+        raise UserError(f"{unknown[0]}: no such option; {did_you_mean(unknown[0], [*known, '--json'])}see --help")
+    for name, value in (("--config-path", given.config_path), ("--config-name", given.config_name)):
+        if value is not None:
+            raise UserError(f"{name}: the suite's configuration has no other place and name; --config-dir adds to it")
+    return given
 
 
 def _exit_with(error: Exception) -> NoReturn:
@@ -103,7 +124,7 @@ def _exit_with(error: Exception) -> NoReturn:
 def _typed(command: DictConfig | HydraConf) -> list[str]:
     """How a command begins that finds the same configuration from any folder. `command`: Hydra's own configuration."""
     own = [each.path for each in command.runtime.config_sources if each.provider == "command-line"]
-    return [*COMMAND, *(word for path in own for word in ("--config-dir", str(path)))]
+    return [*entry.typed("run").split(), *(word for path in own for word in ("--config-dir", str(path)))]
 
 
 def _other_sweeper() -> str | None:
@@ -215,20 +236,21 @@ def _run_plans(
         return scheduler_for(settings, ledger, current, launch, Board(ledger, current))
 
     try:
-        outcome = carry_out(ledger, sweeps, scheduler, _say)
-        if not outcome.ended:
-            if not settings.sweep.wait:
-                return
-            hint = "the jobs go on without this command"
-            for sweep in outcome.sweeps:
-                watch(Console(markup=False, emoji=False), ledger, sweep, scheduler_of(ledger, sweep))
-            sweeps = [ledger.sweep(sweep.id) for sweep in sweeps]
-            outcome = Outcome(sweeps, ledger.runs_of(sweeps))
+        with entry.interruptible():
+            outcome = carry_out(ledger, sweeps, scheduler, _say)
+            if not outcome.ended:
+                if not settings.sweep.wait:
+                    return
+                hint = "the jobs go on without this command"
+                for sweep in outcome.sweeps:
+                    watch(Console(markup=False, emoji=False), ledger, sweep, scheduler_of(ledger, sweep))
+                sweeps = [ledger.sweep(sweep.id) for sweep in sweeps]
+                outcome = Outcome(sweeps, ledger.runs_of(sweeps))
     except KeyboardInterrupt:
         _say(hint)
         for table in last_tables(ledger, sweeps):
             _say(f"the table of the last look: {table}")
-        sys.exit(130)
+        sys.exit(entry.INTERRUPTED)
     _report(ledger, sweeps, outcome.missing)
 
 
@@ -282,7 +304,3 @@ def _power(ledger: Ledger, plan: Plan, ablation: Ablation) -> list[str]:
 
 def _say(line: str) -> None:
     print(f"terminator: {line}", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    main()

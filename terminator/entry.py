@@ -1,0 +1,99 @@
+"""How every command begins and ends: the name it was typed by, its words, Ctrl-C, and output that nobody reads.
+
+Without imports that take time: a command's own take seconds, in which Ctrl-C is heeded already.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from types import FrameType
+from typing import Any, NoReturn
+
+INTERRUPTED = 128 + signal.SIGINT
+UNREAD = 128 + signal.SIGPIPE
+MODULES = {  # what `python -m` takes in place of the installed `terminator NAME`
+    "run": "terminator.run",
+    "sweeps": "terminator.sweeps",
+    "report": "terminator.analysis.report",
+    "claims": "terminator.analysis.claims",
+    "inspect": "terminator.inspect",
+    "export": "terminator export",
+}
+
+
+def typed(name: str) -> str:
+    """A command as one types it who typed this one: `terminator run` or `python -m terminator.run`."""
+    installed = sys.argv[0].partition(" ")[0] == "terminator"
+    return f"terminator {name}" if installed else f"python -m {MODULES[name]}"
+
+
+class Parser(argparse.ArgumentParser):
+    """Answers wrong words in one line, without its usage, and exits with 2. Keeps the lines of its texts."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**{"formatter_class": argparse.RawDescriptionHelpFormatter, **given})
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message}", file=sys.stderr)
+        sys.exit(2)
+
+
+def start(module: str) -> None:
+    """Import a command's module and call its `main`.
+
+    Ctrl-C at any moment prints one line and exits with 130. Until `interruptible`, it ends the process at once, as an
+    exception would come up in the middle of an import; every file is whole or not there. Output that is read no longer,
+    as behind `| head`, ends the command without a word.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:  # else whoever started the process wants it ignored
+        signal.signal(signal.SIGINT, _leave)
+    try:
+        try:
+            import_module(module).main()
+        finally:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        _say_interrupted()
+        sys.exit(INTERRUPTED)
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.ENOSPC):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush when Python ends
+        if error.errno == errno.EPIPE:
+            sys.exit(UNREAD)
+        print(f"terminator: {error.filename or 'standard output'}: {error.strerror}", file=sys.stderr)
+        sys.exit(2)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Inside the block, Ctrl-C is a KeyboardInterrupt: there is something to do before the command ends."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is _leave:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    with suppress(Exception):
+        sys.stdout.flush()
+    _say_interrupted()
+    os._exit(INTERRUPTED)
+
+
+def _say_interrupted() -> None:
+    with suppress(OSError):
+        os.write(2, b"terminator: interrupted\n")

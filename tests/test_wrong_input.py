@@ -1,0 +1,177 @@
+"""Wrong input, typed as a user would: one line that names it, exit code 2, and nothing changed on disk.
+
+All in one process, through the command's own entry point.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from terminator.__main__ import main
+
+PAIR = "variants:\n  plain: {model.gate: mixer}\n"
+OWN = {
+    "ablation/pair.yaml": PAIR,
+    "ablation/same.yaml": "variants:\n  same: {model.gate: rgu}\n",
+    "ablation/seeds.yaml": f"seeds: 3\n{PAIR}",
+    "ablation/typo.yaml": "variants:\n  plain: {trainig.epochs: 1}\n",
+    "ablation/added.yaml": "variants:\n  plain: {+foo: 1}\n",
+    "ablation/number.yaml": "variants:\n  1: {model.gate: mixer}\n",
+    "ablation/sequence.yaml": "- a\n- b\n",
+    "ablation/resources.yaml": f"{PAIR}resources:\n  plain: {{timeout: 1}}\n",
+    "ablation/seeded.yaml": "variants:\n  a: {seed: 3}\n",
+    "ablation/metric.yaml": f"metric: accuracy\n{PAIR}",
+    "ablation/key.yaml": "one_at_a_tme:\n  model.width: [2]\n",
+    "ablation/match.yaml": "match: params\n",
+    "ablation/yaml.yaml": "question: [Why?\n",
+    "ablation/my thing.yaml": PAIR,
+    "model/wide.yaml": "widht: 2\n",
+    "model/other.yaml": "architecture: resnett\n",
+    "data/mine.yaml": "nmae: digits\n",
+    "optimizer/mine.yaml": "rl: 0.1\n",
+    "recipe/mine.yaml": "training: {epoch: 3}\n",
+    "cluster/mine.yaml": "partiton: x\n",
+}
+TOP = r"choose from model, data, optimizer, .*"
+SWEEP = ("-m", "ablation=pair")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wrong")
+    for name, text in OWN.items():
+        (folder / "own" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "own" / name).write_text(text)
+    (folder / "shadow" / "ablation").mkdir(parents=True)
+    (folder / "shadow" / "ablation" / "gating.yaml").write_text(PAIR)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        # keys
+        (["trainig.epochs=1"], rf"trainig\.epochs: no such key; did you mean training\.epochs\? {TOP}"),
+        ([*SWEEP, "training.epoch=1"], r"training\.epoch: no such key; did you mean epochs\? choose from epochs, .*"),
+        (["epochs=1"], rf"epochs: no such key; did you mean training\.epochs\? {TOP}"),
+        (["gated=false"], rf"gated: no such key; did you mean model\.branches\.gated\? {TOP}"),
+        (["seeds=3"], rf"seeds: no such key; did you mean seed\? {TOP}"),
+        (["+foo=1"], rf"\+foo: no such key; {TOP}"),
+        ([*SWEEP, "++model.gat=glu"], r"\+model\.gat: no such key; did you mean gate\? choose from architecture, .*"),
+        (["~seed"], r"~seed: cannot be deleted; seed=… changes it"),
+        (["~model"], r"~model: must name a file of the group model, or be left out"),
+        # values
+        (["machine.threads=0"], r"machine\.threads=0: must be at least 1"),
+        (["training.epochs=null"], r"training\.epochs: must not be null"),
+        (["training.epochs=ten"], r"training\.epochs: Value 'ten' of type 'str' could not be converted to Integer"),
+        ([*SWEEP, "ablation.seeds=3"], r"ablation\.seeds: must be a list, as in \[1, 2\]"),
+        ([*SWEEP, "ablation.seeds=[]"], r"ablation\.seeds=\[\]: give at least one seed.*"),
+        ([*SWEEP, "model.gate=gru"], r"model\.gate: Invalid value 'gru', expected one of .*rgu.*"),
+        ([*SWEEP, "model.local_kernels=[4]"], r"model\.local_kernels=\[4\]: sizes must be odd and .*"),
+        (["seed=0,1"], r"seed=0,1: several values are a sweep; add -m"),
+        (["model=range(3)"], r"model=range\(3\): several values are a sweep; add -m"),
+        ([*SWEEP, "seed=a,b"], r"seed=a,b: seeds must be whole numbers, as in seed=0,1,2"),
+        ([*SWEEP, "seed=0", "seed=1"], r"seed=1: seed= is given twice; list its values, as in seed=a,b"),
+        ([*SWEEP, "model.width=[1"], r"model\.width=\[1: cannot be read; text needs quotes of its own, .*"),
+        (["foo"], r"foo: must be key=value, as in seed=0,1,2"),
+        (["sweep.plan=true"], r"sweep\.plan=true: a single run has no plan; add -m"),
+        (["--json"], r"sweep\.json=true: only with sweep\.plan=true; `report --json` shows results"),
+        (
+            [*SWEEP, "tracking.uri=http://me:secret@127.0.0.1:1"],
+            r"tracking\.uri: must not hold a password, .*; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASS.*",
+        ),
+        # choices
+        (["data=digit"], r"data=digit: no such data; did you mean digits\? choose from .*"),
+        (["data=null"], r"data=null: must name a file of the group data, or be left out"),
+        (["cluster=cpu"], r"cluster=cpu: a single run is trained here; add -m to submit it"),
+        (["-m", "cluster=cpuu"], r"cluster=cpuu: no such cluster; did you mean cpu\? choose from cpu, .*"),
+        (["ablation=pair"], r"ablation=pair: an ablation is a sweep; add -m"),
+        (["-m", "ablation=nope"], r"ablation=nope: no such ablation; choose from .*branches, .*pair.*"),
+        (["-m", "ablation=pair", "ablation=same"], r"ablation=same: ablation= is given twice; list its values, .*"),
+        (["-m", "ablation=été"], r"ablation=été: a name is of letters from a to z, .*; rename the file"),
+        (["-m", "ablation=my thing"], r"ablation=my thing: a name is of letters .*; rename the file"),
+        (["-m", "ablation=my pair"], r"ablation=my pair: no such ablation; did you mean pair\? choose from .*"),
+        (["-m", "ablation=pair.yaml"], r"ablation=pair\.yaml: names the file without \.yaml: ablation=pair"),
+        # files
+        (["-m", "ablation=seeds"], r"ablation/seeds: seeds: must be a list, as in \[1, 2\]"),
+        (["-m", "ablation=typo"], rf"ablation=typo, plain: trainig\.epochs: .*; did you mean training\.epochs\? {TOP}"),
+        (["-m", "ablation=added"], rf"ablation=added, plain: \+foo: no such key; {TOP}"),
+        (["-m", "ablation=number"], r"ablation/number: variants\.1: names are text: put it in quotes"),
+        (["-m", "ablation=sequence"], r"ablation/sequence: configuration: must map keys to values"),
+        (["-m", "ablation=resources"], r"resources\.plain\.timeout: .*; did you mean timeout_min\? choose from .*"),
+        (["-m", "ablation=seeded"], r"ablation=seeded: variants\.a\.seed: variants cannot differ in it; .*"),
+        (["-m", "ablation=metric"], r"ablation\.metric=accuracy: no such metric; did you mean .*\? choose from .*"),
+        (["-m", "ablation=key"], r"ablation/key: one_at_a_tme: no such key; did you mean one_at_a_time\? choose .*"),
+        (["-m", "ablation=match"], r"ablation/match: match: Invalid value 'params', expected .*parameters, flops\]"),
+        (["-m", "ablation=yaml"], r".*/yaml\.yaml: line 1, column 15: invalid YAML: expected ',' or '\]', .*"),
+        ([*SWEEP, "ablation.baseline=plan"], r"ablation=pair: baseline=plan: no such variant; did you mean plain\? .*"),
+        (["-m", "ablation=same"], r"ablation=same: nothing to compare; same: the same configuration as .* full"),
+        (["model=wide"], r"model/wide: widht: no such key; did you mean width\? choose from .*gate.*"),
+        (["model=other"], r"model\.architecture=resnett: no such network; choose from .*resnet.*"),
+        (["data=mine", "recipe=digits"], r"data/mine: nmae: no such key; did you mean name\? choose from .*"),
+        (["optimizer=mine"], r"optimizer/mine: rl: no such key; choose from name, lr, .*"),
+        (["recipe=mine"], r"recipe/mine: training\.epoch: no such key; did you mean epochs\? choose from .*"),
+        ([*SWEEP, "cluster=mine"], r"cluster/mine: partiton: no such key; did you mean partition\? choose from .*"),
+        # options
+        (["--config-dir", "nope"], r"--config-dir=nope: no such folder"),
+        (
+            ["--config-dir", "shadow", *SWEEP],
+            r"shadow/ablation/gating\.yaml: ablation=gating is the suite's own, which Hydra would take; .*",
+        ),
+        (["--config-path", "own"], r"--config-path: .*; --config-dir adds to it"),
+        (["--config-name", "own"], r"--config-name: .*; --config-dir adds to it"),
+        (["--confg-dir", "own"], r"--confg-dir: no such option; did you mean --config-dir\? see --help"),
+        (["--cfg", "all", "--cfg", "jbo"], r"--cfg/-c: invalid choice: 'jbo' .*; see --help"),
+    ],
+)
+def test_wrong_input_of_run(
+    folder: Path,
+    words: list[str],
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    _refused(folder, ["run", "--config-dir", "own", *words], f"terminator: {line}", monkeypatch, capfd)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["rnu"], r"terminator: rnu: no such command; did you mean run\? choose from run, sweeps, .*"),
+        (["report", "--nope"], r"terminator report: unrecognized arguments: --nope"),
+        (["report", "--most", "few"], r"terminator report: argument --most: invalid int value: 'few'"),
+        (["report"], r"terminator: root=.*: no results in it; terminator run -m ablation=… makes some"),
+        (["claims", "seed=0"], r"terminator claims: seed=0: overrides are for the runs of --run, which is not given"),
+        (["claims", "--claims", "nope.yaml"], r"terminator: nope\.yaml: cannot be read \(No such file or directory\)"),
+        (["completion", "fish"], r"terminator completion: argument what: invalid choice: 'fish' .*"),
+    ],
+)
+def test_wrong_input_of_other_commands(
+    folder: Path,
+    words: list[str],
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Those of `sweeps`: tests/sweeps/test_commands.py."""
+    _refused(folder, words, line, monkeypatch, capfd)
+
+
+def _refused(
+    folder: Path, words: list[str], line: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("TERMINATOR_ROOT", raising=False)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # which `main` sets
+    monkeypatch.setattr(sys, "argv", ["terminator", *words])
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capfd.readouterr()
+    assert (ended.value.code, out) == (2, "")
+    assert re.fullmatch(f"{line}\n", err), err
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
