@@ -27,7 +27,7 @@ test: setup
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 -m "not slurm"
 
 test-slurm: setup
-	OMP_NUM_THREADS=1 TERMINATOR_REQUIRE_SLURM=1 $(PYTHON) -m pytest -m slurm
+	OMP_NUM_THREADS=1 TERMINATOR_REQUIRE_SLURM=1 $(PYTHON) -m pytest -n 2 --dist loadfile -m slurm
 
 storm: setup
 	$(PYTHON) -m tests.slurm.storm

@@ -12,11 +12,6 @@ pytestmark = [
 ]
 
 
-def launched_by(name: str) -> dict[str, list[dict[str, str]]]:
-    """The configuration of an application with this launcher."""
-    return {"defaults": [{"override hydra/launcher": name}]}
-
-
 @pytest.mark.usefixtures("cluster")
 @pytest.mark.parametrize(("launcher_name", "overrides"), [("submitit_slurm", [])])
 class TestLauncher(LauncherTestSuite): ...
@@ -25,7 +20,7 @@ class TestLauncher(LauncherTestSuite): ...
 @pytest.mark.usefixtures("cluster")
 @pytest.mark.parametrize(
     ("task_launcher_cfg", "extra_flags"),
-    [(launched_by(name), ["-m"]) for name in ("submitit_local", "submitit_slurm")],
-    ids=["submitit_local", "submitit_slurm"],
+    [({"defaults": [{"override hydra/launcher": "submitit_slurm"}]}, ["-m"])],
+    ids=["submitit_slurm"],
 )
 class TestApplication(IntegrationTestSuite): ...
