@@ -222,7 +222,7 @@ class FaultInjector:
         self.faults["controller wiped"] += 1
 
     def act_as_administrator(self) -> None:
-        """What an administrator does after a failed launch: resume drained nodes, release jobs that SLURM holds."""
+        """What an administrator does: resume drained nodes and suspended jobs, release jobs that SLURM holds."""
         assert self.cluster is not None
         for line in self.cluster.run("sinfo", "-h", "-N", "-o", "%N %T").splitlines():
             node, state = line.split()
@@ -232,6 +232,8 @@ class FaultInjector:
             job, reason = line.split(maxsplit=1)
             if "held" in reason.lower():
                 self.cluster.try_run("scontrol", "release", job)
+        for job in self.cluster.run("squeue", "-h", "-r", "-t", "S,SI", "-o", "%i").split():
+            self.cluster.try_run("scontrol", "resume", job)  # one whose resume came while the controller was down
 
     def is_idle(self) -> bool:
         """Whether no job is left."""
