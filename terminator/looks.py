@@ -34,8 +34,8 @@ from terminator.run_key import code_hash, run_key
 from terminator.sweeps.scheduler import Scheduler, scheduler_of
 from terminator.text import counted, file_name
 
-FOR_GOOD = (Reason.exception, Reason.diverged, Reason.out_of_memory, Reason.timeout)  # a repetition would end alike
-MOST_TRIES = 3  # of a run that is killed again and again
+FOR_GOOD = (Reason.exception, Reason.diverged, Reason.out_of_memory)  # a repetition would end alike
+MOST_TRIES = 3  # of a run that is killed, or cut off by a time limit, again and again
 
 Say = Callable[[str], None]
 

@@ -81,8 +81,8 @@ def finish(run: Run) -> None:
     attempt.finish({"test_accuracy": 0.95 + 0.002 * np.sin(seed) + EFFECTS[name] + noise, "epochs": 1})
 
 
-def kill(run: Run) -> None:
-    run.close(run.begin().number, RunState.failed, Reason.killed, "by SIGKILL")
+def kill(run: Run, reason: Reason = Reason.killed) -> None:
+    run.close(run.begin().number, RunState.failed, reason, "from outside")
 
 
 def fail(run: Run) -> None:
@@ -252,10 +252,11 @@ def test_a_failed_run_of_an_open_row_is_tried_again_by_the_next_command(ledger: 
     assert made(ledger)[-1].alpha == pytest.approx(0.0025)
 
 
+@pytest.mark.parametrize("reason", [Reason.killed, Reason.timeout])
 def test_a_killed_run_stops_the_look_and_the_next_command_goes_on(
-    ledger: Ledger, undisturbed: dict[str, bytes]
+    ledger: Ledger, undisturbed: dict[str, bytes], reason: Reason
 ) -> None:
-    scheduler = Fake(lambda run: (kill if of(run) == ("worse", 1) else finish)(run))
+    scheduler = Fake(lambda run: kill(run, reason) if of(run) == ("worse", 1) else finish(run))
     outcome = go(ledger, planned(ledger), scheduler)
     assert [of(run) for run in outcome.missing] == [("worse", 1)]
     assert (files(ledger), len(scheduler.started)) == ({}, 1)

@@ -349,7 +349,10 @@ def compare(injector: FaultInjector, reference: Path, title: str) -> list[str]:
     wrong = [f"{title}: {key} was lost" for key in lost]
     wrong += [f"{title}: {key} has other numbers" for key in undisturbed.keys() - set(lost) - set(same)]
     wrong += [f"{title}: {key} was done twice" for key in twice]
-    return wrong if looks(injector.root) == looks(reference) else [*wrong, f"{title}: other looks"]
+    wrong += [] if looks(injector.root) == looks(reference) else [f"{title}: other looks"]
+    if wrong:  # the small disk goes away
+        shutil.copytree(injector.root, injector.hook / injector.root.name)
+    return wrong
 
 
 def words(seeds: Sequence[int], epochs: int) -> tuple[str, ...]:
