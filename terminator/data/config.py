@@ -87,6 +87,9 @@ class DataConfig:
         if self.folder is not None and self.format not in (DataFormat.hub, DataFormat.folder):
             source = "comes with scikit-learn" if self.format is DataFormat.digits else "is generated"
             raise UserError(f"data.folder={self.folder}: {self.name} {source} and takes no folder")
+        for key, usual in (("image_column", "image"), ("label_column", "label")):
+            named = getattr(self, key) != usual and self.format not in (DataFormat.hub, DataFormat.folder)
+            _require(not named, key, getattr(self, key), f"{self.name} has no columns")
         if self.folder is None and self.repository is None and self.format is DataFormat.hub:
             rule = "format hub needs it, or data.folder, a folder of the set's Parquet files"
             raise UserError(f"data.repository=null: {rule}")

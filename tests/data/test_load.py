@@ -112,6 +112,7 @@ def test_sequences() -> None:
         ({"classes": 1}, r"^data.classes=1: must be at least 2$"),
         ({"format": DataFormat.hub}, r"^data.repository=null: format hub needs it, or data.folder, a folder of "),
         ({"folder": "x"}, r"^data.folder=x: digits comes with scikit-learn and takes no folder$"),
+        ({"image_column": "picture"}, r"^data.image_column=picture: digits has no columns$"),
     ],
 )
 def test_bad_values(fields: dict[str, object], message: str) -> None:
