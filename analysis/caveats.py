@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -67,7 +67,7 @@ class Kind(Enum):
 @dataclass(frozen=True)
 class Change:
     """The configuration's keys that differ: key → (baseline's value, variant's value). `controls`: those that only keep
-    the size, and do not count for the kind."""
+    the size, or were tuned, and do not count for the kind."""
 
     keys: Mapping[str, tuple[Any, Any]]
     kind: Kind
@@ -78,10 +78,12 @@ class Change:
         return [_part(key, *values) for key, values in self.keys.items() if key not in self.controls]
 
 
-def change(baseline: Mapping[str, Any], variant: Mapping[str, Any], *, is_control: bool = False) -> Change:
+def change(
+    baseline: Mapping[str, Any], variant: Mapping[str, Any], *, is_control: bool = False, tuned: Sequence[str] = ()
+) -> Change:
     """How the variant's resolved configuration differs from the baseline's, whatever the seeds and machines.
 
-    The width of a size-matched control does not count for the kind.
+    The width of a size-matched control and the keys that were `tuned` for each row do not count for the kind.
     """
     ours, theirs = dict(_flat(variant)), dict(_flat(baseline))
     differing = {
@@ -89,7 +91,7 @@ def change(baseline: Mapping[str, Any], variant: Mapping[str, Any], *, is_contro
         for key in [*theirs, *(key for key in ours if key not in theirs)]
         if theirs.get(key) != ours.get(key) and key != "seed" and not key.startswith("machine.")
     }
-    controls = ("model.width",) if is_control else ()
+    controls = (*(["model.width"] if is_control else []), *tuned)
     counted = [values for key, values in differing.items() if key not in controls]
     return Change(differing, _kind(counted), controls)
 

@@ -106,7 +106,7 @@ def _load_ledger(
     epochs = ((epoch, place) for place in places for epoch in ledger.run(str(place["key"])).metrics())
     kept = None if curves is None else {"epoch", *curves}
     lines = (
-        {**(epoch if kept is None else {name: epoch[name] for name in kept & epoch.keys()}), **place}
+        {**{name: value for name, value in epoch.items() if kept is None or name in kept}, **place}
         for epoch, place in epochs
     )
     return Results(tuple(chosen), *frames(rows, lines), str(root))

@@ -55,6 +55,8 @@ def _data(summary: Summary, configs: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield "The epoch that is reported is chosen on the test data itself, so results are optimistic."
     if settings := own_settings(summary.question.sweep):
         yield f"Settings other than the usual: {' '.join(settings)}."
+    if note := summary.question.tuning_note:
+        yield note
 
 
 def _seeds(summary: Summary) -> Iterator[str]:

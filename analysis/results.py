@@ -12,6 +12,7 @@ import pandas as pd
 
 from terminator.data.config import DataConfig
 from terminator.ledger import Ablation, Look, LookPlan, Sweep
+from terminator.text import counted, describe
 
 OneOrMany = str | Sequence[str]
 
@@ -42,6 +43,26 @@ class Question(NamedTuple):
         """What the sweep was given that its results depend on, as a note under a table; empty for nothing."""
         settings = own_settings(self.sweep)
         return f"Settings of this sweep ({self.sweep.id}): {' '.join(settings)}." if settings else ""
+
+    @property
+    def tuning(self) -> Ablation | None:
+        """The tuning in the sweep that chose the variants' settings; None where they were not tuned."""
+        return next((each for each in self.sweep.ablations if each.name == self.ablation.tuned_by), None)
+
+    @property
+    def tuned_keys(self) -> tuple[str, ...]:
+        """The keys that were chosen for each row on its own."""
+        return () if self.tuning is None else tuple(self.tuning.variants[0].factors)
+
+    @property
+    def tuning_note(self) -> str:
+        """What was tuned, among what and by what, as a note under a table; empty for nothing."""
+        if (tuning := self.tuning) is None:
+            return ""
+        first = tuning.variants[0].candidate_of
+        tried = ", ".join(describe(each.factors) for each in tuning.variants if each.candidate_of == first)
+        seeds = f"{counted(len(tuning.seeds), 'seed')} that no table uses"
+        return f"Tuned: each row has, of {tried}, its own best by the mean {tuning.metric} over {seeds}."
 
 
 @dataclass(frozen=True)

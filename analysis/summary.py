@@ -127,8 +127,8 @@ class Summary:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What all tables and figures must say: the sweep's own settings, and the caveats."""
-        return (*filter(None, [self.question.settings_note]), *self.caveats)
+        """What all tables and figures must say: the sweep's own settings, what was tuned, and the caveats."""
+        return (*filter(None, [self.question.settings_note, self.question.tuning_note]), *self.caveats)
 
     @property
     def is_own_metric(self) -> bool:
@@ -186,7 +186,7 @@ def summarize(results: Results, question: Question, metric_name: str | None = No
         summaries[variant] = VariantSummary(
             name=variant,
             twin_of=control_of,
-            change=change(base, own, is_control=control_of is not None),
+            change=change(base, own, is_control=control_of is not None, tuned=question.tuned_keys),
             values=values[variant],
             costs=_costs(rows, logged),
             missing=_missing(rows, shown, values[variant]),

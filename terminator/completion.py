@@ -76,7 +76,7 @@ def words(line: str) -> list[str]:
     elif before[0] == "sweeps":
         known = list(VERBS) if before[1:] == [] else [sweep.id for sweep in _ledger(before).sweeps()]
     elif before[0] in ("report", "inspect"):
-        known = [each.name for sweep in _ledger(before).sweeps() for each in sweep.ablations]
+        known = [each.name for sweep in _ledger(before).sweeps() for each in sweep.ablations if not each.is_tuning]
     else:
         known = list(SCRIPTS) if before[0] == "completion" else []
     return [each for each in dict.fromkeys(known) if each.startswith(word)]

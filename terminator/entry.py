@@ -24,7 +24,7 @@ MODULES = {  # what `python -m` takes in place of the installed `terminator NAME
     "report": "terminator.analysis.report",
     "claims": "terminator.analysis.claims",
     "inspect": "terminator.inspect",
-    "export": "terminator export",
+    "export": "terminator.loading",
 }
 
 

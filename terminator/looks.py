@@ -26,7 +26,6 @@ from terminator.analysis.statistics.looks import next_look, take_look
 from terminator.analysis.summary import measured, summarize
 from terminator.analysis.tables import build_tables
 from terminator.analysis.tables.render import print_table, write_tables
-from terminator.analysis.tuning import best_candidates
 from terminator.config import from_plain, to_plain
 from terminator.errors import UserError, storage_errors
 from terminator.ledger import Ablation, Ledger, Look, Reason, Run, RunState, Sweep, Variant, Verdict
@@ -148,11 +147,30 @@ def _with_tuned(ledger: Ledger, sweep: Sweep, name: str, tried: Collection[str])
     if chosen is None:
         if not all(_settled(ledger.run(key), tried) for each in tuning.variants for key in each.runs.values()):
             return None
-        chosen = ledger.looks(ablation).choose(best_candidates(ledger, tuning))
+        chosen = ledger.looks(ablation).choose(_best_candidates(ledger, tuning))
     candidates = {each.name: each for each in tuning.variants}
     variants = [replace(each, overrides=candidates[chosen[each.name]].overrides) for each in ablation.variants]
     tuned = replace(ablation, variants=variants)
     return replace(sweep, ablations=[tuned if each.name == name else each for each in sweep.ablations])
+
+
+def _best_candidates(ledger: Ledger, tuning: Ablation) -> dict[str, str]:
+    """Variant → the name of its candidate with the best mean metric; of equals the one listed first.
+
+    Candidates without a result at some seed (diverged, out of memory) come after those that have all; where none has
+    any, the first stands, and its final runs will show what is wrong.
+    """
+    by_variant: dict[str, list[Variant]] = {}
+    for candidate in tuning.variants:
+        by_variant.setdefault(str(candidate.candidate_of), []).append(candidate)
+    sign = 1.0 if tuning.higher_is_better else -1.0
+
+    def rank(candidate: Variant) -> tuple[int, float]:
+        results = [ledger.run(key).result() for key in candidate.runs.values()]
+        values = [float(each.metrics[tuning.metric]) for each in results if each is not None]
+        return len(values), sign * fmean(values) if values else 0.0
+
+    return {variant: max(candidates, key=rank).name for variant, candidates in by_variant.items()}
 
 
 def _wanted(

@@ -9,9 +9,8 @@ from terminator.analysis.tables.ablation import difference_cells, metric_cell
 from terminator.analysis.tables.table import Cell, Column, Section, Table
 from terminator.analysis.text import NOTHING, places
 from terminator.ledger import Ablation
-from terminator.text import counted, describe
 
-EDGE = "¦"
+AT_EDGE = "(edge)"
 
 
 def is_tuned(untuned: Summary, tuned: Summary) -> bool:
@@ -23,10 +22,9 @@ def is_tuned(untuned: Summary, tuned: Summary) -> bool:
 
 def tuned_table(untuned: Summary, tuned: Summary) -> Table:
     """A row a variant: the chosen settings, then accuracy, difference and verdict without and with tuning."""
-    ablation = tuned.question.ablation
-    tuning = next(each for each in tuned.question.sweep.ablations if each.name == ablation.tuned_by)
+    tuning, keys = tuned.question.tuning, tuned.question.tuned_keys
+    assert tuning is not None
     of_mean, of_difference = places([untuned, tuned])
-    keys = list(tuning.variants[0].factors)
     columns = [Column("Variant", numeric=False), *(Column(key) for key in keys)]
     for group in ("untuned", "tuned"):
         columns += [
@@ -35,21 +33,15 @@ def tuned_table(untuned: Summary, tuned: Summary) -> Table:
             Column("Verdict", numeric=False, group=group),
         ]
     without = {variant.name: variant for variant in untuned.variants}
-    overrides = {variant.name: variant.overrides for variant in ablation.variants}
+    overrides = {variant.name: variant.overrides for variant in tuned.question.ablation.variants}
     rows = []
     for variant in tuned.variants:
-        chosen = {key: overrides[variant.name][key] for key in keys}
         cells = [Cell(variant.name, {"variant": variant.name})]
-        cells += [_chosen_cell(key, value, tuning) for key, value in chosen.items()]
+        cells += [_chosen_cell(key, overrides[variant.name][key], tuning) for key in keys]
         for group, summary, one in (("untuned", untuned, without.get(variant.name)), ("tuned", tuned, variant)):
             cells += _cells(group, summary, one, of_mean, of_difference)
         rows.append(tuple(cells))
-    notes = (
-        f"{' and '.join(keys)}: chosen for each row on its own by the best mean {tuning.metric} over "
-        f"{counted(len(tuning.seeds), 'seed')} that the other columns do not use, among {_candidates(tuning)}.",
-        f"{EDGE}: at an end of its grid; a wider grid may hold a better one.",
-        *tuned.remarks,
-    )
+    notes = (f"{AT_EDGE}: at an end of its grid; a wider grid may hold a better one.", *tuned.remarks)
     title = f"{untuned.name}: without and with tuning ({tuned.dataset})"
     return Table(f"{untuned.name}+tuned", title, tuple(columns), (Section("", tuple(rows)),), notes)
 
@@ -67,9 +59,4 @@ def _chosen_cell(key: str, value: float, tuning: Ablation) -> Cell:
     """The value, marked where it is the smallest or the largest of those tried."""
     tried = [each.factors[key] for each in tuning.variants]
     is_edge = value in (min(tried), max(tried))
-    return Cell(f"{value:g}" + (f" {EDGE}" if is_edge else ""), {key: value, f"{key}_at_edge": str(is_edge)}, value)
-
-
-def _candidates(tuning: Ablation) -> str:
-    first = tuning.variants[0].candidate_of
-    return ", ".join(describe(each.factors) for each in tuning.variants if each.candidate_of == first)
+    return Cell(f"{value:g}" + (f" {AT_EDGE}" if is_edge else ""), {key: value, f"{key}_at_edge": str(is_edge)}, value)

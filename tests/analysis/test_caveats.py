@@ -146,3 +146,10 @@ def test_the_width_of_a_twin_is_its_control() -> None:
     assert change(BASE, narrow, is_control=True).kind is Kind.removal
     assert change(BASE, narrow).kind is Kind.replacement
     assert change(BASE, narrow).keys["model.width"] == (1.0, 1.25)
+
+
+def test_what_was_tuned_is_no_part_of_the_change() -> None:
+    tuned = variant(model={"branches": {"local": False, "gated": True}}, objective={"weight": 0.3})
+    found = change(BASE, tuned, tuned=["objective.weight"])
+    assert (found.kind, found.parts()) == (Kind.removal, ["local"])
+    assert found.keys["objective.weight"] == (1.0, 0.3)

@@ -9,8 +9,10 @@ import pytest
 
 from terminator import looks as driver
 from terminator.analysis.load import load
+from terminator.analysis.methods import methods
 from terminator.analysis.summary import summarize
 from terminator.analysis.tables import build_tables
+from terminator.analysis.tables.latex import latex
 from terminator.errors import UserError
 from terminator.ledger import Ablation, Ledger, Reason, Run, provenance
 from terminator.looks import carry_out
@@ -92,14 +94,19 @@ def test_each_row_is_compared_at_its_best_setting(planner: Planner, tmp_path: Pa
         specs = [ledger.run(key).spec().config for key in variant.runs.values()]
         assert {config["optimizer"]["lr"] for config in specs} == {chosen[variant.name]}
     results = load(tmp_path, sweep=ledger.sweeps()[0].id)
-    tables = {table.label: table for table in build_tables([summarize(results, each) for each in results.questions])}
+    summaries = [summarize(results, each) for each in results.questions]
+    tables = {table.label: table for table in build_tables(summaries)}
     rows = {cells[0].text: cells for cells in tables["gating+tuned"].sections[0].rows}
     assert {name: cells[1].text for name, cells in rows.items()} == {
         **dict.fromkeys(chosen, "0.003"),
-        "gate=glu": "0.01 ¦",
+        "gate=glu": "0.01 (edge)",
     }
     data = {key: value for cell in rows["gate=glu"] for key, value in cell.data.items()}
     assert data["untuned_test_accuracy_percent_mean"] < data["tuned_test_accuracy_percent_mean"]
+    said = [f"Tuned: each row has, of {LR}=0.001, " in methods(results, summary) for summary in summaries]
+    assert said == [any(note.startswith("Tuned: ") for note in tables[each.name].notes) for each in summaries]
+    assert said == [False, True]
+    assert "?" not in latex(tables["gating+tuned"])  # what LaTeX could not print
 
 
 def test_the_same_command_again_trains_nothing_and_keeps_the_choice(planner: Planner, tmp_path: Path) -> None:
