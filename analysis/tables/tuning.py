@@ -21,14 +21,13 @@ def is_tuned(untuned: Summary, tuned: Summary) -> bool:
 
 
 def tuned_table(untuned: Summary, tuned: Summary) -> Table:
-    """A row a variant: the chosen settings, then accuracy, difference and verdict without and with tuning."""
+    """A row a variant: the chosen settings, then difference and verdict without and with tuning; means in CSV alone."""
     tuning, keys = tuned.question.tuning, tuned.question.tuned_keys
     assert tuning is not None
     of_mean, of_difference = places([untuned, tuned])
     columns = [Column("Variant", numeric=False), *(Column(key) for key in keys)]
     for group in ("untuned", "tuned"):
         columns += [
-            Column(f"{tuned.metric.heading}, mean ± std (n)", group=group),
             Column(f"Difference{tuned.metric.points_heading} [95\u00a0%]", group=group),
             Column("Verdict", numeric=False, group=group),
         ]
@@ -50,9 +49,16 @@ def _cells(
     group: str, summary: Summary, variant: VariantSummary | None, of_mean: int, of_difference: int
 ) -> list[Cell]:
     if variant is None:
-        return [Cell(NOTHING)] * 3
-    cells = (metric_cell(summary, variant, of_mean), *difference_cells(summary, variant, of_difference))
-    return [replace(cell, data={f"{group}_{key}": value for key, value in cell.data.items()}) for cell in cells]
+        return [Cell(NOTHING)] * 2
+    mean, (difference, verdict) = (
+        metric_cell(summary, variant, of_mean),
+        difference_cells(summary, variant, of_difference),
+    )
+    data = ({**mean.data, **difference.data}, verdict.data)
+    return [
+        replace(cell, data={f"{group}_{key}": value for key, value in own.items()})
+        for cell, own in zip((difference, verdict), data, strict=True)
+    ]
 
 
 def _chosen_cell(key: str, value: float, tuning: Ablation) -> Cell:
