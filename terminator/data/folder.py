@@ -185,13 +185,13 @@ def _read_split(config: DataConfig, split: str, files: list[Path]) -> tuple[np.n
         images, labels = _members(config, files)
         return _checked(images, where, split), _whole_or_names(labels, len(images), where, split)
     if kind == ".parquet":
-        table = read_parquet(files, [config.image_column, config.label_column], where, split)
-        cells = table.column(config.image_column).to_pylist()
+        batches = list(read_parquet(files, [config.image_column, config.label_column], where, split))
+        cells = (cell for batch in batches for cell in batch.column(config.image_column).to_pylist())
         contents = (cell.get("bytes") if isinstance(cell, dict) else cell for cell in cells)
         images = _pictures(
             ((f"image {number} of the {split} split", each) for number, each in enumerate(contents)), where
         )
-        labels = np.array(table.column(config.label_column).to_pylist())
+        labels = np.array([label for batch in batches for label in batch.column(config.label_column).to_pylist()])
         return images, _whole_or_names(labels, len(images), where, split)
     folder = Path(str(config.folder))
     inside = folder / split if files[0].is_relative_to(folder / split) else folder
