@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 PUBLISHED = {"train": ("train",), "test": ("test", "valid", "validation")}  # the names of a split, the first there is
 ROWS = 1000  # of a table, that are in memory at once
+BUFFER = 1 << 20  # bytes of a Parquet file, whose row groups may be as large as the set
 
 
 def read(config: DataConfig) -> dict[str, tuple[Tensor, Tensor]]:
@@ -143,7 +144,7 @@ def read_parquet(files: Sequence[Path], columns: list[str], where: str, split: s
 
     try:
         for file in files:
-            with pq.ParquetFile(file, pre_buffer=False) as content:
+            with pq.ParquetFile(file, pre_buffer=False, buffer_size=BUFFER) as content:
                 _check_columns(columns, content.schema_arrow.names, where, split, file.name)
                 yield from content.iter_batches(ROWS, columns=columns)
     except (pa.ArrowException, OSError) as error:
