@@ -15,7 +15,7 @@ from terminator.config import from_plain, shipped, to_plain
 from terminator.errors import UserError
 from terminator.model.build import build
 from terminator.planning.compose import typed
-from terminator.planning.settings import GROUP_SCHEMAS, Settings, register_schemas
+from terminator.planning.settings import Settings, group_schemas, register_schemas
 
 GROUPS = ("model", "data", "optimizer", "recipe")
 CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((shipped("conf") / group).glob("*.yaml"))]
@@ -39,7 +39,7 @@ def test_nothing_is_left_out() -> None:
     assert len(CHOICES) > len(GROUPS)
 
 
-@pytest.mark.parametrize(("group", "name"), [tuple(path.split("/")) for path in GROUP_SCHEMAS])
+@pytest.mark.parametrize(("group", "name"), [tuple(path.split("/")) for path in group_schemas()])
 def test_a_groups_schema_is_no_choice(group: str, name: str) -> None:
     choices = GlobalHydra.instance().config_loader().get_group_options(group)
     assert name not in choices
