@@ -11,13 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from terminator.analysis.caveats import Change, Kind, caveats, change
+from terminator.analysis.caveats import Change, Kind, caveats, change, drawn
 from terminator.analysis.factors import Crossing, crossing
 from terminator.analysis.metrics import Metric, check_logged, metric
 from terminator.analysis.results import Question, Results
 from terminator.analysis.statistics.margins import finite_test_set_noise
 from terminator.analysis.statistics.tests import BoolArray
+from terminator.analysis.statistics.variance import Spread, spread
 from terminator.analysis.statistics.verdict import Comparison, best_and_tied, compare, headline
+from terminator.config import Source
+from terminator.data.config import TEST_DRAWN
 from terminator.errors import UserError
 from terminator.ledger import Ablation
 
@@ -46,7 +49,8 @@ class VariantSummary:
 
     `twin_of`: the variant whose size-matched control this is. `best`: the best mean; `tied`: seeds do not tell it from
     the best. `same_code`, `same_libraries`: its runs come from those of the baseline. `comparison` is None for the
-    baseline. `caveats`: what must be said wherever its numbers are shown.
+    baseline. `caveats`: what must be said wherever its numbers are shown. `drawn`: the sources of randomness that its
+    seeds draw; `spread`: how its runs spread, in an ablation that asks about that and has no comparisons.
     """
 
     name: str
@@ -61,6 +65,8 @@ class VariantSummary:
     same_code: bool = True
     same_libraries: bool = True
     caveats: tuple[str, ...] = ()
+    drawn: tuple[str, ...] = ()
+    spread: Spread | None = None
 
     @property
     def n(self) -> int:
@@ -120,7 +126,7 @@ class Summary:
 
     def farthest(self, count: int) -> Summary:
         """With the baseline and the `count` variants that differ most from it alone, in the same order."""
-        means = {each.name: each.comparison.pairs.mean for each in self.variants if each.comparison is not None}
+        means = {each.name: each.comparison.pairs.mean if each.comparison else nan for each in self.variants[1:]}
         sizes = {name: abs(mean) if isfinite(mean) else -1.0 for name, mean in means.items()}
         kept = {self.baseline.name, *sorted(sizes, key=lambda name: -sizes[name])[:count]}
         return replace(self, variants=tuple(each for each in self.variants if each.name in kept))
@@ -138,6 +144,8 @@ class Summary:
     @property
     def headline(self) -> str:
         """The table in a sentence; empty where nothing was tested yet. Size-matched controls are not counted."""
+        if self.question.ablation.is_of_seeds:
+            return self._of_spreads()
         own = [each for each in self.variants if each.comparison is not None and each.twin_of is None]
         compared = {each.name: each.comparison for each in own if each.comparison is not None}
         if not own or (self.question.looks == () and self.is_own_metric):
@@ -150,6 +158,23 @@ class Summary:
             max(each.pairs.n for each in compared.values()),
             "change" if Kind.replacement in kinds else "part",
         )
+
+    def _of_spreads(self) -> str:
+        """What is left of the baseline's variance where its seeds draw less; empty where that is not known yet."""
+        shares = {
+            each.name: each.spread.share for each in self.variants[1:] if each.spread and each.spread.share_interval
+        }
+        told = ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares.items())
+        std = f"{self.baseline.std:.2g}{self.metric.points_suffix}"
+        return f"Of the variance of {self.baseline.name} (std {std}): {told}" if told else ""
+
+    @cached_property
+    def nearest_ends(self) -> list[float]:
+        """Of each 95 % interval that excludes 0, the end next to it."""
+        intervals = [variant.comparison.interval for variant in self.variants if variant.comparison is not None]
+        return [
+            min(each.low, each.high, key=abs) for each in intervals if each is not None and each.low * each.high > 0
+        ]
 
     @cached_property
     def half_widths(self) -> list[float]:
@@ -168,7 +193,7 @@ def summarize(results: Results, question: Question, metric_name: str | None = No
     is_own = shown == metric(ablation.metric, ablation.higher_is_better)
     compared = compare(
         values[ablation.baseline],
-        others,
+        {} if ablation.is_of_seeds else others,
         smallest_effect=margin,
         resolution=shown.resolution(test_images),
         higher_is_better=higher_is_better,
@@ -195,7 +220,9 @@ def summarize(results: Results, question: Question, metric_name: str | None = No
             tied=variant in tied,
             same_code=not base_codes or (codes[variant] <= base_codes and len(base_codes) == 1),
             same_libraries=not _mixed(libraries[variant] | libraries[ablation.baseline]),
-            caveats=caveats({variant: configs[variant]}),
+            caveats=caveats({variant: configs[variant]}, of_seeds=ablation.is_of_seeds),
+            drawn=tuple(source.value for source in drawn(own)),
+            spread=spread(values[variant], values[ablation.baseline]) if ablation.is_of_seeds else None,
         )
     return Summary(
         question=question,
@@ -208,9 +235,9 @@ def summarize(results: Results, question: Question, metric_name: str | None = No
         codes=tuple(sorted(set().union(*codes.values()))),
         libraries=_mixed(set().union(*libraries.values())),
         crossing=crossing(runs, ablation.baseline),
-        caveats=caveats(configs),
+        caveats=caveats(configs, of_seeds=ablation.is_of_seeds),
         test_images=test_images,
-        test_noise=_test_noise(groups, ablation.baseline, shown, test_images),
+        test_noise=None if _draws_test(configs) else _test_noise(groups, ablation.baseline, shown, test_images),
     )
 
 
@@ -299,6 +326,13 @@ def _test_noise(
     base = right.pop(baseline)
     noise = [finite_test_set_noise(each, base) for each in right.values() if len(each) and len(base)]
     return shown.scale * float(np.median(noise)) if noise else None
+
+
+def _draws_test(configs: Mapping[str, Iterable[Mapping[str, Any]]]) -> bool:
+    """Whether the test images differ from seed to seed."""
+    known = [config for of_variant in configs.values() for config in of_variant]
+    formats = {config.get("data", {}).get("format") for config in known if Source.split in drawn(config)}
+    return any(each.value in formats for each in TEST_DRAWN)
 
 
 def _correct(rows: pd.DataFrame, images: int) -> BoolArray:
