@@ -87,7 +87,8 @@ class SuiteSearchPath(SearchPathPlugin):
 class OwnFiles(FileConfigSource):
     """The place `own://FOLDER` of a search path: a user's files, which need neither `defaults:` nor a package.
 
-    A file without `defaults:` gets its group's schema; a recipe's keys are those of the whole configuration.
+    A file without `defaults:` gets its group's schema; the keys of a recipe or an
+    experiment are those of the whole configuration.
     """
 
     @staticmethod
@@ -97,7 +98,7 @@ class OwnFiles(FileConfigSource):
     def load_config(self, config_path: str) -> ConfigResult:
         result = super().load_config(config_path)
         group = config_path.partition("/")[0]
-        if group == "recipe" and result.header.get("package") is None:
+        if group in ("recipe", "experiment") and result.header.get("package") is None:
             result.header["package"] = "_global_"
         if isinstance(result.config, DictConfig) and "defaults" not in result.config:
             file: Any = OmegaConf.to_container(result.config)

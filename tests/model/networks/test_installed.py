@@ -41,6 +41,8 @@ def install(folder: Path, points: str = "", name: str = "gated_nets") -> None:
 
 def forget() -> None:
     """Read installed packages and code anew."""
+    for module in MODULES:
+        sys.modules.pop(module, None)
     for cached in (
         installed,
         group_schemas,
@@ -61,8 +63,6 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     forget()
     yield tmp_path
     forget()
-    for module in MODULES:
-        sys.modules.pop(module, None)
 
 
 def configured(**fields: Any) -> RunConfig:
