@@ -14,6 +14,7 @@ COMMANDS = {
     "sweeps": ("terminator.sweeps.commands", "come back to a sweep: list, status, watch, retry, cancel, sync, logs"),
     "report": ("terminator.analysis.report", "tables, figures and one page from the results"),
     "export": ("terminator.loading", "a trained network to a file that terminator.load reads anywhere"),
+    "data": ("terminator.fetch", "data sets: list them, fetch those that runs on a cluster will need"),
     "claims": ("terminator.analysis.claims", "the paper's claims, and what the results say of them"),
     "inspect": ("terminator.inspect", "export a trained network's kernels and feature maps, for the figures"),
     "completion": ("terminator.completion", 'tab completion: eval "$(terminator completion bash)", or zsh'),

@@ -20,7 +20,7 @@ from hydra.types import RunMode
 from omegaconf import BooleanNode, DictConfig, EnumNode, OmegaConf
 
 from terminator.__main__ import COMMANDS
-from terminator.config import shipped
+from terminator.config import shipped, shipped_data
 from terminator.entry import Parser, typed
 from terminator.ledger import Ledger, default_root
 from terminator.planning.settings import register_schemas
@@ -75,6 +75,8 @@ def words(line: str) -> list[str]:
         known = list(OF_RUN) if word.startswith("-") else _overrides(before[1:], word)
     elif before[0] == "sweeps":
         known = list(VERBS) if before[1:] == [] else [sweep.id for sweep in _ledger(before).sweeps()]
+    elif before[0] == "data":
+        known = ["list", "fetch"] if before[1:] == [] else list(shipped_data())
     elif before[0] in ("report", "inspect"):
         known = [each.name for sweep in _ledger(before).sweeps() for each in sweep.ablations if not each.is_tuning]
     else:

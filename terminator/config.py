@@ -260,8 +260,13 @@ def _unlock(node: DictConfig | ListConfig) -> None:
 @functools.cache
 def shipped_data() -> dict[str, DataConfig]:
     """The data sets of conf/data, by the names that `data=` takes."""
-    folder = shipped("conf") / "data"
-    files: Any = {path.stem: OmegaConf.load(path) for path in sorted(folder.glob("*.yaml"))}
+    return data_sets(shipped("conf"))
+
+
+def data_sets(*folders: Path) -> dict[str, DataConfig]:
+    """Those of the folders' data/*.yaml, by name. Raises omegaconf's errors and UserError for a file that is none."""
+    paths = [path for folder in folders for path in sorted((folder / "data").glob("*.yaml"))]
+    files: Any = {path.stem: OmegaConf.load(path) for path in paths}
     bases = {name: [base for base in file.pop("defaults", []) if base in files] for name, file in files.items()}
 
     def read(name: str) -> DataConfig:

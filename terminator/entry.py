@@ -25,6 +25,7 @@ MODULES = {  # what `python -m` takes in place of the installed `terminator NAME
     "claims": "terminator.analysis.claims",
     "inspect": "terminator.inspect",
     "export": "terminator.loading",
+    "data": "terminator data",
 }
 
 

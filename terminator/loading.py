@@ -93,7 +93,7 @@ def load_run(
         config,
         mean=data.mean,
         std=data.std,
-        dtype=data.train.images.dtype,
+        dtype=data.train.stored.dtype,
         classes=class_names(config.data),
         key=run.key,
         metrics=result.metrics,

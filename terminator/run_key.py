@@ -12,6 +12,8 @@ import functools
 import hashlib
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 from terminator.config import RunConfig, to_plain
@@ -57,7 +59,7 @@ def _hash(roots: tuple[str, ...]) -> str:
 @functools.cache
 def _closure(roots: tuple[str, ...]) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    waiting = [(name, _find(name)) for name in roots]
+    waiting = [(name, _find(name) or _origin(name)) for name in roots]
     while waiting:
         name, path = waiting.pop()
         if path is None or name in found:
@@ -122,6 +124,14 @@ def _find(name: str) -> Path | None:
     if name.partition(".")[0] == PACKAGE.name:
         return _file(PACKAGE.parent, name)
     return next(filter(None, (_file(Path(folder), name) for folder in sys.path)), None)
+
+
+def _origin(name: str) -> Path | None:
+    """The file of a module that an import hook finds, as of a package that is installed in editable mode."""
+    with suppress(ImportError):
+        if (spec := find_spec(name)) and spec.origin and spec.origin.endswith(".py"):
+            return Path(spec.origin)
+    return None
 
 
 def _file(folder: Path, name: str) -> Path | None:

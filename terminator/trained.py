@@ -21,7 +21,7 @@ from terminator.ledger import files
 from terminator.model.normalisation import PopulationStatistics, gather_population_statistics
 from terminator.model.ops import at_least_float32
 from terminator.text import counted
-from terminator.training.evaluation import autocast, even_batches
+from terminator.training.evaluation import autocast
 
 METADATA = "terminator"  # the key, in a safetensors file's metadata, of what is not a tensor
 SCHEMA = 1
@@ -75,7 +75,7 @@ class TrainedNetwork(nn.Module):
             warnings.warn(f"{counted(len(raw), 'image')} at once: {rule}", stacklevel=2)
         split = Split(raw, torch.zeros(len(raw)))
         with self._as_evaluated():
-            logits = [self._logits(batch.images) for batch in even_batches(split, self._largest_batch)]
+            logits = [self._logits(batch.images) for batch in split.even_batches(self._largest_batch)]
         return torch.cat(logits).to(raw.device)
 
     def predict(self, images: Any) -> Tensor:
@@ -136,7 +136,7 @@ class TrainedNetwork(nn.Module):
         size = self.config.training.batch_size
         with self._as_evaluated():
             gather_population_statistics(
-                self.network, (self.standardise(batch.images) for batch in even_batches(data.train, size))
+                self.network, (self.standardise(batch.images) for batch in data.train.even_batches(size))
             )
 
     @property

@@ -18,6 +18,7 @@ from tests.ledger.examples import sweep
         ("terminator re", ["report"]),
         ("terminator sweeps re", ["retry"]),
         ("terminator completion ", ["bash", "zsh"]),
+        ("terminator data fetch cifar1", ["cifar10", "cifar100"]),
         ("terminator run --j", ["--json"]),
         ("terminator run -m ablation=gat", ["ablation=gating"]),
         ("terminator run --config-dir own -m ablation=mi", ["ablation=mine"]),

@@ -11,14 +11,17 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException
 
-from terminator.config import from_plain, shipped, to_plain
+from terminator.config import Evaluation, OptimizerName, Protocol, SlowLoss, from_plain, shipped, to_plain
 from terminator.errors import UserError
 from terminator.model.build import build
+from terminator.model.config import TerminatorConfig
 from terminator.planning.compose import typed
-from terminator.planning.settings import GROUP_SCHEMAS, Settings, register_schemas
+from terminator.planning.settings import Settings, group_schemas, register_schemas
 
-GROUPS = ("model", "data", "optimizer", "recipe")
-CHOICES = [(group, path.stem) for group in GROUPS for path in sorted((shipped("conf") / group).glob("*.yaml"))]
+GROUPS = ("model", "data", "optimizer", "recipe", "+experiment")
+CHOICES = [
+    (group, path.stem) for group in GROUPS for path in sorted((shipped("conf") / group.lstrip("+")).glob("*.yaml"))
+]
 
 
 @pytest.fixture(autouse=True)
@@ -34,12 +37,15 @@ def _settings(*words: str) -> Settings:
 
 
 def test_nothing_is_left_out() -> None:
-    known = {shipped("conf") / "config.yaml", *(shipped("conf") / group / f"{name}.yaml" for group, name in CHOICES)}
+    known = {
+        shipped("conf") / "config.yaml",
+        *(shipped("conf") / group.lstrip("+") / f"{name}.yaml" for group, name in CHOICES),
+    }
     assert set(shipped("conf").rglob("*.yaml")) == known
     assert len(CHOICES) > len(GROUPS)
 
 
-@pytest.mark.parametrize(("group", "name"), [tuple(path.split("/")) for path in GROUP_SCHEMAS])
+@pytest.mark.parametrize(("group", "name"), [tuple(path.split("/")) for path in group_schemas()])
 def test_a_groups_schema_is_no_choice(group: str, name: str) -> None:
     choices = GlobalHydra.instance().config_loader().get_group_options(group)
     assert name not in choices
@@ -60,6 +66,23 @@ def test_matched_models_have_the_releases_parameters(name: str) -> None:
     data = config.data
     network = build(config.model, image_shape=data.input_shape, classes=data.classes)
     assert sum(parameter.numel() for parameter in network.parameters()) == pytest.approx(1_336_855, rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "lr", "penalty", "betas"),
+    [("cifar10", 1.215e-3, 5e-5, [0.5, 0.95]), ("cifar100", 1.20925e-3, 4e-5, [0.75, 0.99])],
+)
+def test_the_authors_runs(dataset: str, lr: float, penalty: float, betas: list[float]) -> None:
+    """By hand from docs/architecture.md §6–9."""
+    config = _settings(f"+experiment={dataset}_release").run_config()
+    training, objective, optimizer, data = config.training, config.objective, config.optimizer, config.data
+    assert config.model == TerminatorConfig()
+    assert (data.name, data.crop_padding, data.horizontal_flip, config.seed) == (dataset, 4, True, 0)
+    assert (training.epochs, training.warmup_epochs, training.batch_size) == (100, 8, 64)
+    assert (training.protocol, training.evaluation) == (Protocol.release, Evaluation.batch)
+    assert (objective.label_smoothing, objective.penalty) == (0.09, penalty)
+    assert (objective.slow_loss, objective.slow_loss_weight) == (SlowLoss.channel_sum, 1)
+    assert (optimizer.name, optimizer.lr, optimizer.betas) == (OptimizerName.kar3, lr, betas)
 
 
 @pytest.mark.parametrize("name", ["resnet20", "large_kernel_cnn", "ckcnn"])

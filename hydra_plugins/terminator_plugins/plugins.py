@@ -22,7 +22,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from terminator.config import schema, shipped
-from terminator.planning.settings import GROUP_SCHEMAS, group_schema
+from terminator.planning.settings import group_schema, group_schemas
 
 
 def is_suite(search_path: ConfigSearchPath) -> bool:
@@ -87,7 +87,8 @@ class SuiteSearchPath(SearchPathPlugin):
 class OwnFiles(FileConfigSource):
     """The place `own://FOLDER` of a search path: a user's files, which need neither `defaults:` nor a package.
 
-    A file without `defaults:` gets its group's schema; a recipe's keys are those of the whole configuration.
+    A file without `defaults:` gets its group's schema; the keys of a recipe or an
+    experiment are those of the whole configuration.
     """
 
     @staticmethod
@@ -97,7 +98,7 @@ class OwnFiles(FileConfigSource):
     def load_config(self, config_path: str) -> ConfigResult:
         result = super().load_config(config_path)
         group = config_path.partition("/")[0]
-        if group == "recipe" and result.header.get("package") is None:
+        if group in ("recipe", "experiment") and result.header.get("package") is None:
             result.header["package"] = "_global_"
         if isinstance(result.config, DictConfig) and "defaults" not in result.config:
             file: Any = OmegaConf.to_container(result.config)
@@ -107,7 +108,8 @@ class OwnFiles(FileConfigSource):
 
 
 class SchemaSource(ConfigSource):
-    """The place `terminator://` of a search path: what YAML files are checked against (`defaults: [data_schema]`).
+    """The place `terminator://` of a search path: what YAML files are checked against (`defaults: [data_schema]`), and
+    the networks of installed packages.
 
     Unlike those of a ConfigStore, its schemas are no choices of their groups, in `--help` say.
     """
@@ -119,17 +121,20 @@ class SchemaSource(ConfigSource):
     def load_config(self, config_path: str) -> ConfigResult:
         if not self.is_config(config_path):
             raise ConfigLoadError(f"{config_path}: no such schema")
-        node = schema(GROUP_SCHEMAS[config_path.removesuffix(".yaml")]())
+        node = schema(group_schemas()[config_path.removesuffix(".yaml")]())
         return ConfigResult(provider=self.provider, path=self.full_path(), config=node, header={"package": None})
 
     def is_group(self, config_path: str) -> bool:
-        return any(name.startswith(f"{config_path.rstrip('/')}/") for name in GROUP_SCHEMAS)
+        return any(name.startswith(f"{config_path.rstrip('/')}/") for name in group_schemas())
 
     def is_config(self, config_path: str) -> bool:
-        return config_path.removesuffix(".yaml") in GROUP_SCHEMAS
+        return config_path.removesuffix(".yaml") in group_schemas()
 
     def available(self) -> bool:
         return True
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
-        return []
+        if results_filter is ObjectType.GROUP:
+            return []
+        places = (name.rpartition("/") for name in group_schemas() if not name.endswith("_schema"))
+        return [name for group, _, name in places if group == config_path.rstrip("/")]

@@ -185,13 +185,13 @@ def _read_split(config: DataConfig, split: str, files: list[Path]) -> tuple[np.n
         images, labels = _members(config, files)
         return _checked(images, where, split), _whole_or_names(labels, len(images), where, split)
     if kind == ".parquet":
-        table = read_parquet(files, [config.image_column, config.label_column], where, split)
-        cells = table.column(config.image_column).to_pylist()
+        batches = list(read_parquet(files, [config.image_column, config.label_column], where, split))
+        cells = (cell for batch in batches for cell in batch.column(config.image_column).to_pylist())
         contents = (cell.get("bytes") if isinstance(cell, dict) else cell for cell in cells)
         images = _pictures(
             ((f"image {number} of the {split} split", each) for number, each in enumerate(contents)), where
         )
-        labels = np.array(table.column(config.label_column).to_pylist())
+        labels = np.array([label for batch in batches for label in batch.column(config.label_column).to_pylist()])
         return images, _whole_or_names(labels, len(images), where, split)
     folder = Path(str(config.folder))
     inside = folder / split if files[0].is_relative_to(folder / split) else folder
@@ -208,9 +208,12 @@ def _members(config: DataConfig, files: list[Path]) -> list[np.ndarray[Any, Any]
     found: dict[str, np.ndarray[Any, Any]] = {}
     for path in files:
         try:
-            with path.open("rb") as file:
-                loaded = np.load(file, allow_pickle=False)
-                members = {path.stem: loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+            if path.suffix.lower() == ".npy":  # may be larger than the memory
+                members = {path.stem: np.load(path, mmap_mode="c", allow_pickle=False)}
+            else:
+                with path.open("rb") as file:
+                    loaded = np.load(file, allow_pickle=False)
+                    members = {path.stem: loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
         except Exception as error:  # whatever a damaged file raises
             raise UserError(f"{where}: {path.name} cannot be read: {str(error).splitlines()[0]}") from error
         if twice := sorted(found.keys() & members.keys()):
@@ -231,7 +234,7 @@ def _checked(images: np.ndarray[Any, Any], where: str, split: str) -> np.ndarray
     if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
         raise UserError(f"{where}: the {split} array is of {images.dtype}; must be uint8 or float")
     with np.errstate(over="ignore"):  # a number beyond float32 is found to be infinite
-        return np.ascontiguousarray(images if images.dtype == np.uint8 else images.astype(np.float32))
+        return np.ascontiguousarray(images if images.dtype == np.uint8 else images.astype(np.float32, copy=False))
 
 
 def _whole_or_names(labels: np.ndarray[Any, Any], count: int, where: str, split: str) -> list[Any]:

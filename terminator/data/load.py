@@ -12,24 +12,52 @@ from torch import Tensor
 from terminator.data.config import DataConfig, DataFormat, PixelOrder
 from terminator.errors import UserError
 
+PIECE = 4096  # images that are copied or counted at once
+
 
 @dataclass(frozen=True)
 class Split:
-    """Images (n, C, H, W) or sequences (n, C, L), uint8 or float32, and labels (n), int64."""
+    """Images (n, C, H, W) or sequences (n, C, L), uint8 or float32, and labels (n), int64.
 
-    images: Tensor
+    They are rows of the `stored` ones, which splits share: all of them, or those that `rows` (n) lists. What is stored
+    may be mapped from a file that is larger than the memory; only what `images` is asked for is read.
+    """
+
+    stored: Tensor
     labels: Tensor
+    rows: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def images(self) -> Tensor:
+        """All of them, in memory where they are not all that are stored."""
+        return self.stored if self.rows is None else self.stored[self.rows]
+
     def take(self, indices: Tensor) -> Split:
         """The images at `indices`."""
-        return Split(self.images[indices], self.labels[indices])
+        return Split(self.stored, self.labels[indices], indices if self.rows is None else self.rows[indices])
+
+    def even_batches(self, largest: int) -> list[Split]:
+        """The split in order, in as few batches of at most `largest` as there can be, alike in size to one image.
+
+        Even, as a last batch of a few images would be standardised by their statistics alone.
+        """
+        count = -(-len(self) // largest)
+        labels = self.labels.tensor_split(count)
+        if self.rows is None:
+            return [Split(*pair) for pair in zip(self.stored.tensor_split(count), labels, strict=True)]
+        return [Split(self.stored, *pair) for pair in zip(labels, self.rows.tensor_split(count), strict=True)]
 
     def to(self, device: torch.device) -> Split:
         """The same split on `device`."""
-        return Split(self.images.to(device), self.labels.to(device))
+        if device == self.stored.device:
+            return self
+        images = torch.empty((len(self), *self.stored.shape[1:]), dtype=self.stored.dtype, device=device)
+        for place, piece in zip(images.tensor_split(-(-len(self) // PIECE)), self.even_batches(PIECE), strict=True):
+            place.copy_(piece.images)
+        return Split(images, self.labels.to(device))
 
 
 @dataclass(frozen=True)
@@ -75,7 +103,7 @@ def load(config: DataConfig, *, hold_out: bool = True, split_seed: int = 0) -> D
     if hold_out:
         drawn, rest = stratified_split(train.labels, round(total * config.validation_fraction), split_seed)
         train, validation = train.take(rest), train.take(drawn)
-    mean, std = pixel_statistics(train.images)
+    mean, std = pixel_statistics(train)
     if not std.all():
         rule = "training images have one value everywhere, which cannot be standardised"
         raise UserError(f"data.name={config.name}: channel {int(std.flatten().argmin())} of the {rule}")
@@ -114,18 +142,24 @@ def check_finite(images: Tensor, where: str, split: str) -> None:
         raise UserError(f"{where}: {what} {index} of the {split} split holds a value that is infinite or not a number")
 
 
-def pixel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
+def pixel_statistics(split: Split) -> tuple[Tensor, Tensor]:
     """Mean and biased standard deviation per channel, (C, 1, …) float32; of uint8 from exact integer sums."""
-    channels = images.transpose(0, 1).flatten(1)  # (C, n·pixels)
-    shape = (-1,) + (1,) * (images.dim() - 2)
-    if images.is_floating_point():
-        spread, centre = torch.std_mean(channels.double(), dim=1, correction=0)
+    shape = (-1,) + (1,) * (split.stored.dim() - 2)
+    if split.stored.is_floating_point():
+        spread, centre = torch.std_mean(_by_channel(split).double(), dim=1, correction=0)
         return centre.float().reshape(shape), spread.float().reshape(shape)
-    counts = torch.stack([torch.bincount(channel, minlength=256) for channel in channels]).double()
+    counts = torch.zeros(split.stored.shape[1], 256, dtype=torch.int64)
+    for piece in split.even_batches(PIECE):
+        counts += torch.stack([torch.bincount(channel, minlength=256) for channel in _by_channel(piece)])
     values = torch.arange(256, dtype=torch.float64)
-    mean = counts @ values / channels.shape[1]
-    variance = counts @ values.square() / channels.shape[1] - mean.square()
+    total = counts[0].sum()
+    mean = counts.double() @ values / total
+    variance = counts.double() @ values.square() / total - mean.square()
     return mean.float().reshape(shape), variance.sqrt().float().reshape(shape)
+
+
+def _by_channel(split: Split) -> Tensor:
+    return split.images.transpose(0, 1).flatten(1)  # (C, n·pixels)
 
 
 SPLIT_SEED = 1797  # of the usual split, on which no run ever trains on another's test images

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -16,7 +17,7 @@ from terminator.data.config import DataConfig, DataFormat, FolderConfig, data_co
 from terminator.errors import UserError
 from terminator.ledger import default_root
 from terminator.model.config import TerminatorConfig
-from terminator.model.networks import architectures, module_of, network_config
+from terminator.model.networks import architectures, installed, module_of, network_config
 from terminator.planning.ablation import AblationConfig
 
 
@@ -87,17 +88,16 @@ class Settings(RunConfig):
         return default_root(self.root)
 
 
-# What a group's YAML files are checked against: they name it in their defaults.
-GROUP_SCHEMAS: dict[str, Callable[[], type[Any]]] = {
-    **{f"model/{architecture}_schema": partial(network_config, architecture) for architecture in architectures()},
-    "data/data_schema": lambda: DataConfig,
-    **{
-        f"data/{kind.value}_schema": partial(data_config, kind)
-        for kind in DataFormat
-        if data_config(kind) is not DataConfig
-    },
-    "cluster/profile_schema": lambda: ClusterProfile,
-}
+@functools.cache
+def group_schemas() -> dict[str, Callable[[], type[Any]]]:
+    """What a group's YAML files are checked against, `GROUP/NAME_schema`: they name it in their defaults. And the
+    networks of installed packages, which are choices without a file."""
+    networks = {f"model/{name}_schema": partial(network_config, name) for name in architectures()}
+    packaged = {f"model/{name}": partial(network_config, name) for name in installed()}
+    formats = [kind for kind in DataFormat if data_config(kind) is not DataConfig]
+    data = {f"data/{kind.value}_schema": partial(data_config, kind) for kind in formats}
+    others = {"data/data_schema": lambda: DataConfig, "cluster/profile_schema": lambda: ClusterProfile}
+    return {**networks, **packaged, **data, **others}
 
 
 def group_schema(group: str, file: Mapping[str, Any]) -> str | None:
@@ -111,7 +111,7 @@ def group_schema(group: str, file: Mapping[str, Any]) -> str | None:
         return f"model/{name}_schema"
     if group == "data":
         name = f"data/{file.get('format')}_schema"
-        return name if name in GROUP_SCHEMAS else "data/data_schema"
+        return name if name in group_schemas() else "data/data_schema"
     return "cluster/profile_schema" if group == "cluster" else None
 
 

@@ -54,7 +54,7 @@ def _fixed_kernels(network: nn.Module) -> AbstractContextManager[None]:
 
 
 def _batches(data: Data, largest: int, between_batches: Callable[[], None]) -> Iterator[Tensor]:
-    for batch in even_batches(data.train, largest):
+    for batch in data.train.even_batches(largest):
         yield data.standardise(batch.images)
         between_batches()
 
@@ -66,25 +66,15 @@ def _score(
     largest_batch: int,
     between_batches: Callable[[], None],
 ) -> Score:
-    loss = torch.zeros((), dtype=torch.float64, device=split.images.device)
+    loss = torch.zeros((), dtype=torch.float64, device=split.labels.device)
     correct: list[Tensor] = []
-    for batch in even_batches(split, largest_batch):
+    for batch in split.even_batches(largest_batch):
         logits = at_least_float32(predict(data.standardise(batch.images))[0])
         loss += F.cross_entropy(logits, batch.labels, reduction="none").double().sum()
         correct.append(logits.argmax(1) == batch.labels)
         between_batches()
     right = torch.cat(correct)
     return Score(loss.item() / len(split), right.sum().item() / len(split), right)
-
-
-def even_batches(split: Split, largest: int) -> list[Split]:
-    """The split in order, in as few batches of at most `largest` as there can be, alike in size to one image.
-
-    Even, as a last batch of a few images would be standardised by their statistics alone.
-    """
-    batches = -(-len(split) // largest)
-    images, labels = split.images.tensor_split(batches), split.labels.tensor_split(batches)
-    return [Split(*pair) for pair in zip(images, labels, strict=True)]
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:

@@ -241,7 +241,7 @@ class Trainer:
             "epochs": state.epoch,
             "optimistic": config.training.protocol is Protocol.release,
             "parameters": sum(weight.numel() for weight in self.network.parameters() if weight.requires_grad),
-            "flops": forward_flops(self.network, tuple(self.data.test.images.shape[1:])),
+            "flops": forward_flops(self.network, tuple(self.data.test.stored.shape[1:])),
             "train_seconds": state.train_seconds,
             "images_per_second": state.images / state.train_seconds,
             "peak_memory_bytes": state.peak_memory_bytes,

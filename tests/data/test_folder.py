@@ -73,6 +73,21 @@ def npy(root: Path) -> None:
         np.save(root / split / "label.npy", np.arange(COUNT) % 2)
 
 
+def test_arrays_are_mapped_into_memory_once(tmp_path: Path) -> None:
+    npy(tmp_path)
+    data = load(resolve(FolderConfig(folder=str(tmp_path))))
+    assert data.train.stored.data_ptr() == data.validation.stored.data_ptr() != data.test.stored.data_ptr()
+    assert f"{tmp_path}/train/image.npy" in Path("/proc/self/maps").read_text()
+    stored = torch.from_numpy(pixels("train", 1, 6, 5))
+    together = torch.cat([data.train.images, data.validation.images])
+    assert torch.equal(together.unique(dim=0), stored.unique(dim=0))
+    some = data.train.take(torch.tensor([5, 2]))
+    assert torch.equal(some.images, data.train.images[[5, 2]])
+    assert torch.equal(some.take(torch.tensor([1])).images, data.train.images[[2]])
+    copied = torch.cat([batch.images for batch in data.train.even_batches(7)])
+    assert torch.equal(copied, data.train.images)
+
+
 @pytest.mark.parametrize("write", [class_folders, parquet, both_arrays, npy])
 def test_the_same_images_however_they_are_stored(tmp_path: Path, write: Callable[[Path], None]) -> None:
     write(tmp_path)

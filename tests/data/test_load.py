@@ -78,7 +78,7 @@ def test_standardised_training_images_have_mean_0_and_variance_1() -> None:
 
 def test_pixel_statistics_by_hand() -> None:
     images = torch.tensor([[[[0, 4]], [[10, 10]]], [[[4, 0]], [[10, 14]]]], dtype=torch.uint8)  # (2, 2, 1, 2)
-    mean, std = pixel_statistics(images)
+    mean, std = pixel_statistics(Split(images, torch.zeros(2)))
     assert mean.shape == (2, 1, 1)
     assert mean.flatten().tolist() == [2.0, 11.0]
     assert std.flatten().tolist() == pytest.approx([2.0, 3**0.5])
@@ -90,7 +90,7 @@ def test_float_data_are_treated_as_the_same_values_in_bytes(shape: tuple[int, ..
     standardised = []
     for images in (bytes_, bytes_.float()):
         split = Split(images, torch.zeros(50, dtype=torch.int64))
-        data = Data(split, split, split, *pixel_statistics(images))
+        data = Data(split, split, split, *pixel_statistics(split))
         standardised.append(data.standardise(images))
         assert standardised[-1].dtype == data.mean.dtype == data.std.dtype == torch.float32
     assert torch.allclose(*standardised, atol=1e-6)

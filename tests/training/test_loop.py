@@ -25,7 +25,7 @@ from terminator.data.load import load
 from terminator.errors import Diverged, UserError
 from terminator.model.build import build
 from terminator.stop import StopRequest
-from terminator.training.evaluation import Score, evaluate, even_batches
+from terminator.training.evaluation import Score, evaluate
 from terminator.training.loop import State, train
 from tests.training.conftest import Freeze, final_weights, finish, numbers, with_training
 
@@ -85,7 +85,7 @@ def test_the_result_is_the_best_epochs(small: RunConfig, freeze: Freeze) -> None
     network = build(small.model, image_shape=(1, 8, 8), classes=10).eval()
     network.load_state_dict(best["weights"])
     correct = loss = 0.0
-    for batch in even_batches(data.test, 100):
+    for batch in data.test.even_batches(100):
         logits = network(data.standardise(batch.images)).logits
         correct += (logits.argmax(1) == batch.labels).sum().item()
         loss -= logits.log_softmax(1).gather(1, batch.labels[:, None]).sum().item()
@@ -170,10 +170,10 @@ def test_population_statistics_make_a_result_independent_of_the_batches(small: R
 
 def test_even_batches() -> None:
     data = load(DataConfig())
-    sizes = [len(batch) for batch in even_batches(data.test, 100)]
+    sizes = [len(batch) for batch in data.test.even_batches(100)]
     assert sizes == [90, 90, 90, 90]
-    assert [len(batch) for batch in even_batches(data.validation, 179)] == [90, 90]
-    assert [len(batch) for batch in even_batches(data.validation, 180)] == [180]
+    assert [len(batch) for batch in data.validation.even_batches(179)] == [90, 90]
+    assert [len(batch) for batch in data.validation.even_batches(180)] == [180]
 
 
 def test_evaluation_by_hand() -> None:

@@ -1,5 +1,6 @@
 """A network of your own: `model=custom model.target=my_nets:Net 'model.arguments={depth: 8}'` takes any torch.nn.Module
-from images (B, C, *pixels) to logits (B, classes), from a module that Python can import where the command runs."""
+from images (B, C, *pixels) to logits (B, classes), from a module that Python can import where the command runs; so do
+the networks of installed packages, by the names of their entry points."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -16,6 +18,7 @@ from torch import Tensor, nn
 from terminator.errors import UserError
 from terminator.model.classifier import Output
 from terminator.model.config import ModelConfig, require
+from terminator.model.networks import installed
 
 GIVEN = ("image_shape", "classes")  # arguments that the data decide
 
@@ -44,10 +47,10 @@ Config = CustomConfig
 class CustomNetwork(nn.Module):
     """The module, with what the suite wants of a network: an `Output` without kernels, and a penalty, its own or 0."""
 
-    def __init__(self, network: nn.Module, target: str, classes: int) -> None:
+    def __init__(self, network: nn.Module, where: str, classes: int) -> None:
         super().__init__()
         self.network = network
-        self.target = target
+        self.where = where
         self.classes = classes
 
     def forward(self, images: Tensor) -> Output:
@@ -55,7 +58,7 @@ class CustomNetwork(nn.Module):
         found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         if found != (expected := (len(images), self.classes)):
             rule = f"images of {tuple(images.shape)} must give logits of {expected}, not {found}"
-            raise UserError(f"model.target={self.target}: {rule}")
+            raise UserError(f"{self.where}: {rule}")
         return Output(logits, ())
 
     def penalty(self) -> Tensor:
@@ -65,16 +68,34 @@ class CustomNetwork(nn.Module):
 
 
 def build(
-    config: CustomConfig, *, image_shape: Sequence[int], classes: int, generator: torch.Generator
+    config: ModelConfig, *, image_shape: Sequence[int], classes: int, generator: torch.Generator
 ) -> CustomNetwork:
     """Weights are drawn from PyTorch's own generator, seeded by `generator` and afterwards as it was.
 
     Raises UserError for a target that cannot be imported or makes no module, and for arguments that it does not take.
     """
+    given = {"image_shape": tuple(image_shape), "classes": classes}
+    if isinstance(config, CustomConfig):
+        where, make = f"model.target={config.target}", _target(config, given)
+    else:
+        (module,) = installed()[config.architecture]
+        where, make = f"model={config.architecture}", partial(import_module(module).build, config, **given)
+    seed = int(torch.randint(2**63 - 1, (1,), generator=generator))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = make()
+    if not isinstance(network, nn.Module):
+        raise UserError(f"{where}: must make a torch.nn.Module, not {type(network).__name__}")
+    if next(network.parameters(), None) is None:
+        raise UserError(f"{where}: has no parameters to train")
+    return CustomNetwork(network, where, classes)
+
+
+def _target(config: CustomConfig, given: dict[str, Any]) -> Callable[[], object]:
+    """What `target` names, with its arguments."""
     make = _find(config.target)
     accepted = inspect.signature(make).parameters
     takes_any = any(each.kind is each.VAR_KEYWORD for each in accepted.values())
-    given = {"image_shape": tuple(image_shape), "classes": classes}
     arguments = {name: value for name, value in given.items() if name in accepted} | config.arguments
     for name in config.arguments:
         if name not in accepted and not takes_any:
@@ -83,15 +104,7 @@ def build(
         is_required = each.default is each.empty and each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)
         if is_required and name not in arguments:
             raise UserError(f"model.arguments={config.arguments}: {config.target} needs {name}")
-    seed = int(torch.randint(2**63 - 1, (1,), generator=generator))
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        network = make(**arguments)
-    if not isinstance(network, nn.Module):
-        raise UserError(f"model.target={config.target}: must make a torch.nn.Module, not {type(network).__name__}")
-    if next(network.parameters(), None) is None:
-        raise UserError(f"model.target={config.target}: has no parameters to train")
-    return CustomNetwork(network, config.target, classes)
+    return partial(make, **arguments)
 
 
 def _find(target: str) -> Callable[..., object]:
