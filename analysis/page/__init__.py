@@ -81,7 +81,7 @@ def _content(results: Results, part: Part) -> dict[str, object]:
         "table": first,
         "notes": [note for note in (*first.notes, *first.advice) if not note.startswith(MISSING)],  # `lost` has those
         "picture": drawn,
-        "sentences": [sentence(summary, variant) for variant in summary.variants if variant.comparison is not None],
+        "sentences": [sentence(summary.effects or summary, row) for row in summary.judged],
         "glossary": glossary(summary),
         "methods": methods(results, summary),
         "tables": part.tables[1:],
