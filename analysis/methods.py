@@ -41,7 +41,7 @@ def _data(summary: Summary, configs: Sequence[dict[str, Any]]) -> Iterator[str]:
     if screened is not None:
         switches = len(screened.factors)
         yield (
-            f"They are {others + 1} of the {2**switches:,} combinations of {switches} parts switched on or off, in which "
+            f"They are {others + 1} of the {2**switches:,} combinations of {switches} parts, each on or off, in which "
             "no main effect is aliased with another or with an interaction of two parts (resolution IV)."
         )
     told = {

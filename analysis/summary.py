@@ -190,7 +190,7 @@ def summarize(results: Results, question: Question, metric_name: str | None = No
         higher_is_better=higher_is_better,
         looks=() if ablation.is_screen else looks,
     )
-    best, tied = best_and_tied(values, compared, higher_is_better=higher_is_better)
+    best, tied = best_and_tied(values, {} if ablation.is_screen else compared, higher_is_better=higher_is_better)
     configs = {variant: _dicts(rows["config"]) for variant, rows in groups.items()}
     codes = {variant: set(rows["code_hash"].dropna()) for variant, rows in groups.items()}
     libraries = {variant: _libraries(rows) for variant, rows in groups.items()}

@@ -17,7 +17,7 @@ def screen_table(summary: Summary, label: str) -> Table | None:
     """A row a switch, then the total and the interactions; None of no screen, or where no seed has every cell."""
     if summary.effects is None:
         return None
-    judged = summary.effects.judged
+    judged = summary.judged
     on_logits = summary.effects.metric != summary.metric
     found = _effects(summary)
     main, pairs = [each for each in found if len(each.factors) == 1], [each for each in found if len(each.factors) > 1]
@@ -126,7 +126,7 @@ def _notes(summary: Summary, shares: Shares, pairs: Sequence[Effect], on_logits:
     count, switches = len(summary.variants), len(summary.judged)
     notes = [
         f"Effect: mean of the {count // 2} cells with it off less that of the {count // 2} with it on, one contrast a "
-        f"seed ({counted(shares.total.n, 'seed')}), with its t interval; p: t-test, over the main effects (Holm) and looks."
+        f"seed ({counted(shares.total.n, 'seed')}), with its t interval; p: t-test, Holm over main effects and looks."
     ]
     if count < 2**switches:
         notes.append(
