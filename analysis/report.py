@@ -100,7 +100,7 @@ def record(summary: Summary) -> dict[str, Any]:
         "unit": summary.metric.unit or None,
         "smallest_effect": summary.smallest_effect,
         "baseline": summary.baseline.name,
-        "variants": [_variant(variant) for variant in summary.variants],
+        "variants": [_variant(each) | ({"verdict": None} if summary.is_screen else {}) for each in summary.variants],
         **_screen(summary),
     }
 
