@@ -13,11 +13,13 @@ import pandas as pd
 from terminator.analysis.factors import Crossing, crossing
 from terminator.analysis.metrics import Metric, check_logged, metric
 from terminator.analysis.results import Question, Results
-from terminator.analysis.statistics.factorial import effects
+from terminator.analysis.statistics.factorial import Cell, contrasts, effects
+from terminator.analysis.statistics.tests import pair, t_interval
 from terminator.errors import UserError
 from terminator.ledger import Ablation
 
 LOGITS_APART = 2.0  # odds of 7 to 1 between the cells of a screen: then a point is not worth the same in all of them
+FEWEST_SUMS = 7  # of interactions: enough that most of them, by far, can be taken to be small
 IMAGES_UNKNOWN = 1000  # to take a logit of 0 % and 100 % by
 
 
@@ -61,7 +63,8 @@ def main_effects(found: Measured, crossed: Crossing, baseline: str) -> Measured:
     empty where no seed has every cell.
 
     Accuracies far apart are judged by their logits, as effects that add up to a collapse do not do so in points: a part
-    without any effect would get some from what its contrast is aliased with. The smallest effect that matters is then
+    without any effect would get some from what its contrast is aliased with. Of the worst cell, what it lost by itself
+    (`own_collapse`) is given back: it would be in every effect. The smallest effect that matters is then
     the one at the baseline's accuracy. An effect has the spread of a difference times √(2 / cells), and so it has the
     least spread that it is taken to have.
     """
@@ -78,6 +81,9 @@ def main_effects(found: Measured, crossed: Crossing, baseline: str) -> Measured:
             for each in (margin, resolution)
         )
         cells = {cell: logits(values, found.test_images) for cell, values in cells.items()}
+        if (collapsed := own_collapse(cells, crossed, found.higher_is_better)) is not None:
+            worst, drop = collapsed
+            cells[worst] = {seed: cells[worst][seed] - each for seed, each in drop.items()}
         scaled = Metric(f"{scaled.name}_logit", f"{scaled.title}, logit", "logits", "logits")
     main = [each for each in effects(cells, crossed.factors, crossed.reference) if len(each.factors) == 1]
     values = {
@@ -87,6 +93,34 @@ def main_effects(found: Measured, crossed: Crossing, baseline: str) -> Measured:
     return found._replace(
         values={**zero, **values}, metric=scaled, smallest_effect=margin, resolution=step * resolution
     )
+
+
+def own_collapse(
+    cells: Mapping[Cell, Mapping[int, float]], crossed: Crossing, higher_is_better: bool
+) -> tuple[Cell, dict[int, float]] | None:
+    """The worst of a screen's `cells` (in logits) and what it lost by itself, seed by seed; None if it is no collapse.
+
+    A loss in one cell alone shows in all contrasts alike. Most sums of interactions of two should be small, so their
+    median says how large it is (a lost value is estimated so, too: Draper and Stoneman 1964, Biometrics 20, from contrasts that should be
+    zero). It counts where it is surely larger than half of `LOGITS_APART`.
+    """
+    worst = (min if higher_is_better else max)(cells, key=lambda cell: fmean(cells[cell].values()))
+    place = list(cells).index(worst)
+    found = contrasts(list(cells), crossed.factors, crossed.reference)
+    seen = effects(cells, crossed.factors, crossed.reference)
+    sums = [
+        each.pairs.differences / of.weights[place]
+        for of, each in zip(found, seen, strict=True)
+        if len(each.factors) == 2
+    ]
+    if len(sums) < FEWEST_SUMS:
+        return None
+    drop = dict(zip(seen[0].pairs.seeds, np.median(sums, axis=0).tolist(), strict=True))
+    interval = t_interval(pair(drop, dict.fromkeys(drop, 0.0)))
+    if interval is None:
+        return None
+    surely = -interval.high if higher_is_better else interval.low
+    return (worst, drop) if surely > LOGITS_APART / 2 else None
 
 
 def is_far_apart(found: Measured) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 
+from terminator.analysis.measured import logits, own_collapse
 from terminator.analysis.statistics.factorial import Effect, Shares, effects, shapley
 from terminator.analysis.statistics.tests import Pairs, holm, t_interval, t_test
 from terminator.analysis.summary import Summary, VariantSummary
@@ -28,22 +30,25 @@ def screen_table(summary: Summary, label: str) -> Table | None:
     p_values = holm({str(place): t_test(each.pairs) for place, each in enumerate(pairs)})
     intervals = [t_interval(each.pairs, level) for each in (*main, *pairs)]
     places = decimals([(each.high - each.low) / 2 for each in intervals if each])
-    columns = [Column("Switched off", numeric=False), Column(f"Effect{summary.metric.points_heading} [95\u00a0%]")]
+    columns = [
+        Column("Switched off", numeric=False, long=True),
+        Column(f"Effect{summary.metric.points_heading} [95\u00a0%]"),
+    ]
     columns += [Column("Effect (logits) [95\u00a0%]")] if on_logits else []
     columns += [Column("Share (%) [95\u00a0%]"), Column("p (Holm)"), Column("Verdict", numeric=False)]
     rows = [
         _main_row(summary, row, each.pairs, share, level, places, on_logits)
         for row, each, share in zip(judged, main, shares.shares, strict=True)
     ]
-    logits = [Cell(NOTHING)] if on_logits else []
+    blank = [Cell(NOTHING)] if on_logits else []
     whole = Cell("all of them", {"effect": "total"})
     hundred = Cell("100" if any(shares.shares) else NOTHING)
-    rows.append((whole, _effect_cell(shares.total, level, places), *logits, hundred, Cell(NOTHING), Cell(NOTHING)))
+    rows.append((whole, _effect_cell(shares.total, level, places), *blank, hundred, Cell(NOTHING), Cell(NOTHING)))
     others = [
         (
             Cell(name := _name(each), {"effect": name}),
             _effect_cell(each.pairs, 0.95, places),
-            *logits,
+            *blank,
             Cell(NOTHING),
             Cell(p_value(p := p_values[str(place)]), {"p_holm": p}, p),
             Cell(NOTHING),
@@ -77,6 +82,24 @@ def _effects(summary: Summary) -> list[Effect]:
     values = {variant.name: variant.values for variant in summary.variants}
     cells = {cell: values[name] for cell, name in crossed.cells.items()}
     return effects(cells, crossed.factors, crossed.reference)
+
+
+def _own_collapse(summary: Summary) -> str:
+    """What the worst cell lost by itself, as a note; empty for nothing."""
+    crossed = summary.crossing
+    assert crossed is not None
+    values = {variant.name: logits(variant.values, summary.test_images) for variant in summary.variants}
+    every = set.intersection(*map(set, values.values()))
+    cells = {cell: {seed: values[name][seed] for seed in every} for cell, name in crossed.cells.items()}
+    collapsed = own_collapse(cells, crossed, summary.higher_is_better)
+    if collapsed is None:
+        return ""
+    cell, drop = collapsed
+    return (
+        f"{crossed.cells[cell]} collapses by itself, by {number(abs(fmean(drop.values())), 1)} logits more than main "
+        "effects and interactions of two come to: that is left out of the effects in logits; in points, each effect "
+        "and interaction has a part of it."
+    )
 
 
 def _main_row(
@@ -153,4 +176,6 @@ def _notes(summary: Summary, shares: Shares, pairs: Sequence[Effect], on_logits:
             "verdicts and p are of the effects on the logit scale, log(right / wrong), where effects that act "
             "independently add up; the smallest effect that matters is taken at the baseline's accuracy."
         )
+        if alone := _own_collapse(summary):
+            notes.append(alone)
     return notes
