@@ -101,8 +101,8 @@ def own_collapse(
     """The worst of a screen's `cells` (in logits) and what it lost by itself, seed by seed; None if it is no collapse.
 
     A loss in one cell alone shows in all contrasts alike. Most sums of interactions of two should be small, so their
-    median says how large it is (a lost value is estimated so, too: Draper and Stoneman 1964, Biometrics 20, from contrasts that should be
-    zero). It counts where it is surely larger than half of `LOGITS_APART`.
+    median says how large it is (after Draper and Stoneman 1964, Biometrics 20, who estimate lost values from contrasts
+    that should be zero). It counts where it is surely larger than half of `LOGITS_APART`.
     """
     worst = (min if higher_is_better else max)(cells, key=lambda cell: fmean(cells[cell].values()))
     place = list(cells).index(worst)
