@@ -67,9 +67,9 @@ def describe_screen(ablation: Ablation) -> str:
     pairs = [tuple(a * b for a, b in zip(*pair, strict=True)) for pair in combinations(columns, 2)]
     apart = f"all {len(pairs)} interactions of two"
     if len(set(pairs)) < len(pairs):
-        apart = (
-            f"{len(set(pairs))} sums of the {len(pairs)} interactions of two, which ablation.fold=… separates further"
-        )
+        apart = f"{len(set(pairs))} sums of the {len(pairs)} interactions of two"
+        if len(signs) == len(cells(list(ablation.variants[0].factors))):  # not folded yet
+            apart += ", which ablation.fold=… separates further"
     return (
         f"Screen: {len(signs)} of the {2 ** len(columns):,} combinations of {len(columns)} switches; they tell all "
         f"main effects apart, and {apart}."

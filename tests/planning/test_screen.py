@@ -94,6 +94,7 @@ def test_the_plan_says_what_a_screen_tells_apart() -> None:
     folded = variants(AblationConfig(screen=_switches(8), fold="s1"), "some")
     assert folded[: len(found)] == found  # whose runs it shares
     assert len(folded) == 32
+    assert describe_screen(replace(ablation, variants=folded)).endswith("and 14 sums of the 28 interactions of two.")
 
 
 def test_a_switch_that_is_off_already_is_refused(plan: Callable[..., Plan]) -> None:
