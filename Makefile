@@ -3,7 +3,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: help ablation claims test test-slurm storm setup clean
+.PHONY: help ablation claims test test-slurm storm docs setup clean
 
 help:
 	@echo "make ablation    run the branch ablation on digits for 8 minutes at most, and print its table"
@@ -11,6 +11,7 @@ help:
 	@echo "make test        run ruff, mypy, the import contracts and the tests"
 	@echo "make test-slurm  run the tests against a real SLURM on this machine (slurm/dev-cluster lists the Debian packages)"
 	@echo "make storm       kill, fill and wipe whatever a sweep needs, here and on SLURM, for some 20 minutes (as test-slurm)"
+	@echo "make docs        build the documentation site in build/site and check its links"
 	@echo "All of them create .venv first if it is missing."
 
 ablation: setup
@@ -31,6 +32,11 @@ test-slurm: setup
 
 storm: setup
 	$(PYTHON) -m tests.slurm.storm
+
+docs: setup
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
+	@echo "build/site/index.html"
 
 setup: $(READY)
 

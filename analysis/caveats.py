@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from terminator.config import Protocol, shipped_data
+from terminator.config import Protocol, SeedsConfig, Source, shipped_data, to_plain
 from terminator.model.config import TerminatorConfig
 
 OPTIMISTIC = "Optimistic: the reported epoch was chosen on the test split itself (training.protocol=release)"
@@ -18,14 +18,15 @@ SEQUENCES = (
 _SEQUENCES = {name for name, data in shipped_data().items() if data.is_sequence}  # of ledgers that only name them
 
 
-def caveats(configs: Mapping[str, Iterable[Mapping[str, Any]]]) -> tuple[str, ...]:
+def caveats(configs: Mapping[str, Iterable[Mapping[str, Any]]], *, of_seeds: bool = False) -> tuple[str, ...]:
     """The caveats that runs with these resolved configurations need; variant → its runs' configurations.
 
-    Each names the variants that it is about, unless it is about all of them.
+    Each names the variants that it is about, unless it is about all of them. `of_seeds`: the runs' table says itself
+    what their seeds draw.
     """
     known = {name: each for name, runs in configs.items() if (each := list(runs))}
     found = []
-    for caveat, applies in CAVEATS.items():
+    for caveat, applies in (CAVEATS if of_seeds else {**CAVEATS, **SEEDS}).items():
         names = [name for name, runs in known.items() if any(map(applies, runs))]
         if names:
             whose = "" if len(names) == len(known) else f": {', '.join(names)}"
@@ -44,7 +45,31 @@ def _is_interpretation(config: Mapping[str, Any]) -> bool:
     return is_ours and (is_sequence or _at(config, "data", "name") in _SEQUENCES)
 
 
-CAVEATS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {OPTIMISTIC: _is_optimistic, SEQUENCES: _is_interpretation}
+def drawn(config: Mapping[str, Any]) -> tuple[Source, ...]:
+    """What the seed of a run with this resolved configuration draws."""
+    seeds = {**to_plain(SeedsConfig()), **(config.get("seeds") or {})}
+    return tuple(source for source in Source if seeds[source.value] is None)
+
+
+def _draws_split(config: Mapping[str, Any]) -> bool:
+    return Source.split in drawn(config)
+
+
+def _holds_init(config: Mapping[str, Any]) -> bool:
+    return Source.init not in drawn(config)
+
+
+def _holds_order(config: Mapping[str, Any]) -> bool:
+    return Source.order not in drawn(config)
+
+
+Applies = Callable[[Mapping[str, Any]], bool]
+CAVEATS: Mapping[str, Applies] = {OPTIMISTIC: _is_optimistic, SEQUENCES: _is_interpretation}
+SEEDS: Mapping[str, Applies] = {
+    "The seeds draw the split of the data too (seeds.split)": _draws_split,
+    "The initial parameters are the same at all seeds (seeds.init)": _holds_init,
+    "The order of the data, its augmentation and dropout are the same at all seeds (seeds.order)": _holds_order,
+}
 
 
 def _at(config: Mapping[str, Any], group: str, key: str) -> object:

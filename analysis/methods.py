@@ -13,10 +13,15 @@ from terminator.analysis.results import Results, own_settings
 from terminator.analysis.statistics.verdict import ALPHA
 from terminator.analysis.summary import Summary
 from terminator.analysis.text import number, significant
-from terminator.config import Protocol
+from terminator.config import Protocol, Source
 from terminator.text import counted
 
 SHOWN_HASH = 10
+SOURCES = {
+    Source.init.value: "its initial parameters",
+    Source.order.value: "the order of its data",
+    Source.split.value: "their split",
+}
 NAMED = 4  # of seeds in a row that are written out, and of machines
 
 
@@ -69,10 +74,15 @@ def _seeds(summary: Summary) -> Iterator[str]:
     seeds = sorted({seed for variant in summary.variants for seed in variant.values})
     if not seeds:
         return
+    together = "differences from the baseline are paired by seed"
+    if summary.question.ablation.is_of_seeds:
+        together = "variances are compared as those of results paired by seed (Pitman and Morgan)"
     yield (
         f"Variants and baseline share their random seeds ({listed(seeds)}); {summary.metric.title.lower()} is given "
-        "as mean ± standard deviation (n − 1) over the seeds, and differences from the baseline are paired by seed."
+        f"as mean ± standard deviation (n − 1) over the seeds, and {together}."
     )
+    if len(draw := {variant.drawn for variant in summary.variants}) == 1:
+        yield f"The seed of a run draws {' and '.join(SOURCES[source] for source in draw.pop()) or 'nothing'}."
 
 
 def _tests(summary: Summary) -> Iterator[str]:

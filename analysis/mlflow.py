@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from terminator.tracking.store import (
 )
 
 LOCAL_UI = "http://127.0.0.1:5000"  # where `mlflow ui` shows a sqlite file
+log = logging.getLogger(__name__)
 UNKNOWN: dict[str, Any] = {"metric": "test_accuracy", "higher_is_better": True, "smallest_effect": 0.005}
 
 
@@ -76,14 +78,17 @@ def load_mlflow(
 
 
 def linked(results: Results, root: Path) -> Results:
-    """The results with a link to each run in MLflow. What MLflow lacks, or a store that is not there, has none."""
+    """The results with a link to each run in MLflow. What MLflow lacks, or a store that is not there, has none; of one
+    that cannot be read a warning says so."""
     links: dict[tuple[str, ...], str] = {}
     for ablation, sweep, *_ in results.questions:
         uri = sweep.tracking_uri or default_uri(root)
         try:
             links |= {run.place: _link(uri, run) for run in _read(uri, [ablation.name], details=False)}
-        except UserError:
-            continue
+        except UserError as error:
+            path = sqlite_path(uri)
+            if sweep.tracked and (path is None or path.exists()):
+                log.warning("%s: the page has no links to its runs", error)
     runs = results.runs
     places = zip(runs["ablation"], runs["key"], runs["variant"], runs["seed"].astype(str), strict=True)
     known = [links.get(place, link) for place, link in zip(places, runs["link"], strict=True)]

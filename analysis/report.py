@@ -13,6 +13,7 @@ from terminator.analysis.load import CURVE, load
 from terminator.analysis.metrics import check_logged
 from terminator.analysis.mlflow import linked
 from terminator.analysis.results import OneOrMany, Results, own_settings
+from terminator.analysis.statistics.variance import Spread
 from terminator.analysis.summary import Summary, VariantSummary, summarize
 from terminator.analysis.tables import build_tables, labels
 from terminator.analysis.tables.render import print_table, write_tables
@@ -132,6 +133,17 @@ def _variant(variant: VariantSummary) -> dict[str, Any]:
         "verdict": comparison.judgement.verdict.value if comparison else None,
         "best": variant.best,
         "tied": variant.tied,
+        **({} if variant.spread is None else _spread(variant.spread)),
+    }
+
+
+def _spread(spread: Spread) -> dict[str, Any]:
+    """Of an ablation about the spread of runs alone."""
+    of_std, of_share = spread.interval, spread.share_interval
+    return {
+        "std_interval": [of_std.low, of_std.high] if of_std else None,
+        "variance_share": _number(spread.share),
+        "variance_share_interval": [of_share.low, of_share.high] if of_share else None,
     }
 
 

@@ -11,14 +11,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from terminator.analysis.caveats import Change, Kind, caveats, change
+from terminator.analysis.caveats import Change, Kind, caveats, change, drawn
 from terminator.analysis.factors import Crossing, at, crossing
 from terminator.analysis.measured import Measured, by_variant, main_effects, measured
 from terminator.analysis.metrics import Metric, metric
 from terminator.analysis.results import Question, Results
 from terminator.analysis.statistics.margins import finite_test_set_noise
 from terminator.analysis.statistics.tests import BoolArray
+from terminator.analysis.statistics.variance import Spread, spread
 from terminator.analysis.statistics.verdict import Comparison, best_and_tied, compare, headline
+from terminator.config import Source
+from terminator.data.config import TEST_DRAWN
 from terminator.errors import UserError
 from terminator.ledger import Look
 
@@ -47,7 +50,8 @@ class VariantSummary:
 
     `twin_of`: the variant whose size-matched control this is. `best`: the best mean; `tied`: seeds do not tell it from
     the best. `same_code`, `same_libraries`: its runs come from those of the baseline. `comparison` is None for the
-    baseline. `caveats`: what must be said wherever its numbers are shown.
+    baseline. `caveats`: what must be said wherever its numbers are shown. `drawn`: the sources of randomness that its
+    seeds draw; `spread`: how its runs spread, in an ablation that asks about that and has no comparisons.
     """
 
     name: str
@@ -62,6 +66,8 @@ class VariantSummary:
     same_code: bool = True
     same_libraries: bool = True
     caveats: tuple[str, ...] = ()
+    drawn: tuple[str, ...] = ()
+    spread: Spread | None = None
 
     @property
     def n(self) -> int:
@@ -123,7 +129,7 @@ class Summary:
 
     def farthest(self, count: int) -> Summary:
         """With the baseline and the `count` variants that differ most from it alone, in the same order."""
-        means = {each.name: each.comparison.pairs.mean for each in self.variants if each.comparison is not None}
+        means = {each.name: each.comparison.pairs.mean if each.comparison else nan for each in self.variants[1:]}
         sizes = {name: abs(mean) if isfinite(mean) else -1.0 for name, mean in means.items()}
         kept = {self.baseline.name, *sorted(sizes, key=lambda name: -sizes[name])[:count]}
         return replace(self, variants=tuple(each for each in self.variants if each.name in kept))
@@ -152,6 +158,8 @@ class Summary:
     @property
     def headline(self) -> str:
         """The table in a sentence; empty where nothing was tested yet. Size-matched controls are not counted."""
+        if self.question.ablation.is_of_seeds:
+            return self._of_spreads()
         own = [each for each in self.judged if each.twin_of is None]
         compared = {each.name: each.comparison for each in own if each.comparison is not None}
         if not own or (self.question.looks == () and self.is_own_metric):
@@ -164,6 +172,23 @@ class Summary:
             max(each.pairs.n for each in compared.values()),
             "change" if Kind.replacement in kinds else "part",
         )
+
+    def _of_spreads(self) -> str:
+        """What is left of the baseline's variance where its seeds draw less; empty where that is not known yet."""
+        shares = {
+            each.name: each.spread.share for each in self.variants[1:] if each.spread and each.spread.share_interval
+        }
+        told = ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares.items())
+        std = f"{self.baseline.std:.2g}{self.metric.points_suffix}"
+        return f"Of the variance of {self.baseline.name} (std {std}): {told}" if told else ""
+
+    @cached_property
+    def nearest_ends(self) -> list[float]:
+        """Of each 95 % interval that excludes 0, the end next to it."""
+        intervals = [variant.comparison.interval for variant in self.variants if variant.comparison is not None]
+        return [
+            min(each.low, each.high, key=abs) for each in intervals if each is not None and each.low * each.high > 0
+        ]
 
     @cached_property
     def half_widths(self) -> list[float]:
@@ -184,7 +209,7 @@ def summarize(results: Results, question: Question, metric_name: str | None = No
     looks = question.looks if is_own else None
     compared = compare(
         values[ablation.baseline],
-        others,
+        {} if ablation.is_of_seeds else others,
         smallest_effect=margin,
         resolution=resolution,
         higher_is_better=higher_is_better,
@@ -211,7 +236,9 @@ def summarize(results: Results, question: Question, metric_name: str | None = No
             tied=variant in tied,
             same_code=not base_codes or (codes[variant] <= base_codes and len(base_codes) == 1),
             same_libraries=not _mixed(libraries[variant] | libraries[ablation.baseline]),
-            caveats=caveats({variant: configs[variant]}),
+            caveats=caveats({variant: configs[variant]}, of_seeds=ablation.is_of_seeds),
+            drawn=tuple(source.value for source in drawn(own)),
+            spread=spread(values[variant], values[ablation.baseline]) if ablation.is_of_seeds else None,
         )
     summary = Summary(
         question=question,
@@ -224,9 +251,9 @@ def summarize(results: Results, question: Question, metric_name: str | None = No
         codes=tuple(sorted(set().union(*codes.values()))),
         libraries=_mixed(set().union(*libraries.values())),
         crossing=crossing(runs, ablation.baseline),
-        caveats=caveats(configs),
+        caveats=caveats(configs, of_seeds=ablation.is_of_seeds),
         test_images=test_images,
-        test_noise=_test_noise(groups, ablation.baseline, shown, test_images),
+        test_noise=None if _draws_test(configs) else _test_noise(groups, ablation.baseline, shown, test_images),
     )
     base = next(iter(configs[ablation.baseline]), {})
     return replace(summary, effects=_effects(summary, found, base, looks)) if ablation.is_screen else summary
@@ -239,20 +266,13 @@ def _effects(
     crossed, baseline = summary.crossing, summary.baseline
     if crossed is None or baseline.name not in found.values:
         return None
-    effects = main_effects(found, crossed, baseline.name)
-    zero, margin = effects.values[baseline.name], effects.smallest_effect
+    values, shown, up, margin, _, step = main_effects(found, crossed, baseline.name)
+    zero = values[baseline.name]
+    others = {name: each for name, each in values.items() if name != baseline.name}
     if not zero:
         return None
-    others = {name: each for name, each in effects.values.items() if name != baseline.name}
-    compared = compare(
-        zero,
-        others,
-        smallest_effect=margin,
-        resolution=effects.resolution,
-        higher_is_better=effects.higher_is_better,
-        looks=looks,
-    )
-    off = {key: level for each in summary.question.ablation.variants for key, level in each.overrides.items()}
+    compared = compare(zero, others, smallest_effect=margin, resolution=step, higher_is_better=up, looks=looks)
+    off = {key: value for each in summary.question.ablation.variants for key, value in each.overrides.items()}
     keys = dict(zip(crossed.factors, summary.question.ablation.variants[0].factors, strict=True))
     rows = [
         VariantSummary(
@@ -266,9 +286,8 @@ def _effects(
         )
         for name, each in others.items()
     ]
-    return replace(
-        summary, metric=effects.metric, smallest_effect=margin, variants=(replace(baseline, values=zero), *rows)
-    )
+    baseline = replace(baseline, values=zero)
+    return replace(summary, metric=shown, smallest_effect=margin, variants=(baseline, *rows))
 
 
 def _libraries(rows: pd.DataFrame) -> set[tuple[str, str]]:
@@ -304,6 +323,13 @@ def _test_noise(
     base = right.pop(baseline)
     noise = [finite_test_set_noise(each, base) for each in right.values() if len(each) and len(base)]
     return shown.scale * float(np.median(noise)) if noise else None
+
+
+def _draws_test(configs: Mapping[str, Iterable[Mapping[str, Any]]]) -> bool:
+    """Whether the test images differ from seed to seed."""
+    known = [config for of_variant in configs.values() for config in of_variant]
+    formats = {config.get("data", {}).get("format") for config in known if Source.split in drawn(config)}
+    return any(each.value in formats for each in TEST_DRAWN)
 
 
 def _correct(rows: pd.DataFrame, images: int) -> BoolArray:

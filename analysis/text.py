@@ -98,10 +98,14 @@ def decimals(spreads: Iterable[float], default: int = 2) -> int:
 
 
 def places(summaries: Iterable[Summary]) -> tuple[int, int]:
-    """Decimals for the means of these summaries, and for their differences."""
+    """Decimals for the means of these summaries, and for their differences: no interval that excludes 0 shows it."""
     known = list(summaries)
     of_mean = decimals(variant.std for summary in known for variant in summary.variants)
-    return of_mean, decimals((width for summary in known for width in summary.half_widths), default=of_mean)
+    of_difference = decimals((width for summary in known for width in summary.half_widths), default=of_mean)
+    ends = [end for summary in known for end in summary.nearest_ends]
+    while of_difference < 4 and any(end and not round(end, of_difference) for end in ends):
+        of_difference += 1
+    return of_mean, of_difference
 
 
 def number(value: float, places: int, *, sign: bool = False) -> str:

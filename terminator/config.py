@@ -159,10 +159,36 @@ class MachineConfig:
         _check(self.threads >= 1, "machine.threads", self.threads, "must be at least 1")
 
 
+class Source(Enum):
+    """What is random about a run: its initial parameters; the order of its training images with augmentation and
+    dropout; which images train, validate and, where no test split is published, test."""
+
+    init = "init"
+    order = "order"
+    split = "split"
+
+
+@dataclass(frozen=True)
+class SeedsConfig:
+    """The seed of each source of randomness; None takes the run's `seed`.
+
+    Split 0 is the usual one. Where a test split is published, the others draw another validation split alone.
+    """
+
+    init: int | None = None
+    order: int | None = None
+    split: int | None = 0
+
+    def __post_init__(self) -> None:
+        for source in Source:
+            value = getattr(self, source.value)
+            _check(value is None or value >= 0, f"seeds.{source.value}", value, "must be null or not negative")
+
+
 @dataclass(frozen=True)
 class RunConfig:
-    """One training run. Raises UserError where the model's architecture and fields are of two families, or the data's
-    format and fields of two formats."""
+    """One training run. Raises UserError where the model's architecture and fields are of two families, the data's
+    format and fields of two formats, or a split is asked for where none is drawn."""
 
     model: ModelConfig = field(default_factory=TerminatorConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -170,6 +196,7 @@ class RunConfig:
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     seed: int = 0
+    seeds: SeedsConfig = field(default_factory=SeedsConfig)
     machine: MachineConfig = field(default_factory=MachineConfig)
 
     def __post_init__(self) -> None:
@@ -178,6 +205,16 @@ class RunConfig:
             raise UserError(f"model.architecture={architecture}: goes with another family's fields; choose by model=")
         if type(self.data) is not data_config(kind := self.data.format):
             raise UserError(f"data.format={kind.value}: goes with another format's fields; choose by data=")
+        if self.seeds.split != 0 and self.data.publishes_test and self.training.protocol is Protocol.release:
+            raise UserError(
+                f"seeds.split={'null' if self.seeds.split is None else self.seeds.split}: there is no split to draw: "
+                f"{self.data.name} has a test split, and training.protocol=release validates on it"
+            )
+
+    def seed_of(self, source: Source) -> int:
+        """The seed of one source of randomness."""
+        named: int | None = getattr(self.seeds, source.value)
+        return self.seed if named is None else named
 
 
 def to_plain(value: Any, *, key_only: bool = False) -> Any:

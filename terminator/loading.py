@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from terminator.config import Evaluation, Protocol, RunConfig, from_plain
+from terminator.config import Evaluation, Protocol, RunConfig, Source, from_plain
 from terminator.data.config import DataConfig, DataFormat
 from terminator.data.folder import describe
 from terminator.data.load import Data, fingerprint
@@ -86,7 +86,8 @@ def load_run(
     network = _build(_with_target(config, target, who, is_trusted=is_same), weights, who, origin)
     if spec.data_fingerprint not in (None, fingerprint(config.data)):
         raise UserError(f"{who}: data.name={config.data.name}: holds other images than those it was trained on")
-    data = load_data(config.data, hold_out=config.training.protocol is Protocol.holdout)
+    hold_out, split_seed = config.training.protocol is Protocol.holdout, config.seed_of(Source.split)
+    data = load_data(config.data, hold_out=hold_out, split_seed=split_seed)
     trained = TrainedNetwork(
         network,
         config,
@@ -212,7 +213,7 @@ def _build(config: RunConfig, weights: dict[str, Tensor], who: str, origin: dict
     """The network with these weights. Warns of what differs between `origin` and here and now."""
     differences = _differences(config, origin)
     shape, classes = config.data.input_shape, config.data.classes
-    generator = generator_for(config.seed, "weights")
+    generator = generator_for(config.seed_of(Source.init), "weights")
     network = build(config.model, image_shape=shape, classes=classes, generator=generator)
     try:
         network.load_state_dict(weights)

@@ -35,9 +35,15 @@ def leave_one_out(results: Results, screen: Summary) -> Summary | None:
 
 def _alone(screen: Ablation, other: Ablation) -> dict[str, str]:
     """Switch → the variant of `other` that has it alone off."""
-    off = {key: value for each in screen.variants for key, value in each.overrides.items()}
-    found = {each.name: list(each.overrides.items()) for each in other.variants if each.twin_of is None}
-    return {of[0][0]: name for name, of in found.items() if len(of) == 1 and off.get(of[0][0], OFF) == of[0][1]}
+    off = {
+        (key, each.overrides[key]) for each in screen.variants for key, level in each.factors.items() if level == OFF
+    }
+    usual, found = other.variants[0].overrides.keys(), {}
+    for variant in other.variants:
+        changes = [(key, value) for key, value in variant.overrides.items() if key not in usual]
+        if variant.twin_of is None and len(changes) == 1 and changes[0] in off:
+            found[changes[0][0]] = variant.name
+    return found
 
 
 @style.styled

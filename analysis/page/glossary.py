@@ -31,13 +31,14 @@ def glossary(summary: Summary) -> list[Entry]:
     overrides = {each.name: dict(each.overrides) for each in summary.question.ablation.variants}
     said = _remarks(summary.question)
     return [
-        _entry(variant, overrides.get(variant.name, {}), said.get(variant.name, "")) for variant in summary.variants
+        Entry(variant.name, "the baseline, which the others are compared with", said.get(variant.name, ""))
+        if variant is summary.baseline
+        else _entry(variant, overrides.get(variant.name, {}), said.get(variant.name, ""))
+        for variant in summary.variants
     ]
 
 
 def _entry(variant: VariantSummary, overrides: Mapping[str, Any], remark: str) -> Entry:
-    if variant.comparison is None:
-        return Entry(variant.name, "the baseline, which the others are compared with", remark)
     if variant.twin_of is not None:
         what = variant.name.rpartition("@")[2]
         remark = f"size-matched control: {variant.twin_of}, with a width that gives it the baseline's {what}"

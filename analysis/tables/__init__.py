@@ -12,6 +12,7 @@ from terminator.analysis.tables.peers import peers_table
 from terminator.analysis.tables.screen import screen_table
 from terminator.analysis.tables.table import Table
 from terminator.analysis.tables.tuning import is_tuned, tuned_table
+from terminator.analysis.tables.variance import variance_table
 
 OWN_TABLES = (screen_table, effects_table, details_table, costs_table)
 
@@ -31,7 +32,9 @@ def build_tables(summaries: Sequence[Summary], extra: Sequence[str] = ()) -> lis
     results beside ours where there are any. `extra`: further metrics to show."""
     tables = []
     for summary, label in zip(summaries, labels(summaries), strict=True):
-        tables.append(replace(ablation_table([summary], extra), label=label, of=label))
+        of_seeds = summary.question.ablation.is_of_seeds
+        table = variance_table(summary) if of_seeds else ablation_table([summary], extra)
+        tables.append(replace(table, label=label, of=label))
         own = (build(summary, label) for build in OWN_TABLES)
         tables += [replace(each, of=label, notes=(*each.notes, *summary.remarks)) for each in own if each is not None]
     groups: dict[str, list[Summary]] = {}

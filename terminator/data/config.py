@@ -19,6 +19,9 @@ class DataFormat(Enum):
     pathfinder = "pathfinder"
 
 
+TEST_DRAWN = (DataFormat.digits, DataFormat.folder)  # where there is no test split, it is drawn
+
+
 class PixelOrder(Enum):
     """How pixels become a sequence: row by row, or in one random order that is the same for all images and runs."""
 
@@ -63,6 +66,11 @@ class DataConfig:
     def is_sequence(self) -> bool:
         """Whether a network sees sequences: those that are stored, or images as such."""
         return self.sequence is not None or len(self.image_shape) == 2
+
+    @property
+    def publishes_test(self) -> bool:
+        """Whether the test split is known to be the same whatever the seed of the split."""
+        return self.format not in TEST_DRAWN
 
     @property
     def known_test_images(self) -> int | None:

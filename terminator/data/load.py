@@ -52,12 +52,12 @@ class Data:
         return Data(*splits, self.mean.to(device), self.std.to(device))
 
 
-def load(config: DataConfig, *, hold_out: bool = True) -> Data:
-    """Load and split; every split is the same in all runs (§9.5).
+def load(config: DataConfig, *, hold_out: bool = True, split_seed: int = 0) -> Data:
+    """Load and split; runs with the same `split_seed` have the same splits (§9.5).
 
     `hold_out=False` is the release's way: all published training images train, and the test split stands for
-    validation too. Raises UserError, saying what to fetch and how, where the set is not on this machine, and where a
-    value is infinite or not a number.
+    validation too. Raises UserError, saying what to fetch and how, where the set is not on this machine, where a
+    value is infinite or not a number, and where there is nothing to draw for a `split_seed` other than 0.
     """
     splits = {name: Split(*pair) for name, pair in _reader(config.format).read(config).items()}
     for name, each in splits.items():
@@ -66,12 +66,14 @@ def load(config: DataConfig, *, hold_out: bool = True) -> Data:
         splits = {name: Split(as_sequences(each.images, config.sequence), each.labels) for name, each in splits.items()}
     train, total = splits["train"], len(splits["train"])
     test = splits.get("test")
+    if split_seed and test is not None and not hold_out:
+        raise UserError(f"seeds.split={split_seed}: {config.name} has a test split and holds nothing out: none to draw")
     if test is None:
-        drawn, rest = stratified_split(train.labels, config.test_images)
+        drawn, rest = stratified_split(train.labels, config.test_images, split_seed)
         train, test = train.take(rest), train.take(drawn)
     validation = test
     if hold_out:
-        drawn, rest = stratified_split(train.labels, round(total * config.validation_fraction))
+        drawn, rest = stratified_split(train.labels, round(total * config.validation_fraction), split_seed)
         train, validation = train.take(rest), train.take(drawn)
     mean, std = pixel_statistics(train.images)
     if not std.all():
@@ -126,20 +128,20 @@ def pixel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
     return mean.float().reshape(shape), variance.sqrt().float().reshape(shape)
 
 
-SPLIT_SEED = 1797  # one for all sets and runs, so that no run ever trains on another's test images
+SPLIT_SEED = 1797  # of the usual split, on which no run ever trains on another's test images
 
 
-def stratified_split(labels: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def stratified_split(labels: Tensor, count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Draw `count` of the images, the classes in their own proportions (largest remainders). Returns (drawn, rest).
 
-    `labels`: (n); both answers are increasing indices into it. The same labels and count give the same answer, always.
+    `labels`: (n); both answers are increasing indices into it. The same arguments give the same answer, always.
     """
     sizes = torch.bincount(labels)
     exact = sizes * count  # in units of 1/n images, so that remainders are exact
     quotas = exact // len(labels)
     leftover = count - int(quotas.sum())
     quotas[(exact % len(labels)).argsort(descending=True, stable=True)[:leftover]] += 1
-    generator = torch.Generator().manual_seed(SPLIT_SEED)
+    generator = torch.Generator().manual_seed(SPLIT_SEED + seed)
     drawn = torch.zeros(len(labels), dtype=torch.bool)
     for label, quota in enumerate(quotas.tolist()):
         members = (labels == label).nonzero().flatten()

@@ -74,8 +74,15 @@ class Ablation:
         return (
             len(self.variants) > 1
             and not self.is_tuning
+            and not self.is_of_seeds
             and (self.looks is not None or len(self.seeds) >= FEWEST_SEEDS)
         )
+
+    @property
+    def is_of_seeds(self) -> bool:
+        """Whether its variants differ in what their seeds draw alone: it asks about the spread of runs."""
+        keys = {key for variant in self.variants for key in variant.overrides}
+        return bool(keys) and all(key.startswith("seeds.") for key in keys)
 
     @property
     def is_tuning(self) -> bool:

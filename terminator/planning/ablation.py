@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from terminator.config import shipped_data
+from terminator.config import Source, shipped_data
 from terminator.data.config import DataConfig
 from terminator.errors import UserError
 from terminator.ledger import DEFAULT_SEEDS, DEFAULT_SHARES, OFF, ON, LookPlan, Variant
@@ -53,6 +53,8 @@ class AblationConfig:
     for the default looks), less the part of it in `reserve`, for looks beyond the plan. `seeds`: a fixed list in place
     of planned looks, as seed= gives it. `smallest_effect`: the smallest difference that matters, in the metric's unit
     on disk. `data_kind`: what the question is about, None for any data; other data are refused.
+    `vary`: the sources of randomness that the seeds of the table draw, None for what the settings `seeds` say: the
+    initial parameters and the order; the others are held at seed 0.
     `tune`: a numeric key of the configuration, or a list of such keys, that is chosen for each variant anew, among
     `tune_values` (of several keys a list each, which are crossed), by the validation accuracy at `tune_seeds`.
     """
@@ -61,6 +63,7 @@ class AblationConfig:
     data_kind: DataKind | None = None
     baseline: str = "full"
     seeds: list[int] | None = None
+    vary: list[Source] | None = None
     looks: list[int] = field(default_factory=lambda: list(DEFAULT_SEEDS))
     shares: list[float] | None = None
     reserve: float = 0.10
@@ -86,6 +89,11 @@ class AblationConfig:
             raise UserError("ablation.seeds=[]: give at least one seed, for instance seed=0,1,2")
         if self.seeds is not None and len(set(self.seeds)) < len(self.seeds):
             raise UserError(f"ablation.seeds={self.seeds}: seeds must differ from each other")
+        if self.vary is not None and (not self.vary or len(set(self.vary)) < len(self.vary)):
+            named = ",".join(source.value for source in self.vary)
+            raise UserError(
+                f"ablation.vary=[{named}]: must be some of {', '.join(source.value for source in Source)}, each once"
+            )
         self.look_plan()
         if not self.smallest_effect > 0:
             raise UserError(f"ablation.smallest_effect={self.smallest_effect}: must be positive")
@@ -154,6 +162,12 @@ class AblationConfig:
         if both := sorted(final & set(self.tune_seeds)):
             raise UserError(f"{seeds}: must not be among the seeds of the final runs, as {both[0]} is")
         return [dict(zip(keys, values, strict=True)) for values in itertools.product(*axes)]
+
+    def held_seeds(self) -> dict[str, int | None]:
+        """The settings by which the seeds of the table draw what `vary` says and nothing else."""
+        if self.vary is None:
+            return {}
+        return {f"seeds.{source.value}": None if source in self.vary else 0 for source in Source}
 
     def look_plan(self) -> LookPlan:
         """The looks to make where no seeds are given. Raises UserError where they are no plan."""

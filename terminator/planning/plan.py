@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from terminator.cluster.profile import ClusterProfile
-from terminator.config import RunConfig, to_plain
+from terminator.config import RunConfig, SeedsConfig, to_plain
 from terminator.data.load import fingerprint
 from terminator.errors import UserError
 from terminator.ledger import Ablation, Ledger, Provenance, Sweep, Variant, ablation_id, sweep_id
@@ -112,7 +112,11 @@ class Planner:
             raise UserError(f"ablation={name}: resources.{unknown}: no such variant; choose from {', '.join(names)}")
         for variant, resources in config.resources.items():
             ClusterProfile().with_resources(resources, variant)
-        found = [replace(variant, resources=config.resources.get(variant.name, {})) for variant in found]
+        held = _held_seeds(name, config, chosen.seeds, found)
+        found = [
+            replace(each, overrides={**held, **each.overrides}, resources=config.resources.get(each.name, {}))
+            for each in found
+        ]
         plain = self._compose(name, config, found, _of_runs(base))
         if len(plain.variants) == 1:
             alike, same = ", ".join(self._merged[name]), f"the same configuration as the baseline {plain.baseline}"
@@ -120,7 +124,8 @@ class Planner:
         return [plain, *self._tuned(plain, config, _of_runs(base))] if config.candidates() else [plain]
 
     def _tuned(self, plain: Ablation, config: AblationConfig, base: Sequence[str]) -> list[Ablation]:
-        check_tunable(config.candidates()[0], self._composer.settings(base).run_config())
+        held = to_overrides(config.held_seeds())
+        check_tunable(config.candidates()[0], self._composer.settings([*base, *held]).run_config())
         record, rows = tuning_record(plain, config), []
         for candidate in candidates(plain, config):
             overrides = [*base, *to_overrides(candidate.overrides)]
@@ -213,6 +218,24 @@ def own_settings(composer: Composer, base: Sequence[str]) -> list[str]:
         except UserError:  # the others need this one
             continue
     return [override for override in kept if override.partition("=")[0] != "data"]
+
+
+def _held_seeds(
+    name: str, config: AblationConfig, seeds: SeedsConfig, found: Sequence[Variant]
+) -> dict[str, int | None]:
+    """The settings, other than the usual, by which its seeds draw what ablation.vary says. Raises UserError."""
+    if config.vary is None:
+        return {}
+    others = [
+        f"{each.name} of {name} sets {key}" for each in found for key in each.overrides if key.startswith("seeds.")
+    ]
+    if seeds != SeedsConfig():
+        others.append("the settings seeds are given too")
+    if others:
+        named = ",".join(source.value for source in config.vary)
+        raise UserError(f"ablation.vary=[{named}]: says what the seeds of all variants draw, but {others[0]}")
+    usual = to_plain(SeedsConfig())
+    return {key: value for key, value in config.held_seeds().items() if value != usual[key.partition(".")[2]]}
 
 
 def _of_runs(base: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from terminator.config import Protocol, RunConfig, from_plain
+from terminator.config import Protocol, RunConfig, Source, from_plain
 from terminator.data.load import Data, Split, fingerprint, load
 from terminator.errors import Diverged, UserError
 from terminator.ledger import Attempt, Run, RunState, Spec
@@ -40,9 +40,10 @@ def train(run: Run, attempt: Attempt | None, stop: StopRequest, watcher: TextIO 
     distributed = Distributed.from_environment()
     device = prepare_device(config.machine)
     distributed.connect(device)
-    data = load(config.data, hold_out=config.training.protocol is Protocol.holdout).to(device)
+    hold_out, split_seed = config.training.protocol is Protocol.holdout, config.seed_of(Source.split)
+    data = load(config.data, hold_out=hold_out, split_seed=split_seed).to(device)
     shape, classes = config.data.input_shape, config.data.classes
-    generator = generator_for(config.seed, "weights")
+    generator = generator_for(config.seed_of(Source.init), "weights")
     network = build(config.model, image_shape=shape, classes=classes, generator=generator).to(device)
     try:
         with Progress(watcher) as progress:
@@ -144,7 +145,9 @@ class Trainer:
     def _train_epoch(self) -> None:
         """The steps that are left of the epoch."""
         state, batch_size = self.state, self.config.training.batch_size
-        order = epoch_order(len(self.data.train), seed=self.config.seed, epoch=state.epoch).to(self.device)
+        order = epoch_order(len(self.data.train), seed=self.config.seed_of(Source.order), epoch=state.epoch).to(
+            self.device
+        )
         self.network.train()
         started, first, settled = time.perf_counter(), state.step, state.step
         while state.step < self.steps_per_epoch:

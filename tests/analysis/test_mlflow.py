@@ -73,12 +73,20 @@ def test_runs_without_their_baseline_are_compared_with_nothing_else(tmp_path: Pa
         summarize(results, results.questions[0])
 
 
-def test_runs_are_linked_to_mlflow(root: Path, tmp_path: Path) -> None:
+def test_runs_are_linked_to_mlflow(root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     results = analysis.load(root)
     links = linked(results, root).runs["link"]
     assert links.nunique() == 4
     assert links.str.match(r"http://127\.0\.0\.1:5000/#/experiments/\d+/runs/[0-9a-f]{32}").all()
+    caplog.clear()
     assert linked(results, tmp_path).runs["link"].isna().all()
+    assert not caplog.messages
+    (tmp_path / "mlflow.db").write_text("not a database, but as long as a header of one would be: a hundred bytes" * 2)
+    assert linked(results, tmp_path).runs["link"].isna().all()
+    assert caplog.messages == [
+        f"tracking_uri=sqlite:///{tmp_path}/mlflow.db: cannot be read as an MLflow store (file is not a database): "
+        "the page has no links to its runs"
+    ]
 
 
 def test_what_is_not_there_is_named(root: Path, tmp_path: Path) -> None:

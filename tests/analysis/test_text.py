@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf, nan
+from pathlib import Path
 
 import pytest
 
-from terminator.analysis.text import decimals, number, p_value, significant
+from terminator.analysis.text import decimals, number, p_value, places, significant
+from terminator.ledger import Interval
+from tests.analysis.ledgers import branches, summarized
 
 
 def test_decimals_follow_the_spread() -> None:
@@ -40,3 +44,12 @@ def test_p_values_are_never_zero() -> None:
     assert [p_value(p) for p in (0.0, 0.00049, 0.0123, 0.0996, 0.5, 1.0, None)] == [
         "<0.001", "<0.001", "0.012", "0.10", "0.50", "1.00", "–",
     ]  # fmt: skip
+
+
+def test_an_interval_that_excludes_0_does_not_show_it(tmp_path: Path) -> None:
+    _, summary = summarized(branches(1, seeds=range(5), spread=0.02), tmp_path)
+    variant = summary.variants[1]
+    assert variant.comparison is not None
+    assert places([summary])[1] == 1  # by its width alone
+    near = replace(variant, comparison=replace(variant.comparison, interval=Interval(-7.5, -0.04)))
+    assert places([replace(summary, variants=(summary.baseline, near))]) == (places([summary])[0], 2)

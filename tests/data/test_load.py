@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -40,6 +42,31 @@ def test_splits_share_no_image_and_lose_none() -> None:
     assert released.validation is released.test
     assert len(released.train) == 1437
     assert len(images.unique(dim=0)) == 1797  # no digit stands there twice, so equal pixels are the same image
+
+
+def _splits(data: Data) -> tuple[Split, Split, Split]:
+    return data.train, data.validation, data.test
+
+
+def test_a_seed_draws_another_split_of_the_same_images() -> None:
+    usual, other = load(DataConfig()), load(DataConfig(), split_seed=1)
+    for before, now in zip(_splits(usual), _splits(other), strict=True):
+        assert torch.equal(torch.bincount(before.labels), torch.bincount(now.labels))
+        assert not torch.equal(before.images, now.images)
+    again = load(DataConfig(), split_seed=1)
+    assert torch.equal(again.train.images, other.train.images)
+    assert torch.equal(again.test.images, other.test.images)
+
+
+def test_of_a_published_test_split_a_seed_draws_the_validation_split_alone() -> None:
+    config = replace(shipped_data()["mnist1d"], num_samples=400, test_images=100)
+    usual, other = load(config), load(config, split_seed=1)
+    assert torch.equal(usual.test.images, other.test.images)
+    assert not torch.equal(usual.validation.images, other.validation.images)
+    with pytest.raises(
+        UserError, match=r"^seeds\.split=1: mnist1d has a test split and holds nothing out: none to draw"
+    ):
+        load(config, hold_out=False, split_seed=1)
 
 
 def test_standardised_training_images_have_mean_0_and_variance_1() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from terminator.config import from_plain
+from terminator.config import SeedsConfig, from_plain
 from terminator.data.load import fingerprint
 from terminator.errors import UserError
 from terminator.ledger import Ledger, LookPlan, provenance
@@ -193,6 +193,60 @@ def test_a_fixed_list_of_seeds_is_a_plan_of_one_look(planner: Planner) -> None:
     assert [ablation.first_seeds(count) for count in (2, 6)] == [[7, 2], [7, 2, 5, 0, 1, 3]]
     [two] = planner.ablations(["gating"], [], [0, 1]).sweep.ablations
     assert not two.is_judged
+
+
+def test_vary_says_what_the_seeds_draw(planner: Planner) -> None:
+    plans = {
+        vary: planner.ablations(["gating"], [f"ablation.vary={vary}"], [3]) for vary in ("[init,order]", "[split]")
+    }
+    usual, split = (
+        {key: config.seeds for key, config in plans[vary].configs.items()} for vary in ("[init,order]", "[split]")
+    )
+    assert usual.keys() == planner.ablations(["gating"], [], [3]).configs.keys()
+    assert set(split.values()) == {SeedsConfig(init=0, order=0, split=None)}
+    assert not usual.keys() & split.keys()
+    ids = {plan.sweep.ablations[0].id for plan in plans.values()}
+    assert len(ids) == 2  # what was looked at of one is nothing of the other
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["ablation.vary=[init,data]"],
+            r"^ablation\.vary\[1\]: Invalid value 'data', expected one of \[init, order, split",
+        ),
+        (["ablation.vary=[]"], r"^ablation\.vary=\[\]: must be some of init, order, split, each once$"),
+        (
+            ["ablation.vary=[init,init]"],
+            r"^ablation\.vary=\[init,init\]: must be some of init, order, split, each once$",
+        ),
+        (
+            ["ablation.vary=[init]", "seeds.order=1"],
+            r"^ablation\.vary=\[init\]: says .*, but the settings seeds are given",
+        ),
+        (["seeds.init=-1"], r"seeds\.init=-1: must be null or not negative$"),
+        (
+            ["seeds.split=null", "data=mnist1d", "training.protocol=release"],
+            r"seeds\.split=null: there is no split to draw: mnist1d has a test split, and training\.protocol=release",
+        ),
+        (
+            ["ablation.vary=[split]", "ablation.tune=optimizer.lr", "ablation.tune_values=[1e-3,1e-2]"],
+            r"^ablation\.tune: where the seed draws the test split too, tuning runs would see test images",
+        ),
+    ],
+)
+def test_seeds_that_cannot_be_are_refused_in_one_line(planner: Planner, overrides: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        planner.ablations(["gating"], overrides, None)
+
+
+def test_a_variant_that_sets_a_seed_itself_does_not_go_with_vary(planner: Planner) -> None:
+    message = (
+        r"^ablation\.vary=\[init\]: says what the seeds of all variants draw, but all of variance sets seeds\.split$"
+    )
+    with pytest.raises(UserError, match=message):
+        planner.ablations(["variance"], ["ablation.vary=[init]"], None)
 
 
 @pytest.mark.parametrize("seeds", [None, [0], [0, 1, 2, 3], [9, 4]])

@@ -16,6 +16,7 @@ from terminator.config import (
     Precision,
     Protocol,
     RunConfig,
+    SeedsConfig,
     SlowLoss,
     TrainingConfig,
 )
@@ -37,6 +38,15 @@ def test_the_same_seed_gives_the_same_numbers(small: RunConfig, freeze: Freeze) 
     assert numbers(metrics) == numbers(finish(second))
     weights = final_weights(second)
     assert all(torch.equal(weight, weights[name]) for name, weight in final_weights(first).items())
+
+
+def test_each_source_of_randomness_has_a_seed_of_its_own(small: RunConfig, freeze: Freeze) -> None:
+    small = with_training(small, epochs=1)
+    usual = numbers(finish(freeze(replace(small, seed=1), "usual")))
+    named = replace(small, seed=2, seeds=SeedsConfig(init=1, order=1))
+    assert numbers(finish(freeze(named, "named"))) == usual
+    for other in (SeedsConfig(order=1), SeedsConfig(init=1), SeedsConfig(init=1, order=1, split=None)):
+        assert numbers(finish(freeze(replace(small, seed=2, seeds=other), str(other)))) != usual
 
 
 def test_rows_and_result(small: RunConfig, freeze: Freeze) -> None:
