@@ -35,9 +35,8 @@ def leave_one_out(results: Results, screen: Summary) -> Summary | None:
 
 def _alone(screen: Ablation, other: Ablation) -> dict[str, str]:
     """Switch → the variant of `other` that has it alone off."""
-    off = {
-        (key, each.overrides[key]) for each in screen.variants for key, level in each.factors.items() if level == OFF
-    }
+    levels = [(each, *level) for each in screen.variants for level in each.factors.items()]
+    off = [(key, each.overrides[key]) for each, key, level in levels if level == OFF]  # a value may be a list
     usual, found = other.variants[0].overrides.keys(), {}
     for variant in other.variants:
         changes = [(key, value) for key, value in variant.overrides.items() if key not in usual]
