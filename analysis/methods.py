@@ -37,12 +37,18 @@ def methods(results: Results, summary: Summary) -> str:
 
 
 def _data(summary: Summary, configs: Sequence[dict[str, Any]]) -> Iterator[str]:
-    others = len(summary.variants) - 1
+    others, screened = len(summary.variants) - 1, summary.crossing if summary.is_screen else None
     parameters = summary.baseline.costs.get("parameters")
     size = f" ({parameters:,.0f} parameters)" if parameters and isfinite(parameters) else ""
     images = f" ({summary.test_images:,} test images)" if summary.test_images else ""
     baseline = f"the baseline {summary.baseline.name}{size}"
     yield f"We compare {counted(others, 'variant')} with {baseline} on {summary.dataset}{images}."
+    if screened is not None:
+        switches = len(screened.factors)
+        yield (
+            f"They are {others + 1} of the {2**switches:,} combinations of {switches} parts, each on or off, in which "
+            "no main effect is aliased with another or with an interaction of two parts (resolution IV)."
+        )
     told = {
         "epochs": _one(at(config, "training.epochs") for config in configs),
         "batch": _one(at(config, "training.batch_size") for config in configs),
@@ -81,7 +87,7 @@ def _seeds(summary: Summary) -> Iterator[str]:
 
 def _tests(summary: Summary) -> Iterator[str]:
     question = summary.question
-    if not any(each.comparison and each.comparison.interval for each in summary.variants):
+    if not any(each.comparison and each.comparison.interval for each in summary.judged):
         return
     share = f"{100 * ALPHA:g} %"
     looks = question.looks if summary.is_own_metric else None
@@ -94,15 +100,21 @@ def _tests(summary: Summary) -> Iterator[str]:
         )
     else:
         yield f"Results are tested once, at all seeds, at a level of {share}."
+    tested = "Differences are tested by two-sided paired t-tests, corrected over the variants by Holm"
+    if summary.effects is not None:
+        scale = " of the logits of accuracies" if summary.effects.metric != summary.metric else ""
+        tested = (
+            f"Main effects are contrasts{scale}, one a seed, tested by two-sided t-tests, corrected over them by Holm"
+        )
     margin = f"{number(summary.smallest_effect, 2)}{summary.metric.points_suffix}"
     equivalence = (
         f"; no effect is claimed where two one-sided tests show a difference of less than {margin} (TOST, Holm)"
         if summary.smallest_effect
         else ""
     )
-    yield f"Differences are tested by two-sided paired t-tests, corrected over the variants by Holm{equivalence}."
+    yield f"{tested}{equivalence}."
     cover = f"{100 * (1 - ALPHA):g} %"
-    yield f"Intervals are Student's t, and hold the true difference with {cover} over all looks together."
+    yield f"Intervals are Student's t, and hold the true value with {cover} over all looks together."
     if summary.test_noise is not None:
         noise = f"{significant(summary.test_noise, 2)}{summary.metric.points_suffix}"
         yield f"They speak of seeds on one fixed test set; its finite size adds a standard error of about {noise}."

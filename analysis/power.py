@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,11 @@ def power_notes(root: Path, ablation: Ablation, config: Mapping[str, Any], test_
     (seed and machine apart), else of the other ablations'. Without any, or with too few seeds, a sentence says so.
     `test_images`: None where their number is not known before a run.
     """
-    seeds, variants = ablation.plan.seeds[-1] if ablation.looks else len(ablation.seeds), len(ablation.variants) - 1
+    seeds, tests = ablation.plan.seeds[-1] if ablation.looks else len(ablation.seeds), len(ablation.variants) - 1
+    what, share = counted(tests, "variant"), 1.0
+    if ablation.is_screen:  # an effect has less spread than a difference of two runs
+        tests, share = len(ablation.variants[0].factors), sqrt(2 / len(ablation.variants))
+        what = counted(tests, "main effect")
     if seeds < FEWEST_SEEDS:
         return [f"Power: {counted(seeds, 'seed')} can show nothing: an interval and a verdict take {FEWEST_SEEDS}."]
     summaries = _summaries(Ledger(root), ablation, config)
@@ -43,8 +48,8 @@ def power_notes(root: Path, ablation: Ablation, config: Mapping[str, Any], test_
         scale=shown.scale,
         unit=shown.points,
     )
-    tested = f"{counted(seeds, 'seed')} and {counted(variants, 'variant')}"
-    times = detectable_difference(seeds, spread or 1.0, next_alpha(ablation.plan, (), seeds) / max(1, variants))
+    tested = f"{counted(seeds, 'seed')} and {what}"
+    times = share * detectable_difference(seeds, spread or 1.0, next_alpha(ablation.plan, (), seeds) / max(1, tests))
     if spread is None:
         power = (
             f"Power: {tested} show differences from about {number(times, 1)} times their spread over the seeds on; "

@@ -17,6 +17,7 @@ from terminator.analysis.statistics.variance import Spread
 from terminator.analysis.summary import Summary, VariantSummary, summarize
 from terminator.analysis.tables import build_tables, labels
 from terminator.analysis.tables.render import print_table, write_tables
+from terminator.analysis.tables.screen import why_no_screen
 from terminator.analysis.tables.table import Table
 from terminator.entry import Parser, typed
 from terminator.errors import UserError, storage_errors
@@ -28,6 +29,7 @@ EXAMPLES = """examples:
   terminator report branches gating --out paper  two ablations, into the folder paper
   terminator report branches --metric flops      judged by another metric
   terminator report branches --json              the numbers for a program"""
+EFFECT = ("name", "n", "difference", "interval", "p", "verdict")  # of what a variant's row has
 NAMES = 4  # in a folder's name
 TABLES, FIGURES, LISTING = "tables", "figures", ".files"
 
@@ -86,7 +88,7 @@ def write_report(
 def record(summary: Summary) -> dict[str, Any]:
     """A summary's numbers as JSON has them, in full precision; docs/results.md says what each is."""
     looks = summary.question.looks if summary.is_own_metric else None
-    compared = [variant.comparison for variant in summary.variants if variant.comparison is not None]
+    compared = [variant.comparison for variant in summary.judged if variant.comparison is not None]
     with_result = len({seed for variant in summary.variants for seed in variant.values})
     return {
         "ablation": summary.name,
@@ -99,7 +101,21 @@ def record(summary: Summary) -> dict[str, Any]:
         "unit": summary.metric.unit or None,
         "smallest_effect": summary.smallest_effect,
         "baseline": summary.baseline.name,
-        "variants": [_variant(variant) for variant in summary.variants],
+        "variants": [_variant(each) | ({"verdict": None} if summary.is_screen else {}) for each in summary.variants],
+        **_screen(summary),
+    }
+
+
+def _screen(summary: Summary) -> dict[str, Any]:
+    """What a screen has besides: its main effects as rows, in the unit that they are judged in."""
+    if not summary.is_screen:
+        return {}
+    of = summary.effects
+    rows = [{key: each for key, each in _variant(row).items() if key in EFFECT} for row in summary.judged]
+    return {
+        "effects": rows,
+        "effects_metric": of.metric.name if of else None,
+        "why_no_effects": why_no_screen(summary) or None,
     }
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import isfinite, isinf, isnan, nan
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from terminator.analysis.caveats import Change, Kind, caveats, change, drawn
-from terminator.analysis.factors import Crossing, crossing
-from terminator.analysis.metrics import Metric, check_logged, metric
+from terminator.analysis.factors import Crossing, at, crossing
+from terminator.analysis.measured import Measured, by_variant, main_effects, measured
+from terminator.analysis.metrics import Metric, metric
 from terminator.analysis.results import Question, Results
 from terminator.analysis.statistics.margins import finite_test_set_noise
 from terminator.analysis.statistics.tests import BoolArray
@@ -22,7 +23,7 @@ from terminator.analysis.statistics.verdict import Comparison, best_and_tied, co
 from terminator.config import Source
 from terminator.data.config import TEST_DRAWN
 from terminator.errors import UserError
-from terminator.ledger import Ablation
+from terminator.ledger import Look
 
 LIBRARIES = ("torch", "numpy", "scikit-learn", "datasets", "pyarrow")  # that results can depend on
 
@@ -97,7 +98,8 @@ class Summary:
     `test_images`: so many the metric was measured on; `test_noise`: the typical standard error of a difference that
     comes of their number, None where they are not known. `commits`, `codes`: those of the runs, commits as they are
     quoted; `libraries`: name → versions, of those that results can depend on and the runs had in several. `caveats`:
-    what must be said of the runs.
+    what must be said of the runs. `effects`: of a screen, whose variants are not judged, the main effect of each switch
+    as a row in a variant's place, in the scale it is judged in; None where no seed has every cell.
     """
 
     question: Question
@@ -113,6 +115,7 @@ class Summary:
     caveats: tuple[str, ...]
     test_images: int | None = None
     test_noise: float | None = None
+    effects: Summary | None = None
 
     @property
     def name(self) -> str:
@@ -142,11 +145,22 @@ class Summary:
         return self.metric.name == self.question.ablation.metric
 
     @property
+    def is_screen(self) -> bool:
+        """Whether its variants are cells, of which main effects are judged."""
+        return self.question.ablation.is_screen
+
+    @property
+    def judged(self) -> tuple[VariantSummary, ...]:
+        """The rows that have verdicts."""
+        rows = self.variants if not self.is_screen else self.effects.variants if self.effects else ()
+        return tuple(each for each in rows if each.comparison is not None)
+
+    @property
     def headline(self) -> str:
         """The table in a sentence; empty where nothing was tested yet. Size-matched controls are not counted."""
         if self.question.ablation.is_of_seeds:
             return self._of_spreads()
-        own = [each for each in self.variants if each.comparison is not None and each.twin_of is None]
+        own = [each for each in self.judged if each.twin_of is None]
         compared = {each.name: each.comparison for each in own if each.comparison is not None}
         if not own or (self.question.looks == () and self.is_own_metric):
             return ""
@@ -186,20 +200,22 @@ class Summary:
 def summarize(results: Results, question: Question, metric_name: str | None = None) -> Summary:
     """Summarize one of `results.questions`. Raises UserError where the numbers would not belong together."""
     runs, ablation = results.of(question), question.ablation
-    groups = _by_variant(runs, results, ablation)
-    values, shown, higher_is_better, margin, test_images = measured(results, question, metric_name)
+    groups = by_variant(runs, results, ablation)
+    found = measured(results, question, metric_name)
+    values, shown, higher_is_better, margin, test_images, resolution = found
     logged = results.metrics()
     others = {variant: each for variant, each in values.items() if variant != ablation.baseline}
     is_own = shown == metric(ablation.metric, ablation.higher_is_better)
+    looks = question.looks if is_own else None
     compared = compare(
         values[ablation.baseline],
         {} if ablation.is_of_seeds else others,
         smallest_effect=margin,
-        resolution=shown.resolution(test_images),
+        resolution=resolution,
         higher_is_better=higher_is_better,
-        looks=question.looks if is_own else None,
+        looks=() if ablation.is_screen else looks,
     )
-    best, tied = best_and_tied(values, compared, higher_is_better=higher_is_better)
+    best, tied = best_and_tied(values, {} if ablation.is_screen else compared, higher_is_better=higher_is_better)
     configs = {variant: _dicts(rows["config"]) for variant, rows in groups.items()}
     codes = {variant: set(rows["code_hash"].dropna()) for variant, rows in groups.items()}
     libraries = {variant: _libraries(rows) for variant, rows in groups.items()}
@@ -224,7 +240,7 @@ def summarize(results: Results, question: Question, metric_name: str | None = No
             drawn=tuple(source.value for source in drawn(own)),
             spread=spread(values[variant], values[ablation.baseline]) if ablation.is_of_seeds else None,
         )
-    return Summary(
+    summary = Summary(
         question=question,
         dataset=_one_dataset(ablation.name, runs),
         metric=shown,
@@ -239,44 +255,39 @@ def summarize(results: Results, question: Question, metric_name: str | None = No
         test_images=test_images,
         test_noise=None if _draws_test(configs) else _test_noise(groups, ablation.baseline, shown, test_images),
     )
+    base = next(iter(configs[ablation.baseline]), {})
+    return replace(summary, effects=_effects(summary, found, base, looks)) if ablation.is_screen else summary
 
 
-class Measured(NamedTuple):
-    """What a look is taken of: `values` are variant → seed → `metric` in its shown unit, as is `smallest_effect`.
-
-    `test_images`: so many images the metric was measured on; None where that is not known, or it is no accuracy.
-    """
-
-    values: Mapping[str, Mapping[int, float]]
-    metric: Metric
-    higher_is_better: bool
-    smallest_effect: float
-    test_images: int | None
-
-
-def measured(results: Results, question: Question, metric_name: str | None = None) -> Measured:
-    """The results of one of `results.questions`, by its own metric or another. Raises UserError as `summarize` does."""
-    runs, ablation = results.of(question), question.ablation
-    name = metric_name or ablation.metric
-    check_logged(results, name)
-    shown = metric(name, ablation.higher_is_better)
-    higher_is_better = ablation.higher_is_better if name == ablation.metric else shown.higher_is_better
-    margin = ablation.smallest_effect * shown.scale if _same_unit(shown, metric(ablation.metric)) else 0.0
-    values = {variant: _values(rows, shown) for variant, rows in _by_variant(runs, results, ablation).items()}
-    return Measured(values, shown, higher_is_better, margin, _test_images(runs) if shown.of_test_images else None)
-
-
-def _by_variant(runs: pd.DataFrame, results: Results, ablation: Ablation) -> dict[str, pd.DataFrame]:
-    if runs.empty:
-        raise UserError(f"ablation={ablation.name}: no runs in {results.source}, or none that the filters leave")
-    groups = {str(variant): rows for variant, rows in runs.groupby("variant", sort=False)}
-    if ablation.baseline not in groups:
-        raise UserError(f"ablation={ablation.name}: no run of its baseline {ablation.baseline} to compare with")
-    return groups
-
-
-def _same_unit(one: Metric, other: Metric) -> bool:
-    return one == other or (one.is_fraction and other.is_fraction)
+def _effects(
+    summary: Summary, found: Measured, config: Mapping[str, Any], looks: Sequence[Look] | None
+) -> Summary | None:
+    """A screen's main effects as rows. `config`: the baseline's; `looks`: those made, as `compare` takes them."""
+    crossed, baseline = summary.crossing, summary.baseline
+    if crossed is None or baseline.name not in found.values:
+        return None
+    values, shown, up, margin, _, step = main_effects(found, crossed, baseline.name)
+    zero = values[baseline.name]
+    others = {name: each for name, each in values.items() if name != baseline.name}
+    if not zero:
+        return None
+    compared = compare(zero, others, smallest_effect=margin, resolution=step, higher_is_better=up, looks=looks)
+    off = {key: value for each in summary.question.ablation.variants for key, value in each.overrides.items()}
+    keys = dict(zip(crossed.factors, summary.question.ablation.variants[0].factors, strict=True))
+    rows = [
+        VariantSummary(
+            name=name,
+            twin_of=None,
+            change=change({keys[name]: at(config, keys[name])}, {keys[name]: off[keys[name]]}),
+            values=each,
+            costs={},
+            missing=(),
+            comparison=compared[name],
+        )
+        for name, each in others.items()
+    ]
+    baseline = replace(baseline, values=zero)
+    return replace(summary, metric=shown, smallest_effect=margin, variants=(baseline, *rows))
 
 
 def _libraries(rows: pd.DataFrame) -> set[tuple[str, str]]:
@@ -302,20 +313,6 @@ def _one_dataset(ablation: str, runs: pd.DataFrame) -> str:
     return datasets[0] if datasets else "unknown data"
 
 
-def _values(rows: pd.DataFrame, shown: Metric) -> dict[int, float]:
-    """Seed → metric of the runs that came to a finite number. Raises UserError if two runs claim one seed."""
-    column = shown.complement or shown.name
-    if column not in rows:
-        return {}
-    done = rows[(rows["state"] == "done") & np.isfinite(pd.to_numeric(rows[column], errors="coerce"))]
-    twice = done[done["seed"].duplicated(keep=False)]
-    if not twice.empty:
-        first, keys = twice.iloc[0], ", ".join(twice["key"].astype(str))
-        raise UserError(f"variant={first['variant']}: several results for one seed, {first['seed']}: runs {keys}")
-    logged = {int(seed): float(value) for seed, value in zip(done["seed"], done[column], strict=True)}
-    return {seed: shown.scale * (1 - value if shown.complement else value) for seed, value in logged.items()}
-
-
 def _test_noise(
     groups: Mapping[str, pd.DataFrame], baseline: str, shown: Metric, test_images: int | None
 ) -> float | None:
@@ -339,12 +336,6 @@ def _correct(rows: pd.DataFrame, images: int) -> BoolArray:
     """(runs, images): which test images each run with a result got right."""
     bits = [np.frombuffer(packed, np.uint8) for packed in rows["test_correct"] if isinstance(packed, bytes)]
     return np.array([np.unpackbits(each, count=images) for each in bits if 8 * len(each) >= images]).astype(np.bool_)
-
-
-def _test_images(runs: pd.DataFrame) -> int | None:
-    """The number of images in the test split; None where the runs did not record it."""
-    known = pd.to_numeric(runs.get("test_images", pd.Series(dtype=float)), errors="coerce").dropna()
-    return None if known.empty else int(known.max())
 
 
 def _costs(rows: pd.DataFrame, logged: list[str]) -> dict[str, float]:

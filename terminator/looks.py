@@ -19,11 +19,12 @@ from rich.table import Table
 from rich.text import Text
 
 from terminator.analysis.load import load
+from terminator.analysis.measured import judged
 from terminator.analysis.metrics import Metric, metric
 from terminator.analysis.report import report_folder, write_report
 from terminator.analysis.results import Results
 from terminator.analysis.statistics.looks import next_look, take_look
-from terminator.analysis.summary import measured, summarize
+from terminator.analysis.summary import summarize
 from terminator.analysis.tables import build_tables
 from terminator.analysis.tables.render import print_table, write_tables
 from terminator.config import from_plain, to_plain
@@ -257,7 +258,7 @@ def _freeze(ledger: Ledger, variant: Variant, sibling_key: str, seeds: Sequence[
 def _look(ledger: Ledger, sweep: Sweep, ablation: Ablation, made: Sequence[Look], seeds: Sequence[int]) -> Look | None:
     """The look at these seeds; one of `made` where nothing has changed since, None where the baseline has no result."""
     results = _results(ledger, sweep, ablation.name)
-    values, metric, higher_is_better, margin, test_images = measured(results, results.questions[0])
+    values, _, higher_is_better, margin, _, resolution = judged(results, results.questions[0])
     if not values[ablation.baseline]:
         return None
     plan = ledger.looks(ablation).plan() or ledger.looks(ablation).freeze(ablation.plan)
@@ -268,7 +269,7 @@ def _look(ledger: Ledger, sweep: Sweep, ablation: Ablation, made: Sequence[Look]
         values,
         ablation.baseline,
         margin=margin,
-        resolution=metric.resolution(test_images),
+        resolution=resolution,
         higher_is_better=higher_is_better,
     )
 

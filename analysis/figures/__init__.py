@@ -15,6 +15,7 @@ from terminator.analysis.figures.curves import learning_curves
 from terminator.analysis.figures.features import feature_maps, features_by_depth, hyper_kernels
 from terminator.analysis.figures.forest import forest, seed_strip
 from terminator.analysis.figures.relations import along_axis, heatmap, tradeoff
+from terminator.analysis.figures.screen import leave_one_out, screen_figure
 from terminator.analysis.figures.style import save
 from terminator.analysis.results import Results
 from terminator.analysis.summary import Summary
@@ -88,6 +89,15 @@ def _figures(results: Results, summary: Summary, most: int) -> Iterator[tuple[st
         drawn = f"{summary.metric.title} (mean ± standard deviation, and a dot for each seed)"
         yield "axis", along_axis(summary, axis), f"{drawn} along {axis.key}; ◆: {baseline}.{BROKEN}"
     yield from _inner_figures(_exported(results, summary))
+    if summary.is_screen:
+        other = leave_one_out(results, summary)
+        alone = f", and the difference of switching it off alone ({other.name})" if other else ""
+        yield (
+            "screen",
+            screen_figure(summary, other),
+            f"What switching each part off does, averaged over the presence of the others{alone}: mean and 95 % "
+            f"interval over the seeds, each by itself. Grey: smaller than the smallest effect that matters.{BROKEN}",
+        )
     if summary.crossing is not None:
         yield "crossing", heatmap(summary), f"Mean {title} in each cell of {' × '.join(summary.crossing.factors)}."
 

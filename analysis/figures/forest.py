@@ -49,7 +49,8 @@ def forest(summary: Summary) -> Figure | None:
         "no effect" if each is Verdict.equivalent else each.value: axes.plot([], [], linestyle="none", **mark.look)[0]
         for each, mark in marks.items()
     }
-    style.legend_above(figure, looks)
+    if not summary.is_screen:  # whose cells have no verdicts
+        style.legend_above(figure, looks)
     return figure
 
 

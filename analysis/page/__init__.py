@@ -70,6 +70,7 @@ def _content(results: Results, part: Part) -> dict[str, object]:
     runs = shown_runs(results, summary)
     states = Counter(str(run["state"]) for run in runs)
     drawn = picture(summary, first)
+    effects = [table for table in part.tables if summary.is_screen and table.label == f"{part.label}-screen"]
     figures = [each for each in part.figures if drawn is None or each.name != DIFFERENCES]  # the picture shows them
     return {
         "label": part.label,
@@ -81,10 +82,11 @@ def _content(results: Results, part: Part) -> dict[str, object]:
         "table": first,
         "notes": [note for note in (*first.notes, *first.advice) if not note.startswith(MISSING)],  # `lost` has those
         "picture": drawn,
-        "sentences": [sentence(summary, variant) for variant in summary.variants if variant.comparison is not None],
+        "sentences": [sentence(summary.effects or summary, row) for row in summary.judged],
         "glossary": glossary(summary),
         "methods": methods(results, summary),
-        "tables": part.tables[1:],
+        "effects": effects,
+        "tables": [table for table in part.tables[1:] if table not in effects],
         "figures": [(f"data:image/png;base64,{_base64(each.png.read_bytes())}", each.caption) for each in figures],
         "runs": runs,
         "lost": missing_runs(summary),

@@ -9,11 +9,12 @@ from terminator.analysis.summary import Summary
 from terminator.analysis.tables.ablation import ablation_table, datasets_table
 from terminator.analysis.tables.details import costs_table, details_table, effects_table
 from terminator.analysis.tables.peers import peers_table
+from terminator.analysis.tables.screen import screen_table
 from terminator.analysis.tables.table import Table
 from terminator.analysis.tables.tuning import is_tuned, tuned_table
 from terminator.analysis.tables.variance import variance_table
 
-OWN_TABLES = (effects_table, details_table, costs_table)
+OWN_TABLES = (screen_table, effects_table, details_table, costs_table)
 
 
 def labels(summaries: Sequence[Summary]) -> list[str]:
@@ -26,9 +27,9 @@ def labels(summaries: Sequence[Summary]) -> list[str]:
 
 
 def build_tables(summaries: Sequence[Summary], extra: Sequence[str] = ()) -> list[Table]:
-    """For each ablation and data set its table, the effects of the factors that it crosses, its tests and its costs;
-    then, where there are several, one with the data sets as columns and one with all ablations; published results
-    beside ours where there are any. `extra`: further metrics to show."""
+    """For each ablation and data set its table, the effects of the factors that it crosses or screens, its tests and
+    costs; then, where there are several, one with the data sets as columns and one with all ablations; published
+    results beside ours where there are any. `extra`: further metrics to show."""
     tables = []
     for summary, label in zip(summaries, labels(summaries), strict=True):
         of_seeds = summary.question.ablation.is_of_seeds

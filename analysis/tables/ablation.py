@@ -105,8 +105,9 @@ def metric_cell(summary: Summary, variant: VariantSummary, places: int) -> Cell:
 
 def difference_cells(summary: Summary, variant: VariantSummary, places: int) -> tuple[Cell, Cell]:
     """The difference with its interval, and the verdict."""
-    verdict = verdict_text(variant)
     comparison = variant.comparison
+    is_cell = summary.is_screen and comparison is not None and bool(variant.values)
+    verdict = NOTHING if is_cell else verdict_text(variant)
     if comparison is None:
         return Cell(NOTHING, dict.fromkeys(DIFFERENCE_DATA), 0.0), Cell(verdict, {"verdict": verdict})
     pairs, interval, judgement = comparison.pairs, comparison.interval, comparison.judgement

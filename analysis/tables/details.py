@@ -69,11 +69,11 @@ def cost_cell(variant: VariantSummary, baseline: VariantSummary | None, name: st
 
 
 def details_table(summary: Summary, label: str) -> Table | None:
-    """A row a variant: both intervals, all p-values, effect size; None where nothing is compared."""
+    """A row a variant: both intervals, all p-values, effect size; None where nothing is compared, and of a screen."""
     _, decimals = places([summary])
     rows = tuple(
         (Cell(variant.name, {"variant": variant.name}), *_cells(variant.comparison, decimals))
-        for variant in summary.variants
+        for variant in (summary.variants if not summary.is_screen else ())
         if variant.comparison is not None and variant.comparison.pairs.n
     )
     if not rows:
@@ -124,7 +124,7 @@ def _interval_cell(name: str, interval: Interval | None, places: int, mark: str 
 def effects_table(summary: Summary, label: str) -> Table | None:
     """A row for each effect of leaving the reference level; None where nothing is crossed or cells are missing."""
     crossed = summary.crossing
-    if crossed is None:
+    if crossed is None or summary.is_screen:
         return None
     try:
         found = _effects(summary, crossed)
@@ -149,7 +149,7 @@ def effects_table(summary: Summary, label: str) -> Table | None:
 
 def why_no_effects(summary: Summary) -> str:
     """Why an ablation that crosses factors gets no effects; empty where it does, or crosses none."""
-    if summary.crossing is None:
+    if summary.crossing is None or summary.is_screen:
         return ""
     try:
         _effects(summary, summary.crossing)

@@ -8,6 +8,7 @@ from terminator.analysis.statistics.looks import next_look
 from terminator.analysis.statistics.tests import median_spread
 from terminator.analysis.summary import Summary
 from terminator.analysis.tables.details import why_no_effects
+from terminator.analysis.tables.screen import why_no_screen
 from terminator.analysis.tables.table import TIE
 from terminator.analysis.text import number, significant
 from terminator.ledger import Look, LookPlan
@@ -25,6 +26,8 @@ def notes(summaries: Sequence[Summary]) -> Iterator[str]:
     yield from dict.fromkeys(note for summary in summaries for note in off_budget(summary))
     for why in filter(None, map(why_no_effects, summaries)):
         yield f"No main effects and interactions: {why}."
+    for why in filter(None, map(why_no_screen, summaries)):
+        yield f"No main effects: {why}."
     for summary in summaries:
         whose = summary.name if len(summaries) > 1 else ""
         for note in standing(summary):
@@ -48,10 +51,10 @@ def standing(summary: Summary) -> Iterator[str]:
     """The look that the table stands at, and the noise of the finite test set."""
     question = summary.question
     compared = [variant for variant in summary.variants if variant.comparison is not None]
-    if not compared:
+    if not compared or (summary.is_screen and not summary.judged):
         return
     if question.looks is None or not summary.is_own_metric:
-        if any(variant.comparison and variant.comparison.interval for variant in compared):
+        if any(variant.comparison and variant.comparison.interval for variant in summary.judged):
             yield "Judged as one look at all seeds: the error rate holds if no other look was taken."
     elif question.looks:
         yield f"{looked_at(question.looks, question.plan)}."
@@ -88,17 +91,19 @@ def _next_look(summary: Summary) -> Iterator[str]:
     question = summary.question
     if not question.looks or question.plan is None or not summary.is_own_metric:
         return
-    with_results = [each.name for each in summary.variants if each.comparison is not None and each.values]
+    with_results = [each.name for each in summary.judged if each.values]
     step = next_look(question.plan, question.looks, with_results, question.ablation.plan.seeds)
     if step is None:
         return
     seeds = question.ablation.first_seeds(step.seeds)
-    rows = [each for each in summary.variants if each.comparison is None or each.name in step.variants]
+    all_rows = summary.is_screen  # an effect takes every cell
+    rows = [each for each in summary.variants if all_rows or each.comparison is None or each.name in step.variants]
     done = [each.values.keys() | {lost.seed for lost in each.missing if lost.state == "done"} for each in rows]
     runs = sum(seed not in each for each in done for seed in seeds)
     known = [each.costs["train_seconds"] for each in rows if "train_seconds" in each.costs]
     cost = f", about {significant(sum(known) / len(known), 2)} s each" if known else ""
-    how = "the same command runs it" if step.asked_for else f"ablation.looks=[{step.seeds}] runs it, from the reserve"
+    typed = f"seed={','.join(map(str, seeds))}" if summary.is_screen else f"ablation.looks=[{step.seeds}]"
+    how = "the same command runs it" if step.asked_for else f"{typed} runs it, from the reserve"
     if question.sweep.command:
         yield f"Next look: {counted(step.seeds, 'seed')}, {counted(runs, 'more run')}{cost}; {how}."
 
@@ -117,7 +122,8 @@ def _method(summaries: Sequence[Summary]) -> Iterator[str]:
             "whichever look a row stops; verdict: paired t-test, corrected over the variants (Holm) and the looks."
         )
     elif compared:
-        yield f"Difference: from {baselines}, paired by seed; nothing is tested yet."
+        tested = "main effects are tested, cells are not" if first.is_screen else "nothing is tested yet"
+        yield f"Difference: from {baselines}, paired by seed; {tested}."
     if first.smallest_effect and compared:
         margin = f"{number(first.smallest_effect, 2)}{first.metric.points_suffix}"
         yield f"Smallest effect that matters: {margin} (two one-sided tests, Holm)."

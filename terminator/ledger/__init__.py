@@ -1,6 +1,8 @@
 """The ledger: files under one root that are the truth about every run and sweep. Standard library only."""
 
 from terminator.ledger.ledger import (
+    OFF,
+    ON,
     Ablation,
     Cell,
     Ledger,
@@ -49,6 +51,8 @@ __all__ = [
     "EXIT_SUPERSEDED",
     "FEWEST_SEEDS",
     "METRICS",
+    "OFF",
+    "ON",
     "Ablation",
     "Alive",
     "Attempt",

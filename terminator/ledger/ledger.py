@@ -21,6 +21,8 @@ from terminator.ledger.records import Alive, Code
 from terminator.ledger.run import Run
 from terminator.text import file_name
 
+ON, OFF = "on", "off"  # the levels of a screen's factors
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -86,6 +88,11 @@ class Ablation:
     def is_tuning(self) -> bool:
         """Whether its rows are settings to choose from, for the variants of another ablation."""
         return any(variant.candidate_of is not None for variant in self.variants)
+
+    @property
+    def is_screen(self) -> bool:
+        """Whether its variants are the cells of a screen, of which the switches' main effects are judged."""
+        return bool(self.variants) and set(self.variants[0].factors.values()) == {ON}
 
     @property
     def is_chosen(self) -> bool:

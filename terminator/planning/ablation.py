@@ -11,7 +11,8 @@ from typing import Any
 from terminator.config import Source, shipped_data
 from terminator.data.config import DataConfig
 from terminator.errors import UserError
-from terminator.ledger import DEFAULT_SEEDS, DEFAULT_SHARES, LookPlan, Variant
+from terminator.ledger import DEFAULT_SEEDS, DEFAULT_SHARES, OFF, ON, LookPlan, Variant
+from terminator.planning.screen import cell_name, cells
 from terminator.text import describe, did_you_mean, override_value
 
 Overrides = dict[str, Any]
@@ -22,6 +23,7 @@ METRICS = (  # that a table can judge by
     *("train_seconds", "images_per_second", "peak_memory_bytes", "energy_joules", "best_epoch", "epochs"),
     "convergence_epochs",
 )
+SCREEN_SEEDS = (0, 1, 2, 3, 4)
 NOT_OF_VARIANTS = ("seed", "ablation", "sweep", "root", "tracking", "cluster", "hydra")
 
 
@@ -45,6 +47,8 @@ class AblationConfig:
 
     Generators add variants to the listed ones. `leave_one_out` and `add_one_in` map a key to the value that switches
     it off; the others map a key to the values it takes. A variant is a mapping from configuration keys to values.
+    `screen` maps keys to what switches them off, too: its variants are the cells of a screening design, which stands
+    alone, at a fixed list of seeds; `fold` names the switch to fold it over on (terminator.planning.screen).
     `looks`: the numbers of seeds to look at, each with its share of the error level in `shares` (None: equal ones, but
     for the default looks), less the part of it in `reserve`, for looks beyond the plan. `seeds`: a fixed list in place
     of planned looks, as seed= gives it. `smallest_effect`: the smallest difference that matters, in the metric's unit
@@ -73,6 +77,8 @@ class AblationConfig:
     one_at_a_time: dict[str, Any] = field(default_factory=dict)
     grid: dict[str, Any] = field(default_factory=dict)
     zip: dict[str, Any] = field(default_factory=dict)
+    screen: dict[str, Any] = field(default_factory=dict)
+    fold: str | None = None
     resources: dict[str, Any] = field(default_factory=dict)
     tune: Any = None
     tune_values: list[Any] = field(default_factory=list)
@@ -97,6 +103,38 @@ class AblationConfig:
         if not self.baseline:
             raise UserError("ablation.baseline='': name the variant that the others are compared with")
         self.candidates()
+        self._check_screen()
+
+    @property
+    def fixed_seeds(self) -> list[int] | None:
+        """The fixed list of seeds, which a screen always has; None where looks are planned."""
+        return list(SCREEN_SEEDS) if self.screen and self.seeds is None else self.seeds
+
+    def _check_screen(self) -> None:
+        """Raises UserError for a screen that is none, or beside what it cannot be combined with."""
+        if not self.screen:
+            if self.fold is not None:
+                raise UserError(f"ablation.fold={self.fold}: only of a screen; ablation.screen must list its switches")
+            return
+        for key, off in self.screen.items():
+            if isinstance(off, dict) or (isinstance(off, (list, tuple)) and off):
+                rule = "must be the one value that switches it off: a screen has two levels, ablation.grid takes more"
+                raise UserError(f"ablation.screen.{key}={override_value(off)}: {rule}")
+        cells(_shorts(self.screen), self.fold)
+        for name in ("variants", *_GENERATORS):
+            if getattr(self, name):
+                rule = "a screen's effects are the whole table; put it in a file of its own"
+                raise UserError(f"ablation.{name}: cannot be combined with ablation.screen; {rule}")
+        if self.match is not None:
+            rule = "a screen has no size-matched controls, as an effect is a mean over cells of many sizes"
+            raise UserError(f"ablation.match={self.match.value}: {rule}; use leave_one_out")
+        if self.tune is not None:
+            rule = "a screen is not tuned, as its cells would differ in more than their switches"
+            raise UserError(f"ablation.tune={override_value(self.tune)}: {rule}; use leave_one_out")
+        for name, typed, usual in (("looks", self.looks, list(DEFAULT_SEEDS)), ("shares", self.shares, None)):
+            if typed != usual:
+                rule = "a screen is one look at a fixed list of seeds, as seed=0,1,2 gives it"
+                raise UserError(f"ablation.{name}={typed}: {rule}")
 
     def candidates(self) -> list[Overrides]:
         """The settings to choose from for each variant; none where nothing is tuned. Raises UserError."""
@@ -148,6 +186,7 @@ def variants(ablation: AblationConfig, name: str) -> list[Variant]:
         axes = getattr(ablation, generate)
         if axes:
             found.extend(generator(axes, f"ablation.{generate}", ablation.baseline))
+    found.extend(_screen(ablation.screen, ablation.fold, ablation.baseline))
     for variant in found:
         _check_keys(variant, name)
     names = [variant.name for variant in found]
@@ -219,6 +258,14 @@ def _zip(axes: Overrides, where: str, baseline: str) -> Iterator[Variant]:
         yield _cell(dict(zip(checked, values, strict=True)), axes)
 
 
+def _screen(switches: Overrides, fold: str | None, baseline: str) -> Iterator[Variant]:
+    names = _shorts(switches)
+    for cell in cells(names, fold) if switches else ():
+        overrides = {key: value for (key, value), off in zip(switches.items(), cell, strict=True) if off}
+        levels = {key: OFF if key in overrides else ON for key in switches}
+        yield Variant(cell_name(names, cell, baseline), overrides, levels)
+
+
 def _cell(overrides: Overrides, axes: Overrides) -> Variant:
     name = ",".join(f"{_short(key, axes)}={override_value(value)}" for key, value in overrides.items())
     return Variant(name, overrides, dict(overrides))
@@ -235,6 +282,10 @@ def _short(key: str, among: Overrides) -> str:
     """The last part of a key where that tells it from the others, else the whole."""
     last = key.rpartition(".")[2]
     return last if sum(other.rpartition(".")[2] == last for other in among) == 1 else key
+
+
+def _shorts(keys: Overrides) -> list[str]:
+    return [_short(key, keys) for key in keys]
 
 
 _GENERATORS = {

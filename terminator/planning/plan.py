@@ -15,9 +15,9 @@ from terminator.planning.ablation import AblationConfig, Match, check_kind, vari
 from terminator.planning.compose import CommandLine, Composer
 from terminator.planning.cost import check, cost, size_matched
 from terminator.planning.settings import Settings, SweepConfig, TrackingConfig
-from terminator.planning.tuning import candidates, check_tunable, tuned_record, tuning_record
+from terminator.planning.tuning import candidates, check_tunable, tuned_record, tuning_record, value_at
 from terminator.run_key import code_hash, run_key
-from terminator.text import describe, to_overrides
+from terminator.text import describe, override_value, to_overrides
 from terminator.tracking import checked_uri
 
 
@@ -102,6 +102,10 @@ class Planner:
         chosen = self._composer.settings([*base, f"ablation={name}"])
         config = chosen.ablation if seeds is None else replace(chosen.ablation, seeds=list(seeds))
         check_kind(name, config, chosen.run_config().data)
+        for key, off in config.screen.items():
+            if value_at(chosen.run_config(), key) == off:
+                rule = "is what the baseline has, so there is nothing to switch off; leave it out"
+                raise UserError(f"ablation={name}: ablation.screen.{key}={override_value(off)}: {rule}")
         found = variants(config, name)
         names = [variant.name for variant in found]
         for unknown in config.resources.keys() - set(names):
@@ -247,10 +251,10 @@ def _record(name: str, config: AblationConfig) -> Ablation:
         metric=config.metric,
         higher_is_better=config.higher_is_better,
         smallest_effect=config.smallest_effect,
-        seeds=list(range(config.looks[0])) if config.seeds is None else list(config.seeds),
+        seeds=list(range(config.looks[0])) if config.fixed_seeds is None else config.fixed_seeds,
         variants=[],
         match=config.match.value if config.match else None,
-        looks=config.look_plan() if config.seeds is None else None,
+        looks=config.look_plan() if config.fixed_seeds is None else None,
     )
 
 

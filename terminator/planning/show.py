@@ -22,6 +22,7 @@ from terminator.planning.ablation import Match
 from terminator.planning.cost import cost, miss, obstacle
 from terminator.planning.need import need
 from terminator.planning.plan import Plan
+from terminator.planning.screen import describe_screen
 from terminator.planning.tuning import describe_tuning
 from terminator.text import NEAR, counted, signed_percent, to_overrides
 
@@ -125,7 +126,8 @@ def _below(plan: Plan, ablation: Ablation, power: Power) -> list[str]:
     """The lines under an ablation's table."""
     if ablation.is_tuning:
         return [describe_tuning(ablation)]
-    return [*notes(plan, ablation), *_looks(ablation), *(power(plan, ablation) if _compares(ablation) else [])]
+    screen = [describe_screen(ablation)] if ablation.is_screen else []
+    return [*screen, *notes(plan, ablation), *_looks(ablation), *(power(plan, ablation) if _compares(ablation) else [])]
 
 
 def _compares(ablation: Ablation) -> bool:

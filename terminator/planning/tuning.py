@@ -30,12 +30,18 @@ def candidates(ablation: Ablation, config: AblationConfig) -> Iterable[Variant]:
             yield Variant(name, overrides, setting, candidate_of=variant.name, resources=variant.resources)
 
 
+def value_at(config: RunConfig, key: str) -> Any:
+    """What the configuration holds at a dotted key; None where there is no such key."""
+    value: Any = to_plain(config)
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
 def check_tunable(keys: Iterable[str], config: RunConfig) -> None:
     """Raises UserError for a key that is no number of the configuration, and where tuning would see test images."""
     for key in keys:
-        value: Any = to_plain(config)
-        for part in key.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
+        value = value_at(config, key)
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not is_number or key.split(".")[0] in NOT_OF_VARIANTS:
             found = "no such value" if value is None else f"it is {value}"

@@ -129,11 +129,12 @@ def standing(ledger: Ledger, sweep: Sweep) -> list[dict[str, Any]]:
         looks = ledger.looks(ablation)
         made, plan = looks.made(), looks.plan() or ablation.plan
         seeds = len(made[-1].seeds) if made else 0
-        rows = [variant.name for variant in ablation.variants[1:]]
+        is_screen = ablation.is_screen  # of which effects are judged, that take every cell
+        rows = list(ablation.variants[0].factors if is_screen else (each.name for each in ablation.variants[1:]))
         undecided = made[-1].undecided if made else tuple(rows)
         following = next((number for number in ablation.plan.seeds if number > seeds), None) if undecided else None
         wanted = ablation.first_seeds(following or 0)
-        open_rows = [each for each in ablation.variants if each.name in (ablation.baseline, *undecided)]
+        open_rows = [each for each in ablation.variants if is_screen or each.name in (ablation.baseline, *undecided)]
         keys = [each.runs.get(seed) for each in open_rows for seed in wanted]
         found.append(
             {

@@ -12,8 +12,9 @@ import numpy as np
 import yaml
 
 from terminator.analysis import Results, load
+from terminator.analysis.measured import judged
 from terminator.analysis.statistics.looks import take_look
-from terminator.analysis.summary import Summary, measured, summarize
+from terminator.analysis.summary import Summary, summarize
 from terminator.config import RunConfig, to_plain
 from terminator.ledger import (
     METRICS,
@@ -111,9 +112,9 @@ class Invented:
         looks = ledger.looks(ablation)
         looks.freeze(plan)
         results = load(ledger.root, self.name)
-        values, metric, higher_is_better, margin, images = measured(results, results.questions[0])
+        values, _, higher_is_better, margin, _, resolution = judged(results, results.questions[0])
         for count in self.looked:
-            seeds, resolution = ablation.first_seeds(count), metric.resolution(images)
+            seeds = ablation.first_seeds(count)
             rule = {"margin": margin, "resolution": resolution, "higher_is_better": higher_is_better}
             looks.record(take_look(plan, looks.made(), seeds, values, ablation.baseline, **rule))
 

@@ -60,7 +60,7 @@ def test_the_variants_make_networks_and_the_table_is_true(composer: Composer, na
             build(config.model, image_shape=config.data.input_shape, classes=config.data.classes)
     row = _rows()[name]
     twins = len(configs) - 1 if ablation.match else 0
-    assert int(row.runs) == (len(configs) + twins) * len(ablation.seeds or range(ablation.looks[0]))
+    assert int(row.runs) == (len(configs) + twins) * len(ablation.fixed_seeds or range(ablation.looks[0]))
     written = {key.strip("` ") for key in row.keys.split(",")}
     assert {key if key in written else f"{key.rpartition('.')[0]}.*" for key in keys} <= written
     if name != "omega_0":  # a range there

@@ -1,0 +1,181 @@
+"""A screen's table: main effects with verdicts and Shapley shares, their total, and the interactions it cannot part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from terminator.analysis.measured import logits, own_collapse
+from terminator.analysis.statistics.factorial import Effect, Shares, effects, shapley
+from terminator.analysis.statistics.tests import Pairs, holm, t_interval, t_test
+from terminator.analysis.summary import Summary, VariantSummary
+from terminator.analysis.tables.table import Cell, Column, Section, Table
+from terminator.analysis.text import NOTHING, bracketed, decimals, number, p_value, verdict_text
+from terminator.ledger import Interval
+from terminator.text import counted
+
+
+def screen_table(summary: Summary, label: str) -> Table | None:
+    """A row a switch, then the total and the interactions; None of no screen, or where no seed has every cell."""
+    if summary.effects is None:
+        return None
+    judged = summary.judged
+    on_logits = summary.effects.metric != summary.metric
+    found = _effects(summary)
+    main, pairs = [each for each in found if len(each.factors) == 1], [each for each in found if len(each.factors) > 1]
+    level = next(
+        (each.comparison.interval.level for each in judged if each.comparison and each.comparison.interval), 0.95
+    )
+    shares = shapley([each.pairs for each in main], level)
+    p_values = holm({str(place): t_test(each.pairs) for place, each in enumerate(pairs)})
+    intervals = [t_interval(each.pairs, level) for each in (*main, *pairs)]
+    places = decimals([(each.high - each.low) / 2 for each in intervals if each])
+    columns = [
+        Column("Switched off", numeric=False, long=True),
+        Column(f"Effect{summary.metric.points_heading} [95\u00a0%]"),
+    ]
+    columns += [Column("Effect (logits) [95\u00a0%]")] if on_logits else []
+    columns += [Column("Share (%) [95\u00a0%]"), Column("p (Holm)"), Column("Verdict", numeric=False)]
+    rows = [
+        _main_row(summary, row, each.pairs, share, level, places, on_logits)
+        for row, each, share in zip(judged, main, shares.shares, strict=True)
+    ]
+    blank = [Cell(NOTHING)] if on_logits else []
+    whole = Cell("all of them", {"effect": "total"})
+    hundred = Cell("100" if any(shares.shares) else NOTHING)
+    rows.append((whole, _effect_cell(shares.total, level, places), *blank, hundred, Cell(NOTHING), Cell(NOTHING)))
+    others = [
+        (
+            Cell(name := _name(each), {"effect": name}),
+            _effect_cell(each.pairs, 0.95, places),
+            *blank,
+            Cell(NOTHING),
+            Cell(p_value(p := p_values[str(place)]), {"p_holm": p}, p),
+            Cell(NOTHING),
+        )
+        for place, each in enumerate(pairs)
+    ]
+    sections = (Section("Main effects", tuple(rows)), Section("Interactions, not judged", tuple(others)))
+    title = f"{summary.headline}.\n" if summary.headline else ""
+    title += f"{summary.name}: main effects and Shapley shares ({summary.dataset})"
+    return Table(f"{label}-screen", title, tuple(columns), sections, tuple(_notes(summary, shares, pairs, on_logits)))
+
+
+def why_no_screen(summary: Summary) -> str:
+    """Why a screen has no effects; empty where it has, or is none."""
+    if not summary.is_screen or summary.effects is not None:
+        return ""
+    lost = [variant.name for variant in summary.variants if not variant.values]
+    if lost:
+        return f"{counted(len(lost), 'cell')} of {len(summary.variants)} without a result: {'; '.join(lost)}"
+    return "no seed has a result in every cell"
+
+
+def points(summary: Summary) -> dict[str, Pairs]:
+    """Switch → its main effect in the metric's own unit, a contrast a seed."""
+    return {each.factors[0]: each.pairs for each in _effects(summary) if len(each.factors) == 1}
+
+
+def _effects(summary: Summary) -> list[Effect]:
+    crossed = summary.crossing
+    assert crossed is not None
+    values = {variant.name: variant.values for variant in summary.variants}
+    cells = {cell: values[name] for cell, name in crossed.cells.items()}
+    return effects(cells, crossed.factors, crossed.reference)
+
+
+def _own_collapse(summary: Summary) -> str:
+    """What the worst cell lost by itself, as a note; empty for nothing."""
+    crossed = summary.crossing
+    assert crossed is not None
+    values = {variant.name: logits(variant.values, summary.test_images) for variant in summary.variants}
+    every = set.intersection(*map(set, values.values()))
+    cells = {cell: {seed: values[name][seed] for seed in every} for cell, name in crossed.cells.items()}
+    collapsed = own_collapse(cells, crossed, summary.higher_is_better)
+    if collapsed is None:
+        return ""
+    cell, drop = collapsed
+    return (
+        f"{crossed.cells[cell]} collapses by itself, by {number(abs(fmean(drop.values())), 1)} logits more than main "
+        "effects and interactions of two come to: that is left out of the effects in logits; in points, each effect "
+        "and interaction has a part of it."
+    )
+
+
+def _main_row(
+    summary: Summary,
+    row: VariantSummary,
+    pairs: Pairs,
+    share: tuple[float, Interval] | None,
+    level: float,
+    places: int,
+    on_logits: bool,
+) -> tuple[Cell, ...]:
+    comparison = row.comparison
+    assert comparison is not None
+    cells = [Cell(row.name, {"ablation": summary.name, "dataset": summary.dataset, "effect": row.name})]
+    if not on_logits:
+        cells.append(_cell("effect", comparison.pairs.mean, comparison.interval, places))
+    else:
+        cells.append(_effect_cell(pairs, level, places))
+        of_logits = decimals(summary.effects.half_widths) if summary.effects else 2
+        cells.append(_cell("effect_logits", comparison.pairs.mean, comparison.interval, of_logits))
+    of_share = decimals([(share[1].high - share[1].low) / 2]) if share else 0
+    cells.append(_cell("share_percent", *share, of_share) if share else Cell(NOTHING))
+    p = comparison.p_difference
+    cells.append(Cell(p_value(p), {"p_holm": p, "p_equivalence_holm": comparison.p_equivalence}, p))
+    judgement = comparison.judgement
+    cells.append(Cell(verdict_text(row), {"verdict": judgement.verdict.value, "bound": judgement.bound}))
+    return tuple(cells)
+
+
+def _effect_cell(pairs: Pairs, level: float, places: int) -> Cell:
+    cell = _cell("effect", pairs.mean, t_interval(pairs, level), places)
+    return Cell(cell.text, {**cell.data, "seeds": pairs.n}, cell.sort)
+
+
+def _cell(name: str, mean: float, interval: Interval | None, places: int) -> Cell:
+    text = number(mean, places, sign=name != "share_percent") + (f" {bracketed(interval, places)}" if interval else "")
+    ends = {f"{name}_low": interval.low if interval else None, f"{name}_high": interval.high if interval else None}
+    return Cell(text, {f"{name}_mean": mean, **ends}, mean)
+
+
+def _name(effect: Effect) -> str:
+    """All pairs whose interactions the contrast is the sum of."""
+    return " = ".join("×".join(factors) for factors in (effect.factors, *effect.aliases))
+
+
+def _notes(summary: Summary, shares: Shares, pairs: Sequence[Effect], on_logits: bool) -> list[str]:
+    count, switches = len(summary.variants), len(summary.judged)
+    notes = [
+        f"Effect: mean of the {count // 2} cells with it off less that of the {count // 2} with it on, one contrast a "
+        f"seed ({counted(shares.total.n, 'seed')}), with its t interval; p: t-test, Holm over main effects and looks."
+    ]
+    if count < 2**switches:
+        notes.append(
+            f"{count} of {2**switches:,} combinations: no interaction of two switches is in a main effect, but some of "
+            "three or more may be."
+        )
+    if any(each.aliases for each in pairs):
+        notes.append("= joins interactions that these cells cannot tell apart: the row is their sum.")
+    notes.append(
+        "×: how much more switching one off does where the other is off, too; p: Holm over the interactions, a family "
+        "of their own."
+    )
+    none = next((each for each in summary.variants if each.name == "none"), None)
+    measured = f"; measured: {number(none.mean - summary.baseline.mean, 2, sign=True)}" if none and none.n else ""
+    notes.append(
+        f"Share: the Shapley value in the fitted model, as a part of the total from all on to all off{measured}; the "
+        "shares sum to 100 %."
+    )
+    if on_logits:
+        means = {each.name: each.mean for each in summary.variants if each.values}
+        worst = (min if summary.higher_is_better else max)(means, key=lambda name: means[name])
+        notes.append(
+            f"Cells collapse ({worst}: {number(means[worst], 1)} %), so a point is not worth the same in all of them: "
+            "verdicts and p are of the effects on the logit scale, log(right / wrong), where effects that act "
+            "independently add up; the smallest effect that matters is taken at the baseline's accuracy."
+        )
+        if alone := _own_collapse(summary):
+            notes.append(alone)
+    return notes
