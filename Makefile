@@ -25,7 +25,7 @@ test: setup
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-cache
-	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 -m "not slurm"
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist worksteal -m "not slurm"
 
 test-slurm: setup
 	OMP_NUM_THREADS=1 TERMINATOR_REQUIRE_SLURM=1 $(PYTHON) -m pytest -n 2 --dist loadfile -m slurm

@@ -1,4 +1,4 @@
-"""Another user of the machine, for tests of what others may do; and the Hydra that Hydra's own tests expect."""
+"""Temporary folders in memory; another user of the machine, for tests of what others may do; Hydra's own base."""
 
 from __future__ import annotations
 
@@ -11,6 +11,20 @@ from pathlib import Path
 import pytest
 from hydra.version import VersionBase
 from packaging.version import Version
+
+MEMORY = Path("/dev/shm")
+ROOM = 2 * 2**30
+
+
+def pytest_configure() -> None:
+    """Put temporary folders into memory where there is room: what a ledger writes it waits for until it is on a disk.
+
+    Not where programs cannot be started from there, as in many containers.
+    """
+    if MEMORY.is_dir():
+        system = os.statvfs(MEMORY)
+        if system.f_bavail * system.f_frsize > ROOM and not system.f_flag & os.ST_NOEXEC:
+            os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 class Nobody:

@@ -80,8 +80,9 @@ def test_the_built_wheel_plans_an_ablation_elsewhere(installed: Path, tmp_path: 
     for file in SHIPPED:
         assert (installed / "terminator" / "shipped" / file).is_file()
     plan = "import terminator.__main__ as t; assert t.__file__.startswith({!r}), t.__file__; t.main()"
+    words = ["run", "-m", "ablation=branches", "model.depth=1", "model.channels=[12]", "sweep.plan=true"]
     answer = subprocess.run(
-        [sys.executable, "-c", plan.format(str(installed)), "run", "-m", "ablation=branches", "sweep.plan=true"],
+        [sys.executable, "-c", plan.format(str(installed)), *words],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(installed)},
         capture_output=True,

@@ -117,6 +117,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["recipe=mine"], r"recipe/mine: training\.epoch: no such key; did you mean epochs\? choose from .*"),
         ([*SWEEP, "cluster=mine"], r"cluster/mine: partiton: no such key; did you mean partition\? choose from .*"),
         # options
+        ([*SWEEP, "root=own/ablation/pair.yaml"], r"root=.*pair\.yaml: cannot be written .*"),
         (["--config-dir", "nope"], r"--config-dir=nope: no such folder"),
         (
             ["--config-dir", "shadow", *SWEEP],

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
 
-from terminator.config import RunConfig, from_plain, to_plain
+from terminator.config import RunConfig, to_plain
 from terminator.model.build import build, forward_flops
 from terminator.model.config import GROUPS, TerminatorConfig
 from terminator.planning.ablation import Match
@@ -32,13 +32,13 @@ class Cost:
 
 def check(config: RunConfig) -> None:
     """Build the network, for the errors that this raises: UserError where model and data do not fit."""
-    _parameters(*_model_and_data(config))  # each distinct network once
+    _parameters(_keyed(config))  # each distinct network once
 
 
 def cost(config: RunConfig) -> Cost:
     """Build the network on its data set's images and count. Raises UserError where they do not fit."""
-    model, data = _model_and_data(config)
-    return Cost(_parameters(model, data), _flops(model, data))
+    keyed = _keyed(config)
+    return Cost(_parameters(keyed), _flops(keyed))
 
 
 def size_matched(config: RunConfig, budget: Cost, match: Match) -> tuple[float, RunConfig]:
@@ -74,34 +74,38 @@ def obstacle(config: RunConfig, budget: Cost, match: Match) -> str:
 
 def _count(config: RunConfig, match: Match) -> int:
     """The matched part alone: parameters are sooner counted than FLOPs."""
-    return (_parameters if match is Match.parameters else _flops)(*_model_and_data(config))
+    return (_parameters if match is Match.parameters else _flops)(_keyed(config))
 
 
 def _widened(config: RunConfig, width: float) -> RunConfig:
     return replace(config, model=replace(config.model, width=width))
 
 
-def _model_and_data(config: RunConfig) -> tuple[str, str]:
+@dataclass(frozen=True)
+class _Keyed:
+    """A configuration that equals every other with the same network and data: see the caches below."""
+
+    key: str
+    config: RunConfig = field(compare=False)
+
+
+def _keyed(config: RunConfig) -> _Keyed:
     plain = to_plain(config)
-    return json.dumps(plain["model"], sort_keys=True), json.dumps(plain["data"], sort_keys=True)
-
-
-def _config(model: str, data: str) -> RunConfig:
-    return from_plain({"model": json.loads(model), "data": json.loads(data)})
+    return _Keyed(json.dumps([plain["model"], plain["data"]], sort_keys=True), config)
 
 
 @functools.lru_cache(maxsize=4096)
-def _flops(model: str, data: str) -> int:
-    return forward_flops(_network(model, data), _config(model, data).data.input_shape)
+def _flops(keyed: _Keyed) -> int:
+    return forward_flops(_network(keyed), keyed.config.data.input_shape)
 
 
 @functools.lru_cache(maxsize=4096)
-def _parameters(model: str, data: str) -> int:
-    return sum(each.numel() for each in _network(model, data).parameters() if each.requires_grad)
+def _parameters(keyed: _Keyed) -> int:
+    return sum(each.numel() for each in _network(keyed).parameters() if each.requires_grad)
 
 
 @functools.lru_cache(maxsize=1)
-def _network(model: str, data: str) -> nn.Module:
-    config = _config(model, data)
+def _network(keyed: _Keyed) -> nn.Module:
+    data = keyed.config.data
     generator = torch.Generator().manual_seed(0)
-    return build(config.model, image_shape=config.data.input_shape, classes=config.data.classes, generator=generator)
+    return build(keyed.config.model, image_shape=data.input_shape, classes=data.classes, generator=generator)

@@ -205,8 +205,6 @@ def _run_plans(
     ledger: Ledger, plans: Sequence[Plan], origin: Provenance, settings: Settings, launch: Launch | None
 ) -> None:
     """Show the plans, or freeze them, carry them out and report."""
-    from terminator.looks import Board, Outcome, carry_out, last_tables  # pandas and scipy take their time to import
-
     if settings.sweep.plan:
         power = partial(_power, ledger)
         if settings.sweep.json:
@@ -215,6 +213,8 @@ def _run_plans(
         for plan in plans:
             show_plan(Console(markup=False, emoji=False), plan, ledger, power, settings.cluster)
         return
+    from terminator.looks import Board, Outcome, carry_out, last_tables  # pandas and scipy take their time to import
+
     for plan in plans:
         for ablation in plan.sweep.ablations:
             for note in notes(plan, ablation):

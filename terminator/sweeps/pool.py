@@ -44,8 +44,10 @@ class Pool:
         self._on_change = on_change
         self._context = multiprocessing.get_context("forkserver")
         # A job imports PyTorch only once its signals are heeded, so the server is told of it by name; and of the
-        # compiler, which every optimizer imports, a second a run.
-        self._context.set_forkserver_preload(["terminator.job", "terminator.training.loop", "torch._dynamo"])
+        # compiler, seconds a run, which PyTorch's own optimizers import.
+        own = {run.spec().config["optimizer"]["name"] for run in self.waiting} <= {"kar2", "kar3"}
+        preload = ["terminator.job", "terminator.training.loop", *([] if own else ["torch._dynamo"])]
+        self._context.set_forkserver_preload(preload)
 
     def run(self) -> None:
         """Returns when every run has ended, or, after an interruption, when those under way have stopped."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from inspect import unwrap
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,12 @@ def kar_step_foreach(
 
 class Kar(torch.optim.Optimizer):
     """Kar2 and Kar3 (§8): one moving average for each of `betas`; they start at 0, without bias correction."""
+
+    # As PyTorch wraps them, the first call imports its compiler, for seconds: a job's whole start over again.
+    add_param_group = unwrap(torch.optim.Optimizer.add_param_group)
+    zero_grad = unwrap(torch.optim.Optimizer.zero_grad)
+    state_dict = unwrap(torch.optim.Optimizer.state_dict)
+    load_state_dict = unwrap(torch.optim.Optimizer.load_state_dict)
 
     def __init__(self, parameters: Iterable[Tensor], *, lr: float, betas: Sequence[float]) -> None:
         super().__init__(parameters, {"lr": lr, "betas": tuple(betas)})

@@ -6,10 +6,14 @@ import subprocess
 import sys
 
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from terminator.errors import UserError
-from terminator.model.config import Product, TerminatorConfig
+from terminator.model.build import build, forward_flops
+from terminator.model.config import ModelConfig, Product, TerminatorConfig
 from terminator.model.networks import architectures, network_config, network_modules
+from terminator.model.networks.ckcnn import ContinuousKernelConfig
 from terminator.model.networks.large_kernel_cnn import LargeKernelConfig
 from terminator.model.networks.resnet import ResNetConfig
 
@@ -37,6 +41,40 @@ def test_light_modules_stay_light_and_a_network_does_not_import_another(module: 
     unwanted = [*unwanted, "terminator.model.networks.terminator"]
     code = f"import sys, {module}; sys.exit(not set({unwanted}).isdisjoint(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_counting_and_training_import_no_compiler() -> None:
+    """Which takes longer than the rest of a job's start."""
+    code = """
+import sys, torch
+from terminator.config import OptimizerConfig
+from terminator.model.build import build, forward_flops
+from terminator.model.networks.resnet import ResNetConfig
+from terminator.training.optimizer import build_optimizer
+network = build(ResNetConfig(depth=8, channels=2), image_shape=(1, 8, 8), classes=2)
+assert forward_flops(network, (1, 8, 8)) > 0
+optimizer = build_optimizer(OptimizerConfig(), network)
+network(torch.ones(2, 1, 8, 8)).logits.sum().backward()
+optimizer.step()
+optimizer.zero_grad()
+optimizer.load_state_dict(optimizer.state_dict())
+sys.exit("torch._dynamo" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "config",
+    [ResNetConfig(depth=8), LargeKernelConfig(channels=4), ContinuousKernelConfig(), TerminatorConfig(depth=2)],
+    ids=lambda config: config.architecture,
+)
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 20)], ids=["image", "sequence"])
+def test_flops_are_those_of_pytorchs_counter(config: ModelConfig, shape: tuple[int, ...]) -> None:
+    network = build(config, image_shape=shape, classes=3)
+    network.eval()
+    with FlopCounterMode(display=False) as counter:
+        network(torch.zeros(16, *shape))
+    assert forward_flops(network, shape) == counter.get_total_flops() // 16
 
 
 def test_canonical_settings_are_equal_for_equal_networks() -> None:

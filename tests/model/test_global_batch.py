@@ -65,7 +65,8 @@ def train_in_process(rank: int, meeting: str, folder: str) -> None:
 
 
 def test_two_processes_give_the_losses_of_one(tmp_path: Path) -> None:
-    mp.spawn(train_in_process, args=(str(tmp_path / "meeting"), str(tmp_path)), nprocs=2)  # type: ignore[no-untyped-call]
+    arguments = (str(tmp_path / "meeting"), str(tmp_path))
+    mp.start_processes(train_in_process, arguments, nprocs=2, start_method="forkserver")  # type: ignore[no-untyped-call]
     together = [torch.load(tmp_path / f"trained-{rank}.pt") for rank in (0, 1)]
     for (name, config), (dtype, tolerance) in itertools.product(CONFIGS.items(), TOLERANCES.items()):
         alone = train(config, dtype)

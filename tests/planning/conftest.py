@@ -10,13 +10,13 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 
 from terminator.config import shipped
-from terminator.ledger import provenance
+from terminator.ledger import Provenance, provenance
 from terminator.planning.compose import Composer
 from terminator.planning.plan import Plan, Planner
 from terminator.planning.settings import register_schemas
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def loader() -> Iterator[ConfigLoader]:
     GlobalHydra.instance().clear()
     register_schemas()
@@ -24,14 +24,20 @@ def loader() -> Iterator[ConfigLoader]:
         yield GlobalHydra.instance().config_loader()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def composer(loader: ConfigLoader) -> Composer:
+    """One for a module, as it remembers what Hydra has composed."""
     return Composer(loader, compose("config", return_hydra_config=True))
 
 
+@pytest.fixture(scope="module")
+def origin() -> Provenance:
+    return provenance()
+
+
 @pytest.fixture
-def planner(composer: Composer) -> Planner:
-    return Planner(composer, provenance(), ["command"])
+def planner(composer: Composer, origin: Provenance) -> Planner:
+    return Planner(composer, origin, ["command"])
 
 
 @pytest.fixture

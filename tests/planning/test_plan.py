@@ -83,7 +83,7 @@ def test_a_variant_equal_to_the_baseline_is_the_baseline(planner: Planner) -> No
 
 
 def test_size_matched_controls_come_close_to_the_baselines_budget(plan: Callable[..., Plan]) -> None:
-    planned = plan("gating", "ablation.match=parameters")
+    planned = plan("gating", "ablation.match=parameters", "model.depth=2")
     [ablation] = planned.sweep.ablations
     assert ablation.match == "parameters"
     sizes = {variant.name: cost(planned.config(variant)).parameters for variant in ablation.variants}

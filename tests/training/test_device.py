@@ -15,9 +15,9 @@ from terminator.errors import UserError
 from terminator.training.device import peak_memory_bytes, prepare_device
 
 
-def printed(code: str) -> int:
+def printed(code: str) -> bytes:
     """What a Python process of its own prints."""
-    return int(subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True).stdout)
+    return subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True).stdout
 
 
 def test_cpu_on_demand() -> None:
@@ -43,29 +43,27 @@ def test_peak_memory_in_bytes() -> None:
 def test_peak_memory_is_that_of_this_process_not_of_the_one_that_started_it() -> None:
     large = bytearray(2**30)
     measure = "from terminator.training.device import peak_resident_bytes; print(peak_resident_bytes())"
-    assert 2**20 < printed(measure) < len(large) / 2
+    assert 2**20 < int(printed(measure)) < len(large) / 2
 
 
 FETCHES = """
 import resource, torch
 from terminator.training.device import keep_freed_memory
-if {keep}:
-    keep_freed_memory()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(20):
-    torch.ones(2**24)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+def pages_fetched():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        torch.ones(2**24)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+without = pages_fetched()
+keep_freed_memory()
+# A system short of memory, or that trims idle processes, may take pages away meanwhile: it does not every time.
+print(without, min(pages_fetched() for _ in range(4)))
 """
-
-
-def pages_fetched(keep: bool) -> int:
-    return printed(FETCHES.format(keep=keep))
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a setting of glibc")
 def test_memory_once_fetched_is_used_again() -> None:
-    without = pages_fetched(keep=False)
+    without, kept = map(int, printed(FETCHES).split())
     if without < 10 * 2**26 // resource.getpagesize():
         pytest.skip("this system does not take freed memory back")
-    # A system short of memory, or that trims idle processes, may take pages away meanwhile: it does not every time.
-    assert any(pages_fetched(keep=True) < without / 2 for _ in range(4))
+    assert kept < without / 2

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
-import signal
 import socket
-import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
 import torch
 
-from terminator.config import OptimizerConfig, OptimizerName, RunConfig, to_plain
+from terminator.config import OptimizerConfig, OptimizerName, RunConfig
 from terminator.data.config import DataConfig
-from terminator.data.load import Split
+from terminator.data.load import Split, load
+from terminator.job import execute
 from terminator.ledger import RunState
+from terminator.model.build import build
+from terminator.training.device import prepare_device
 from terminator.training.distributed import Distributed
+from terminator.training.randomness import epoch_order, generator_for
+from terminator.training.step import TrainingStep
 from tests.training.conftest import Freeze, finish, with_training
-from tests.training.ten_steps import ten_steps
+
+DTYPES = {torch.float32: 1e-6, torch.float64: 1e-10}  # with relative tolerances
 
 
 def test_every_image_goes_to_exactly_one_process() -> None:
@@ -32,20 +39,30 @@ def test_every_image_goes_to_exactly_one_process() -> None:
     assert Distributed().shard(batch) is batch
 
 
-def start(count: int, log: Path, *command: str) -> list[subprocess.Popen[bytes]]:
-    """`python -m COMMAND` in `count` processes that find each other; each one's output goes to `log`.RANK."""
+def start(count: int, target: Callable[..., int | None], *arguments: object) -> list[ForkServerProcess]:
+    """`target` in `count` processes that find each other, forked where PyTorch is imported already."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     group = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
-    processes = []
-    for rank in range(count):
-        with open(log.with_suffix(f".{rank}"), "wb") as stream:
-            environment = {**os.environ, **group, "RANK": str(rank)}
-            processes.append(
-                subprocess.Popen([sys.executable, "-m", *command], stdout=stream, stderr=stream, env=environment)
-            )
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["terminator.training.loop", "torch._dynamo"])
+    ranks = [{**group, "RANK": str(rank)} for rank in range(count)]
+    processes = [context.Process(target=in_group, args=(rank, target, *arguments)) for rank in ranks]
+    for process in processes:
+        process.start()
     return processes
+
+
+def in_group(environment: dict[str, str], target: Callable[..., int | None], *arguments: object) -> None:
+    os.environ.update(environment)
+    sys.exit(target(*arguments))
+
+
+def ended(processes: list[ForkServerProcess]) -> list[int | None]:
+    for process in processes:
+        process.join(120)
+    return [process.exitcode for process in processes]
 
 
 @pytest.fixture
@@ -59,29 +76,49 @@ def smooth(small: RunConfig) -> RunConfig:
     )
 
 
+def ten_steps(config: RunConfig, distributed: Distributed, dtype: torch.dtype) -> list[float]:
+    """Train as the loop does, but for its book-keeping. Returns the loss of each step over the batch."""
+    data = load(config.data)
+    data = replace(data, mean=data.mean.to(dtype), std=data.std.to(dtype))
+    shape, generator = config.data.input_shape, generator_for(config.seed, "weights")
+    network = build(config.model, image_shape=shape, classes=10, generator=generator).train()
+    if dtype is torch.float64:
+        network.double()
+    step = TrainingStep(config, network, data, steps_per_epoch=10, distributed=distributed)
+    order = epoch_order(len(data.train), seed=config.seed, epoch=0).split(config.training.batch_size)
+    sums = [distributed.sum(step(data.train.take(order[number]), number)) for number in range(10)]
+    return [measures[0].item() / distributed.world_size for measures in sums]
+
+
+def write_ten_steps(config: RunConfig, folder: Path) -> None:
+    distributed = Distributed.from_environment()
+    distributed.connect(prepare_device(config.machine))
+    losses = [ten_steps(config, distributed, dtype) for dtype in DTYPES]
+    (folder / f"losses.{distributed.rank}").write_text(json.dumps(losses))
+    distributed.disconnect()
+
+
 def test_ten_steps_of_two_processes_are_those_of_one(smooth: RunConfig, tmp_path: Path) -> None:
     config = with_training(smooth, batch_size=64)
-    processes = start(2, tmp_path / "log", "tests.training.ten_steps", json.dumps(to_plain(config)))
-    assert [process.wait(120) for process in processes] == [0, 0]
-    first, second = (json.loads((tmp_path / f"log.{rank}").read_text()) for rank in range(2))
+    assert ended(start(2, write_ten_steps, config, tmp_path)) == [0, 0]
+    first, second = (json.loads((tmp_path / f"losses.{rank}").read_text()) for rank in range(2))
     assert first == second
-    for losses, dtype, tolerance in zip(first, (torch.float32, torch.float64), (1e-6, 1e-10), strict=True):
+    for losses, (dtype, tolerance) in zip(first, DTYPES.items(), strict=True):
         assert losses == pytest.approx(ten_steps(config, Distributed(), dtype), rel=tolerance)
 
 
-def test_two_processes_make_one_attempt_and_stop_together(smooth: RunConfig, freeze: Freeze, tmp_path: Path) -> None:
+def test_two_processes_make_one_attempt_and_stop_together(smooth: RunConfig, freeze: Freeze) -> None:
     alone, together = freeze(smooth, "alone"), freeze(smooth, "together")
     finish(alone)
-    processes = start(2, tmp_path / "first", "terminator.job", str(together.folder))
+    processes = start(2, execute, together)
     deadline = time.monotonic() + 120
     while not together.metrics():
         assert time.monotonic() < deadline
         time.sleep(0.005)
-    processes[1].send_signal(signal.SIGTERM)  # one is told, both stop
-    assert [process.wait(120) for process in processes] == [75, 75]
+    processes[1].terminate()  # one is told, both stop
+    assert ended(processes) == [75, 75]
     assert together.state().state is RunState.preempted
-    processes = start(2, tmp_path / "second", "terminator.job", str(together.folder))
-    assert [process.wait(120) for process in processes] == [0, 0]
+    assert ended(start(2, execute, together)) == [0, 0]
     assert len(together.attempts()) == 2
     for row, expected in zip(together.metrics(), alone.metrics(), strict=True):
         for name in ("train_loss", "train_cross_entropy", "train_slow_loss", "train_penalty", "validation_loss"):
