@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from terminator.config import Protocol, SeedsConfig, Source, shipped_data, to_plain
+from terminator.config import Protocol, Source, SourceSeeds, shipped_data, to_plain
 from terminator.model.config import TerminatorConfig
 
 OPTIMISTIC = "Optimistic: the reported epoch was chosen on the test split itself (training.protocol=release)"
@@ -47,7 +47,7 @@ def _is_interpretation(config: Mapping[str, Any]) -> bool:
 
 def drawn(config: Mapping[str, Any]) -> tuple[Source, ...]:
     """What the seed of a run with this resolved configuration draws."""
-    seeds = {**to_plain(SeedsConfig()), **(config.get("seeds") or {})}
+    seeds = {**to_plain(SourceSeeds()), **(config.get("seed_of") or {})}
     return tuple(source for source in Source if seeds[source.value] is None)
 
 
@@ -66,9 +66,9 @@ def _holds_order(config: Mapping[str, Any]) -> bool:
 Applies = Callable[[Mapping[str, Any]], bool]
 CAVEATS: Mapping[str, Applies] = {OPTIMISTIC: _is_optimistic, SEQUENCES: _is_interpretation}
 SEEDS: Mapping[str, Applies] = {
-    "The seeds draw the split of the data too (seeds.split)": _draws_split,
-    "The initial parameters are the same at all seeds (seeds.init)": _holds_init,
-    "The order of the data, its augmentation and dropout are the same at all seeds (seeds.order)": _holds_order,
+    "The seeds draw the split of the data too (seed_of.split)": _draws_split,
+    "The initial parameters are the same at all seeds (seed_of.init)": _holds_init,
+    "The order of the data, its augmentation and dropout are the same at all seeds (seed_of.order)": _holds_order,
 }
 
 

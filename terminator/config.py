@@ -169,7 +169,7 @@ class Source(Enum):
 
 
 @dataclass(frozen=True)
-class SeedsConfig:
+class SourceSeeds:
     """The seed of each source of randomness; None takes the run's `seed`.
 
     Split 0 is the usual one. Where a test split is published, the others draw another validation split alone.
@@ -182,7 +182,7 @@ class SeedsConfig:
     def __post_init__(self) -> None:
         for source in Source:
             value = getattr(self, source.value)
-            _check(value is None or value >= 0, f"seeds.{source.value}", value, "must be null or not negative")
+            _check(value is None or value >= 0, f"seed_of.{source.value}", value, "must be null or not negative")
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class RunConfig:
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     seed: int = 0
-    seeds: SeedsConfig = field(default_factory=SeedsConfig)
+    seed_of: SourceSeeds = field(default_factory=SourceSeeds)
     machine: MachineConfig = field(default_factory=MachineConfig)
 
     def __post_init__(self) -> None:
@@ -205,15 +205,16 @@ class RunConfig:
             raise UserError(f"model.architecture={architecture}: goes with another family's fields; choose by model=")
         if type(self.data) is not data_config(kind := self.data.format):
             raise UserError(f"data.format={kind.value}: goes with another format's fields; choose by data=")
-        if self.seeds.split != 0 and self.data.publishes_test and self.training.protocol is Protocol.release:
+        if self.seed_of.split != 0 and self.data.publishes_test and self.training.protocol is Protocol.release:
+            value = "null" if self.seed_of.split is None else self.seed_of.split
             raise UserError(
-                f"seeds.split={'null' if self.seeds.split is None else self.seeds.split}: there is no split to draw: "
-                f"{self.data.name} has a test split, and training.protocol=release validates on it"
+                f"seed_of.split={value}: there is no split to draw: {self.data.name} has a test split, and "
+                "training.protocol=release validates on it"
             )
 
-    def seed_of(self, source: Source) -> int:
+    def seed_for(self, source: Source) -> int:
         """The seed of one source of randomness."""
-        named: int | None = getattr(self.seeds, source.value)
+        named: int | None = getattr(self.seed_of, source.value)
         return self.seed if named is None else named
 
 

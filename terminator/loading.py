@@ -86,7 +86,7 @@ def load_run(
     network = _build(_with_target(config, target, who, is_trusted=is_same), weights, who, origin)
     if spec.data_fingerprint not in (None, fingerprint(config.data)):
         raise UserError(f"{who}: data.name={config.data.name}: holds other images than those it was trained on")
-    hold_out, split_seed = config.training.protocol is Protocol.holdout, config.seed_of(Source.split)
+    hold_out, split_seed = config.training.protocol is Protocol.holdout, config.seed_for(Source.split)
     data = load_data(config.data, hold_out=hold_out, split_seed=split_seed)
     trained = TrainedNetwork(
         network,
@@ -213,7 +213,7 @@ def _build(config: RunConfig, weights: dict[str, Tensor], who: str, origin: dict
     """The network with these weights. Warns of what differs between `origin` and here and now."""
     differences = _differences(config, origin)
     shape, classes = config.data.input_shape, config.data.classes
-    generator = generator_for(config.seed_of(Source.init), "weights")
+    generator = generator_for(config.seed_for(Source.init), "weights")
     network = build(config.model, image_shape=shape, classes=classes, generator=generator)
     try:
         network.load_state_dict(weights)

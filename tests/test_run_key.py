@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from terminator import run_key as module
-from terminator.config import Device, MachineConfig, OptimizerConfig, RunConfig, SeedsConfig
+from terminator.config import Device, MachineConfig, OptimizerConfig, RunConfig, SourceSeeds
 from terminator.data.config import DataConfig, DataFormat, Mnist1dConfig, PixelOrder
 from terminator.ledger import digest
 from terminator.model.networks.custom import CustomConfig
@@ -111,7 +111,7 @@ SAME, OTHER = True, False
         pytest.param(edit("terminator/model/build.py"), OTHER, id="how networks are built"),
         pytest.param(edit("terminator/data/digits.py"), OTHER, id="its data format"),
         pytest.param(with_fields(seed=1), OTHER, id="the seed"),
-        pytest.param(with_fields(seeds=SeedsConfig(split=None)), OTHER, id="what the seed draws"),
+        pytest.param(with_fields(seed_of=SourceSeeds(split=None)), OTHER, id="what the seed draws"),
         pytest.param(with_fields(optimizer=OptimizerConfig(lr=0.5)), OTHER, id="the learning rate"),
         pytest.param(with_fields(data=DataConfig(sequence=PixelOrder.rows)), OTHER, id="pixels as a sequence"),
         pytest.param(with_fields(data=DataConfig(name="other")), OTHER, id="the name in tables"),

@@ -95,7 +95,9 @@ def load(config: DataConfig, *, hold_out: bool = True, split_seed: int = 0) -> D
     train, total = splits["train"], len(splits["train"])
     test = splits.get("test")
     if split_seed and test is not None and not hold_out:
-        raise UserError(f"seeds.split={split_seed}: {config.name} has a test split and holds nothing out: none to draw")
+        raise UserError(
+            f"seed_of.split={split_seed}: {config.name} has a test split and holds nothing out: none to draw"
+        )
     if test is None:
         drawn, rest = stratified_split(train.labels, config.test_images, split_seed)
         train, test = train.take(rest), train.take(drawn)

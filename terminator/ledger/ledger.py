@@ -82,7 +82,7 @@ class Ablation:
     def is_of_seeds(self) -> bool:
         """Whether its variants differ in what their seeds draw alone: it asks about the spread of runs."""
         keys = {key for variant in self.variants for key in variant.overrides}
-        return bool(keys) and all(key.startswith("seeds.") for key in keys)
+        return bool(keys) and all(key.startswith("seed_of.") for key in keys)
 
     @property
     def is_tuning(self) -> bool:

@@ -53,7 +53,7 @@ class AblationConfig:
     for the default looks), less the part of it in `reserve`, for looks beyond the plan. `seeds`: a fixed list in place
     of planned looks, as seed= gives it. `smallest_effect`: the smallest difference that matters, in the metric's unit
     on disk. `data_kind`: what the question is about, None for any data; other data are refused.
-    `vary`: the sources of randomness that the seeds of the table draw, None for what the settings `seeds` say: the
+    `vary`: the sources of randomness that the seeds of the table draw, None for what the settings `seed_of` say: the
     initial parameters and the order; the others are held at seed 0.
     `tune`: a numeric key of the configuration, or a list of such keys, that is chosen for each variant anew, among
     `tune_values` (of several keys a list each, which are crossed), by the validation accuracy at `tune_seeds`.
@@ -167,7 +167,7 @@ class AblationConfig:
         """The settings by which the seeds of the table draw what `vary` says and nothing else."""
         if self.vary is None:
             return {}
-        return {f"seeds.{source.value}": None if source in self.vary else 0 for source in Source}
+        return {f"seed_of.{source.value}": None if source in self.vary else 0 for source in Source}
 
     def look_plan(self) -> LookPlan:
         """The looks to make where no seeds are given. Raises UserError where they are no plan."""

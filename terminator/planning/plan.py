@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from terminator.cluster.profile import ClusterProfile
-from terminator.config import RunConfig, SeedsConfig, to_plain
+from terminator.config import RunConfig, SourceSeeds, to_plain
 from terminator.data.load import fingerprint
 from terminator.errors import UserError
 from terminator.ledger import Ablation, Ledger, Provenance, Sweep, Variant, ablation_id, sweep_id
@@ -112,7 +112,7 @@ class Planner:
             raise UserError(f"ablation={name}: resources.{unknown}: no such variant; choose from {', '.join(names)}")
         for variant, resources in config.resources.items():
             ClusterProfile().with_resources(resources, variant)
-        held = _held_seeds(name, config, chosen.seeds, found)
+        held = _held_seeds(name, config, chosen.seed_of, found)
         found = [
             replace(each, overrides={**held, **each.overrides}, resources=config.resources.get(each.name, {}))
             for each in found
@@ -221,20 +221,20 @@ def own_settings(composer: Composer, base: Sequence[str]) -> list[str]:
 
 
 def _held_seeds(
-    name: str, config: AblationConfig, seeds: SeedsConfig, found: Sequence[Variant]
+    name: str, config: AblationConfig, seeds: SourceSeeds, found: Sequence[Variant]
 ) -> dict[str, int | None]:
     """The settings, other than the usual, by which its seeds draw what ablation.vary says. Raises UserError."""
     if config.vary is None:
         return {}
     others = [
-        f"{each.name} of {name} sets {key}" for each in found for key in each.overrides if key.startswith("seeds.")
+        f"{each.name} of {name} sets {key}" for each in found for key in each.overrides if key.startswith("seed_of.")
     ]
-    if seeds != SeedsConfig():
-        others.append("the settings seeds are given too")
+    if seeds != SourceSeeds():
+        others.append("seed_of is given too")
     if others:
         named = ",".join(source.value for source in config.vary)
         raise UserError(f"ablation.vary=[{named}]: says what the seeds of all variants draw, but {others[0]}")
-    usual = to_plain(SeedsConfig())
+    usual = to_plain(SourceSeeds())
     return {key: value for key, value in config.held_seeds().items() if value != usual[key.partition(".")[2]]}
 
 

@@ -46,7 +46,7 @@ def check_tunable(keys: Iterable[str], config: RunConfig) -> None:
         if not is_number or key.split(".")[0] in NOT_OF_VARIANTS:
             found = "no such value" if value is None else f"it is {value}"
             raise UserError(f"ablation.tune={key}: must be a number of the configuration, as optimizer.lr is; {found}")
-    if config.seeds.split is None and not config.data.publishes_test:
+    if config.seed_of.split is None and not config.data.publishes_test:
         raise UserError(
             "ablation.tune: where the seed draws the test split too, tuning runs would see test images of the others; "
             "hold the split (ablation.vary=[init,order])"

@@ -40,10 +40,10 @@ def train(run: Run, attempt: Attempt | None, stop: StopRequest, watcher: TextIO 
     distributed = Distributed.from_environment()
     device = prepare_device(config.machine)
     distributed.connect(device)
-    hold_out, split_seed = config.training.protocol is Protocol.holdout, config.seed_of(Source.split)
+    hold_out, split_seed = config.training.protocol is Protocol.holdout, config.seed_for(Source.split)
     data = load(config.data, hold_out=hold_out, split_seed=split_seed).to(device)
     shape, classes = config.data.input_shape, config.data.classes
-    generator = generator_for(config.seed_of(Source.init), "weights")
+    generator = generator_for(config.seed_for(Source.init), "weights")
     network = build(config.model, image_shape=shape, classes=classes, generator=generator).to(device)
     try:
         with Progress(watcher) as progress:
@@ -145,7 +145,7 @@ class Trainer:
     def _train_epoch(self) -> None:
         """The steps that are left of the epoch."""
         state, batch_size = self.state, self.config.training.batch_size
-        order = epoch_order(len(self.data.train), seed=self.config.seed_of(Source.order), epoch=state.epoch).to(
+        order = epoch_order(len(self.data.train), seed=self.config.seed_for(Source.order), epoch=state.epoch).to(
             self.device
         )
         self.network.train()

@@ -46,7 +46,7 @@ class TrainingStep:
             group["lr"] = self.learning_rate(number)
         # All of the batch is augmented before it is sharded: the crops then don't depend on the number of processes.
         shard = self.distributed.shard(Split(self._augment(batch.images, number), batch.labels))
-        torch.manual_seed(stream_seed(self.config.seed_of(Source.order), "dropout", number, self.distributed.rank))
+        torch.manual_seed(stream_seed(self.config.seed_for(Source.order), "dropout", number, self.distributed.rank))
         self.optimizer.zero_grad()
         with autocast(shard.labels.device, self.config.training.precision):
             logits, kernels = self.predict(self.data.standardise(shard.images))
@@ -71,7 +71,7 @@ class TrainingStep:
         data = self.config.data
         if not (data.crop_padding or data.horizontal_flip):
             return images
-        generator = generator_for(self.config.seed_of(Source.order), "augment", number)
+        generator = generator_for(self.config.seed_for(Source.order), "augment", number)
         padding, flip = data.crop_padding, data.horizontal_flip
         return augment(images, crop_padding=padding, horizontal_flip=flip, generator=generator)
 

@@ -64,7 +64,7 @@ def test_of_a_published_test_split_a_seed_draws_the_validation_split_alone() -> 
     assert torch.equal(usual.test.images, other.test.images)
     assert not torch.equal(usual.validation.images, other.validation.images)
     with pytest.raises(
-        UserError, match=r"^seeds\.split=1: mnist1d has a test split and holds nothing out: none to draw"
+        UserError, match=r"^seed_of\.split=1: mnist1d has a test split and holds nothing out: none to draw"
     ):
         load(config, hold_out=False, split_seed=1)
 

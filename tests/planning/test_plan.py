@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from terminator.config import SeedsConfig, from_plain
+from terminator.config import SourceSeeds, from_plain
 from terminator.data.load import fingerprint
 from terminator.errors import UserError
 from terminator.ledger import Ledger, LookPlan, provenance
@@ -140,7 +140,8 @@ def test_overrides_that_need_each_other_both_count(composer: Composer) -> None:
             ["sequence_product"],
             "digits",
             "ablation=sequence_product: asks about sequences; data=digits holds images; "
-            "add data=mnist1d, data=mnist1d_hard, data=pdigits, data=pmnist1d or data=sdigits",
+            "add data=mnist1d, data=mnist1d_hard, data=pdigits, data=pmnist, data=pmnist1d, data=scifar10, "
+            "data=sdigits or data=smnist",
         ),
         (
             ["gating", "product"],
@@ -200,10 +201,10 @@ def test_vary_says_what_the_seeds_draw(planner: Planner) -> None:
         vary: planner.ablations(["gating"], [f"ablation.vary={vary}"], [3]) for vary in ("[init,order]", "[split]")
     }
     usual, split = (
-        {key: config.seeds for key, config in plans[vary].configs.items()} for vary in ("[init,order]", "[split]")
+        {key: config.seed_of for key, config in plans[vary].configs.items()} for vary in ("[init,order]", "[split]")
     )
     assert usual.keys() == planner.ablations(["gating"], [], [3]).configs.keys()
-    assert set(split.values()) == {SeedsConfig(init=0, order=0, split=None)}
+    assert set(split.values()) == {SourceSeeds(init=0, order=0, split=None)}
     assert not usual.keys() & split.keys()
     ids = {plan.sweep.ablations[0].id for plan in plans.values()}
     assert len(ids) == 2  # what was looked at of one is nothing of the other
@@ -222,13 +223,13 @@ def test_vary_says_what_the_seeds_draw(planner: Planner) -> None:
             r"^ablation\.vary=\[init,init\]: must be some of init, order, split, each once$",
         ),
         (
-            ["ablation.vary=[init]", "seeds.order=1"],
-            r"^ablation\.vary=\[init\]: says .*, but the settings seeds are given",
+            ["ablation.vary=[init]", "seed_of.order=1"],
+            r"^ablation\.vary=\[init\]: says .*, but seed_of is given",
         ),
-        (["seeds.init=-1"], r"seeds\.init=-1: must be null or not negative$"),
+        (["seed_of.init=-1"], r"seed_of\.init=-1: must be null or not negative$"),
         (
-            ["seeds.split=null", "data=mnist1d", "training.protocol=release"],
-            r"seeds\.split=null: there is no split to draw: mnist1d has a test split, and training\.protocol=release",
+            ["seed_of.split=null", "data=mnist1d", "training.protocol=release"],
+            r"seed_of\.split=null: there is no split to draw: mnist1d has a test split, and training\.protocol=release",
         ),
         (
             ["ablation.vary=[split]", "ablation.tune=optimizer.lr", "ablation.tune_values=[1e-3,1e-2]"],
@@ -243,7 +244,7 @@ def test_seeds_that_cannot_be_are_refused_in_one_line(planner: Planner, override
 
 def test_a_variant_that_sets_a_seed_itself_does_not_go_with_vary(planner: Planner) -> None:
     message = (
-        r"^ablation\.vary=\[init\]: says what the seeds of all variants draw, but all of variance sets seeds\.split$"
+        r"^ablation\.vary=\[init\]: says what the seeds of all variants draw, but all of variance sets seed_of\.split$"
     )
     with pytest.raises(UserError, match=message):
         planner.ablations(["variance"], ["ablation.vary=[init]"], None)

@@ -16,8 +16,8 @@ from terminator.config import (
     Precision,
     Protocol,
     RunConfig,
-    SeedsConfig,
     SlowLoss,
+    SourceSeeds,
     TrainingConfig,
 )
 from terminator.data.config import DataConfig
@@ -43,10 +43,10 @@ def test_the_same_seed_gives_the_same_numbers(small: RunConfig, freeze: Freeze) 
 def test_each_source_of_randomness_has_a_seed_of_its_own(small: RunConfig, freeze: Freeze) -> None:
     small = with_training(small, epochs=1)
     usual = numbers(finish(freeze(replace(small, seed=1), "usual")))
-    named = replace(small, seed=2, seeds=SeedsConfig(init=1, order=1))
+    named = replace(small, seed=2, seed_of=SourceSeeds(init=1, order=1))
     assert numbers(finish(freeze(named, "named"))) == usual
-    for other in (SeedsConfig(order=1), SeedsConfig(init=1), SeedsConfig(init=1, order=1, split=None)):
-        assert numbers(finish(freeze(replace(small, seed=2, seeds=other), str(other)))) != usual
+    for other in (SourceSeeds(order=1), SourceSeeds(init=1), SourceSeeds(init=1, order=1, split=None)):
+        assert numbers(finish(freeze(replace(small, seed=2, seed_of=other), str(other)))) != usual
 
 
 def test_rows_and_result(small: RunConfig, freeze: Freeze) -> None:

@@ -14,9 +14,9 @@ from tests.analysis.ledgers import Invented, Row, branches, summarized
 
 SOURCES = Invented(
     [
-        Row("all", {"seeds.split": None}),
-        Row("init", {"seeds.order": 0}),
-        Row("split", {"seeds.init": 0, "seeds.order": 0, "seeds.split": None}),
+        Row("all", {"seed_of.split": None}),
+        Row("init", {"seed_of.order": 0}),
+        Row("split", {"seed_of.init": 0, "seed_of.order": 0, "seed_of.split": None}),
     ],
     name="variance",
     seeds=range(6),
@@ -43,8 +43,8 @@ def test_a_table_of_shares_takes_the_place_of_differences(tmp_path: Path) -> Non
     assert (first["verdict"], init_record["verdict"], init_record["difference"]) == (None, None, None)
     assert init_record["variance_share"] == init.share
     assert [entry.changes for entry in glossary(summary)][1:] == [
-        "seeds.order: None → 0; seeds.split: None → 0",
-        "seeds.init: None → 0; seeds.order: None → 0",
+        "seed_of.order: None → 0; seed_of.split: None → 0",
+        "seed_of.init: None → 0; seed_of.order: None → 0",
     ]
     assert "variances are compared as those of results paired by seed" in methods(results, summary)
     assert next(each.name for each in draw_figures(results, summary, tmp_path / "figures", "variance")) == "seeds"
@@ -54,9 +54,12 @@ def test_another_table_says_what_its_seeds_draw_where_that_is_not_the_usual(tmp_
     results, usual = summarized(branches(1), tmp_path / "usual")
     assert "The seed of a run draws its initial parameters and the order of its data." in methods(results, usual)
     assert not any("eeds" in caveat for caveat in usual.caveats)
-    varied = [Row("full", {"seeds.split": None}), Row("no_local", {"seeds.split": None, "model.branches.local": False})]
+    varied = [
+        Row("full", {"seed_of.split": None}),
+        Row("no_local", {"seed_of.split": None, "model.branches.local": False}),
+    ]
     summary = summarized(Invented(varied), tmp_path / "varied")[1]
-    assert "The seeds draw the split of the data too (seeds.split)." in build_tables([summary])[0].notes
+    assert "The seeds draw the split of the data too (seed_of.split)." in build_tables([summary])[0].notes
     assert summary.variants[1].comparison is not None
 
 
@@ -64,7 +67,7 @@ def test_test_images_that_differ_between_seeds_are_no_one_test_set(tmp_path: Pat
     rows = [Row("full"), Row("no_local", {"model.branches.local": False})]
     right = {(name, seed): (1, 1, 0, seed) for name in ("full", "no_local") for seed in range(2)}
     noise = {}
-    for name, seeds in {"usual": {}, "varied": {"seeds.split": None}}.items():
+    for name, seeds in {"usual": {}, "varied": {"seed_of.split": None}}.items():
         own = [Row(row.name, {**row.overrides, **seeds}) for row in rows]
         noise[name] = summarized(Invented(own, seeds=range(2), right=right), tmp_path / name)[1].test_noise
     assert noise == {"usual": 0.0, "varied": None}
