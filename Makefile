@@ -28,7 +28,7 @@ test: setup
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist worksteal -m "not slurm"
 
 test-slurm: setup
-	OMP_NUM_THREADS=1 TERMINATOR_REQUIRE_SLURM=1 $(PYTHON) -m pytest -n 2 --dist loadfile -m slurm
+	OMP_NUM_THREADS=1 TERMINATOR_REQUIRE_SLURM=1 $(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m slurm
 
 storm: setup
 	$(PYTHON) -m tests.slurm.storm

@@ -24,6 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.slurm)
+    items.sort(key=lambda item: item.path.name != "test_storm.py")  # the longest first, beside which the others fit
 
 
 @dataclass(frozen=True)
