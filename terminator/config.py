@@ -119,6 +119,8 @@ class TrainingConfig:
     The learning rate warms up linearly over `warmup_epochs`, then falls to 0 as a cosine, per step.
     `evaluation_batch_size` bounds the batches that a split is evaluated in: they are cut as evenly as possible, in a
     fixed order. With `evaluation` at `batch` it changes results: each batch brings its own statistics (§9.2).
+    `gradient_accumulation_steps`: micro-batches that a batch is cut into, for less memory; their gradients are averaged
+    before the update. It changes results, as each micro-batch is standardised by its own statistics.
     """
 
     epochs: int = 100
@@ -128,12 +130,15 @@ class TrainingConfig:
     evaluation: Evaluation = Evaluation.batch
     evaluation_batch_size: int = 256
     precision: Precision = Precision.float32
+    gradient_accumulation_steps: int = 1
     compile: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "evaluation_batch_size"):
+        for name in ("epochs", "batch_size", "evaluation_batch_size", "gradient_accumulation_steps"):
             value = getattr(self, name)
             _check(value >= 1, f"training.{name}", value, "must be at least 1")
+        parts, rule = self.gradient_accumulation_steps, f"must divide training.batch_size={self.batch_size}"
+        _check(self.batch_size % parts == 0, "training.gradient_accumulation_steps", parts, rule)
         _check(0 <= self.warmup_epochs < math.inf, "training.warmup_epochs", self.warmup_epochs, "must not be negative")
 
 
@@ -150,13 +155,18 @@ class Device(Enum):
 
 @dataclass(frozen=True)
 class MachineConfig:
-    """Where a run computes. `threads`: CPU threads, on which the results depend: sums are split between them."""
+    """Where a run computes. `threads`: CPU threads, on which the results depend: sums are split between them.
+
+    `checkpoint_min`: minutes between checkpoints within an epoch; there is one after each epoch anyway.
+    """
 
     device: Device = field(default=Device.auto, metadata=NOT_IN_KEY)
     threads: int = 1
+    checkpoint_min: float = field(default=10.0, metadata=NOT_IN_KEY)
 
     def __post_init__(self) -> None:
         _check(self.threads >= 1, "machine.threads", self.threads, "must be at least 1")
+        _check(self.checkpoint_min >= 0, "machine.checkpoint_min", self.checkpoint_min, "must not be negative")
 
 
 class Source(Enum):

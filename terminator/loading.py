@@ -23,8 +23,9 @@ from torch import Tensor, nn
 from terminator.config import Evaluation, Protocol, RunConfig, Source, from_plain
 from terminator.data.config import DataConfig, DataFormat
 from terminator.data.folder import describe
-from terminator.data.load import Data, fingerprint
+from terminator.data.load import fingerprint
 from terminator.data.load import load as load_data
+from terminator.data.splits import Data
 from terminator.entry import Parser, typed
 from terminator.errors import UserError
 from terminator.ledger import Code, Ledger, Result, Run, default_root, provenance

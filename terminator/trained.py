@@ -15,7 +15,8 @@ from safetensors.torch import save as serialized
 from torch import Tensor, nn
 
 from terminator.config import Evaluation, RunConfig, to_plain
-from terminator.data.load import Data, Split, as_sequences
+from terminator.data.load import as_sequences
+from terminator.data.splits import Data, Split
 from terminator.errors import UserError, storage_errors
 from terminator.ledger import files
 from terminator.model.normalisation import PopulationStatistics, gather_population_statistics

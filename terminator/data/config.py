@@ -40,6 +40,8 @@ class DataConfig:
     `test_images`: so many are drawn for the test split where none is published (digits), or generated for it.
     `validation_fraction`: of the published training images; of all images where no test split is published.
     `crop_padding`: training images are cropped at random from themselves with so many pixels of symmetric padding.
+    `cutout`: the side of the square, in pixels, that is hidden of each training image. `mixup`: each is mixed with
+    another, in a share drawn from Beta(mixup, mixup) for each step; 0 mixes none.
     """
 
     name: str = "digits"
@@ -53,6 +55,8 @@ class DataConfig:
     validation_fraction: float = 0.1
     crop_padding: int = 0
     horizontal_flip: bool = False
+    cutout: int = 0
+    mixup: float = 0.0
     repository: str | None = field(default=None, metadata={"in_key": False})
     folder: str | None = field(default=None, metadata={"in_key": False})
 
@@ -85,13 +89,14 @@ class DataConfig:
             raise UserError(f"data.sequence=rows: {self.name} holds sequences already")
         if not 0 < self.validation_fraction <= 0.5:
             raise UserError(f"data.validation_fraction={self.validation_fraction}: must be above 0 and at most 0.5")
-        if self.is_sequence and (self.crop_padding or self.horizontal_flip):
-            raise UserError(
-                f"data.name={self.name}: a sequence takes neither data.crop_padding nor data.horizontal_flip"
-            )
+        if self.is_sequence and (self.crop_padding or self.horizontal_flip or self.cutout):
+            keys = "neither data.crop_padding nor data.horizontal_flip nor data.cutout"
+            raise UserError(f"data.name={self.name}: a sequence takes {keys}")
         width = self.image_shape[-1]
-        if not 0 <= self.crop_padding <= width:
-            raise UserError(f"data.crop_padding={self.crop_padding}: must be from 0 to the image's width, {width}")
+        for key in ("crop_padding", "cutout"):
+            value = getattr(self, key)
+            _require(0 <= value <= width, key, value, f"must be from 0 to the image's width, {width}")
+        _require(0 <= self.mixup < math.inf, "mixup", self.mixup, "must be 0 or a positive number")
         if self.folder is not None and self.format not in (DataFormat.hub, DataFormat.folder):
             source = "comes with scikit-learn" if self.format is DataFormat.digits else "is generated"
             raise UserError(f"data.folder={self.folder}: {self.name} {source} and takes no folder")

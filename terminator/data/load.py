@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -10,74 +9,8 @@ import torch
 from torch import Tensor
 
 from terminator.data.config import DataConfig, DataFormat, PixelOrder
+from terminator.data.splits import PIECE, Data, Split
 from terminator.errors import UserError
-
-PIECE = 4096  # images that are copied or counted at once
-
-
-@dataclass(frozen=True)
-class Split:
-    """Images (n, C, H, W) or sequences (n, C, L), uint8 or float32, and labels (n), int64.
-
-    They are rows of the `stored` ones, which splits share: all of them, or those that `rows` (n) lists. What is stored
-    may be mapped from a file that is larger than the memory; only what `images` is asked for is read.
-    """
-
-    stored: Tensor
-    labels: Tensor
-    rows: Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    @property
-    def images(self) -> Tensor:
-        """All of them, in memory where they are not all that are stored."""
-        return self.stored if self.rows is None else self.stored[self.rows]
-
-    def take(self, indices: Tensor) -> Split:
-        """The images at `indices`."""
-        return Split(self.stored, self.labels[indices], indices if self.rows is None else self.rows[indices])
-
-    def even_batches(self, largest: int) -> list[Split]:
-        """The split in order, in as few batches of at most `largest` as there can be, alike in size to one image.
-
-        Even, as a last batch of a few images would be standardised by their statistics alone.
-        """
-        count = -(-len(self) // largest)
-        labels = self.labels.tensor_split(count)
-        if self.rows is None:
-            return [Split(*pair) for pair in zip(self.stored.tensor_split(count), labels, strict=True)]
-        return [Split(self.stored, *pair) for pair in zip(labels, self.rows.tensor_split(count), strict=True)]
-
-    def to(self, device: torch.device) -> Split:
-        """The same split on `device`."""
-        if device == self.stored.device:
-            return self
-        images = torch.empty((len(self), *self.stored.shape[1:]), dtype=self.stored.dtype, device=device)
-        for place, piece in zip(images.tensor_split(-(-len(self) // PIECE)), self.even_batches(PIECE), strict=True):
-            place.copy_(piece.images)
-        return Split(images, self.labels.to(device))
-
-
-@dataclass(frozen=True)
-class Data:
-    """What a run trains on, chooses its epoch by and is tested on. `mean`, `std`: (C, 1, …), of the training pixels."""
-
-    train: Split
-    validation: Split
-    test: Split
-    mean: Tensor
-    std: Tensor
-
-    def standardise(self, images: Tensor) -> Tensor:
-        """Per-channel standardisation by the training split's statistics. uint8 or float32 → float32, same shape."""
-        return (images.float() - self.mean) / self.std
-
-    def to(self, device: torch.device) -> Data:
-        """The same data on `device`."""
-        splits = (self.train.to(device), self.validation.to(device), self.test.to(device))
-        return Data(*splits, self.mean.to(device), self.std.to(device))
 
 
 def load(config: DataConfig, *, hold_out: bool = True, split_seed: int = 0) -> Data:
@@ -183,29 +116,6 @@ def stratified_split(labels: Tensor, count: int, seed: int = 0) -> tuple[Tensor,
         members = (labels == label).nonzero().flatten()
         drawn[members[torch.randperm(len(members), generator=generator)[:quota]]] = True
     return drawn.nonzero().flatten(), (~drawn).nonzero().flatten()
-
-
-def augment(images: Tensor, *, crop_padding: int, horizontal_flip: bool, generator: torch.Generator) -> Tensor:
-    """Crop each image at random from itself with symmetric padding, and flip half of them. (B, C, H, W) → same.
-
-    `generator` draws on the CPU, whatever the images' device, so that every device sees the same crops. Two shifts and
-    a flip are drawn for each image even if one of them is off: switching a flip on leaves the crops as they were.
-    """
-    batch, _, height, width = images.shape
-    shifts = torch.randint(-crop_padding, crop_padding + 1, (2, batch, 1), generator=generator)
-    flips = torch.rand(batch, 1, generator=generator) < 0.5
-    rows = mirror(torch.arange(height) + shifts[0], height)  # (B, H)
-    columns = mirror(torch.arange(width) + shifts[1], width)  # (B, W)
-    if horizontal_flip:
-        columns = torch.where(flips, columns.flip(1), columns)
-    pixels = (rows[:, :, None] * width + columns[:, None, :]).flatten(1).to(images.device)  # (B, H·W)
-    return images.flatten(2).gather(2, pixels[:, None].expand(-1, images.shape[1], -1)).view_as(images)
-
-
-def mirror(positions: Tensor, size: int) -> Tensor:
-    """Where a position up to `size` outside 0 … size − 1 lies under symmetric padding: the edge pixel is repeated."""
-    positions = torch.where(positions < 0, -positions - 1, positions)
-    return torch.where(positions >= size, 2 * size - 1 - positions, positions)
 
 
 PERMUTATION_SEED = 64  # one for all runs: a permuted set is one data set

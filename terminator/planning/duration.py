@@ -17,7 +17,8 @@ from terminator.cluster.journal import journals
 from terminator.cluster.profile import ClusterProfile
 from terminator.config import Device, Protocol, RunConfig, to_plain
 from terminator.data.config import DataFormat
-from terminator.data.load import Data, Split, load
+from terminator.data.load import load
+from terminator.data.splits import Data, Split
 from terminator.ledger import Ledger, Run, Variant
 from terminator.ledger.provenance import hostname
 from terminator.model.build import build
@@ -118,7 +119,7 @@ class Kind(NamedTuple):
         context = {
             "data": {key: value for key, value in plain["data"].items() if key not in ("folder", "repository")},
             "network": [model["architecture"], model.get("target")],
-            "step": [training[key] for key in ("batch_size", "precision", "compile")],
+            "step": [training[key] for key in ("batch_size", "precision", "compile", "gradient_accumulation_steps")],
             "objective": [objective["slow_loss"], objective["penalty"] > 0],
             "optimizer": plain["optimizer"]["name"],
             "threads": plain["machine"]["threads"],
@@ -213,7 +214,7 @@ def time_steps(config: RunConfig, profile: ClusterProfile | None = None) -> Pace
     if TRAINING * flops * FEWEST_IMAGES > TOO_LARGE:
         return None
     fitting = LARGEST_STEP / max(TRAINING * flops, 1)
-    images = int(min(size, max(FEWEST_IMAGES, fitting)))
+    images = int(min(size / config.training.gradient_accumulation_steps, max(FEWEST_IMAGES, fitting)))
     device = torch.device("cuda" if has_gpu() and config.machine.device is not Device.cpu else "cpu")
     threads = torch.get_num_threads()
     torch.set_num_threads(config.machine.threads)
@@ -231,17 +232,18 @@ def time_steps(config: RunConfig, profile: ClusterProfile | None = None) -> Pace
 
 def _seconds_of_step(config: RunConfig, images: int, device: torch.device) -> float:
     """On a batch of so many images; the first step is left out."""
-    plain = replace(config, training=replace(config.training, compile=False))
+    alone = replace(config.training, batch_size=images, gradient_accumulation_steps=1, compile=False)
+    plain = replace(config, training=alone)
     shape, classes = config.data.input_shape, config.data.classes
     network = build(config.model, image_shape=shape, classes=classes).to(device).train()
     noise = Split(torch.randint(256, (images, *shape), dtype=torch.uint8), torch.randint(classes, (images,))).to(device)
     constant = torch.full((shape[0], *(1 for _ in shape[1:])), 128.0, device=device)
     step = TrainingStep(plain, network, Data(noise, noise, noise, constant, constant), STEPS_PER_EPOCH, Distributed())
-    step(noise, 0)
+    step(iter([noise]), 0)
     seconds: list[float] = []
     while len(seconds) < FEWEST_STEPS or sum(seconds) < SECONDS_OF_STEPS:
         began = time.perf_counter()
-        step(noise, len(seconds)).sum().item()  # which waits for a GPU
+        step(iter([noise]), len(seconds)).sum().item()  # which waits for a GPU
         seconds.append(time.perf_counter() - began)
     return min(seconds)  # others may use the machine
 

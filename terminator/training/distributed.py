@@ -11,8 +11,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from terminator.data.load import Split
-
 
 @dataclass(frozen=True)
 class Distributed:
@@ -40,13 +38,9 @@ class Distributed:
         if dist.is_initialized():
             dist.destroy_process_group()
 
-    def shard(self, batch: Split) -> Split:
-        """This process's images of a batch: every image goes to exactly one process."""
-        return (
-            batch
-            if self.world_size == 1
-            else Split(batch.images[self.rank :: self.world_size], batch.labels[self.rank :: self.world_size])
-        )
+    def shard(self, batch: Tensor) -> Tensor:
+        """This process's rows of a batch: every row goes to exactly one process. (B, …) → (B / world_size, …)."""
+        return batch[self.rank :: self.world_size]
 
     def sum(self, tensor: Tensor) -> Tensor:
         """The sum over the processes, the same bits in each of them. Any shape → same."""

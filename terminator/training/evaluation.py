@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from terminator.config import Evaluation, Precision, TrainingConfig
-from terminator.data.load import Data, Split
+from terminator.data.splits import Data, Split
 from terminator.model.normalisation import gather_population_statistics
 from terminator.model.ops import at_least_float32
 
@@ -41,7 +41,7 @@ def evaluate(
     With `population`, its statistics come from one pass over the training images first, unaugmented.
     """
     network.eval()
-    with torch.no_grad(), autocast(split.labels.device, config.precision), _fixed_kernels(network):
+    with torch.no_grad(), autocast(data.device, config.precision), _fixed_kernels(network):
         if config.evaluation is Evaluation.population:
             gather_population_statistics(network, _batches(data, config.batch_size, between_batches))
         return _score(predict, split, data, config.evaluation_batch_size, between_batches)
@@ -54,7 +54,7 @@ def _fixed_kernels(network: nn.Module) -> AbstractContextManager[None]:
 
 
 def _batches(data: Data, largest: int, between_batches: Callable[[], None]) -> Iterator[Tensor]:
-    for batch in data.train.even_batches(largest):
+    for batch in data.on_device(data.train.even_batches(largest)):
         yield data.standardise(batch.images)
         between_batches()
 
@@ -66,9 +66,9 @@ def _score(
     largest_batch: int,
     between_batches: Callable[[], None],
 ) -> Score:
-    loss = torch.zeros((), dtype=torch.float64, device=split.labels.device)
+    loss = torch.zeros((), dtype=torch.float64, device=data.device)
     correct: list[Tensor] = []
-    for batch in split.even_batches(largest_batch):
+    for batch in data.on_device(split.even_batches(largest_batch)):
         logits = at_least_float32(predict(data.standardise(batch.images))[0])
         loss += F.cross_entropy(logits, batch.labels, reduction="none").double().sum()
         correct.append(logits.argmax(1) == batch.labels)

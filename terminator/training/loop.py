@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from terminator.config import Protocol, RunConfig, Source, from_plain
-from terminator.data.load import Data, Split, fingerprint, load
+from terminator.data.load import fingerprint, load
+from terminator.data.splits import Data, Split
 from terminator.errors import Diverged, UserError
 from terminator.ledger import Attempt, Run, RunState, Spec
 from terminator.model.build import build, forward_flops
@@ -83,7 +84,7 @@ class Trainer:
 
     Every random draw is a pure function of seed, epoch and step, so that a run which was stopped at any step and
     resumed comes to the very same numbers. Raises UserError where a batch holds more images than there are, or does
-    not divide by the number of processes.
+    not divide by the number of processes and of micro-batches.
     """
 
     config: RunConfig
@@ -96,14 +97,16 @@ class Trainer:
 
     def __post_init__(self) -> None:
         size, count, processes = self.config.training.batch_size, len(self.data.train), self.distributed.world_size
-        self.device = self.data.train.labels.device
+        accumulated = self.config.training.gradient_accumulation_steps
         self.steps_per_epoch = count // size  # the last partial batch is dropped (§8)
         if self.steps_per_epoch == 0:
             raise UserError(f"training.batch_size={size}: must be at most the {count} training images")
-        if size % processes:
-            raise UserError(f"training.batch_size={size}: must divide by the {processes} processes")
+        if size % (processes * accumulated):
+            micro_batches = f" × training.gradient_accumulation_steps={accumulated}" if accumulated > 1 else ""
+            raise UserError(f"training.batch_size={size}: must divide by the {processes} processes{micro_batches}")
         self.step = TrainingStep(self.config, self.network, self.data, self.steps_per_epoch, self.distributed)
-        self.state = State.at_start(self.steps_per_epoch, len(MEASURES), self.device)
+        self.state = State.at_start(self.steps_per_epoch, len(MEASURES), self.data.device)
+        self.saved = time.monotonic()
 
     def run(self) -> dict[str, Any]:
         """Train to the end, from the newest intact checkpoint on. Returns the result's metrics.
@@ -127,7 +130,7 @@ class Trainer:
         checkpoint = load_checkpoint(path)
         self.network.load_state_dict(checkpoint["network"])
         self.step.optimizer.load_state_dict(checkpoint["optimizer"])
-        self.state = State.from_plain(checkpoint["state"], self.device)
+        self.state = State.from_plain(checkpoint["state"], self.data.device)
         if self.attempt is not None:
             self.attempt.adopt(path, self.state.epoch, self.state.step)
 
@@ -145,29 +148,31 @@ class Trainer:
     def _train_epoch(self) -> None:
         """The steps that are left of the epoch."""
         state, batch_size = self.state, self.config.training.batch_size
-        order = epoch_order(len(self.data.train), seed=self.config.seed_for(Source.order), epoch=state.epoch).to(
-            self.device
-        )
+        images = self.data.train
+        order = epoch_order(len(images), seed=self.config.seed_for(Source.order), epoch=state.epoch)
+        batches = torch.split(order.to(images.labels.device), batch_size)[state.step : self.steps_per_epoch]
+        micro_batches = self.step.micro_batches(batches)
         self.network.train()
-        started, first, settled = time.perf_counter(), state.step, state.step
+        self._start_clock()
+        settled = state.step
         while state.step < self.steps_per_epoch:
-            indices = order[state.step * batch_size : (state.step + 1) * batch_size]
-            state.measures[state.step] = self.step(self.data.train.take(indices), self._steps_done())
+            state.measures[state.step] = self.step(micro_batches, self._steps_done())
             state.step += 1
             stopped = self._asked_to_stop()
             if stopped or state.step % STEPS_BETWEEN_CHECKS == 0 or state.step == self.steps_per_epoch:
                 settled = self._settle(settled)
+                if stopped or self._checkpoint_is_due():
+                    self._count_time()
+                    self._save()
             self._report_step()
             if stopped:
-                self._count_time(started, first)
-                self._save()
                 raise Stopped(stopped)
-        self._count_time(started, first)
+        self._count_time()
 
     def _asked_to_stop(self) -> RunState | None:
         """The state to stop in, if any of the processes was asked to: then they all do, after the same step."""
         states = (None, RunState.preempted, RunState.interrupted)
-        return states[self.distributed.maximum(states.index(self.stop.asked()), self.device)]
+        return states[self.distributed.maximum(states.index(self.stop.asked()), self.data.device)]
 
     def _settle(self, since: int) -> int:
         """Average the measures since step `since` over the processes, check for divergence. Returns steps settled."""
@@ -258,19 +263,30 @@ class Trainer:
             self.attempt.progress(epoch=state.epoch + 1, epochs=epochs, **steps)
         self.progress.step(self._steps_done())
 
-    def _count_time(self, started: float, first: int) -> None:
-        """Called after `_settle`, which waits for the GPU."""
-        state, seconds = self.state, time.perf_counter() - started
+    def _start_clock(self) -> None:
+        self.clock = time.perf_counter(), self.state.step
+
+    def _count_time(self) -> None:
+        """Since the clock was started, or read last. Called after `_settle`, which waits for the GPU."""
+        state, (started, first) = self.state, self.clock
+        self._start_clock()
+        seconds = self.clock[0] - started
         state.epoch_seconds += seconds
         state.train_seconds += seconds
         state.images += (state.step - first) * self.config.training.batch_size
-        state.peak_memory_bytes = max(state.peak_memory_bytes, peak_memory_bytes(self.device))
+        state.peak_memory_bytes = max(state.peak_memory_bytes, peak_memory_bytes(self.data.device))
 
     def _check_stop(self) -> None:
         if state := self._asked_to_stop():
             raise Stopped(state)
 
+    def _checkpoint_is_due(self) -> bool:
+        """Within an epoch: at its end there is one anyway."""
+        minutes = (time.monotonic() - self.saved) / 60
+        return self.state.step < self.steps_per_epoch and minutes >= self.config.machine.checkpoint_min
+
     def _save(self) -> None:
+        self.saved = time.monotonic()
         if self.attempt is None:
             return
         content = {"network": self.network.state_dict(), "optimizer": self.step.optimizer.state_dict()}

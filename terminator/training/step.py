@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from terminator.config import RunConfig, SlowLoss, Source
-from terminator.data.load import Data, Split, augment
+from terminator.data.augment import Draws, crop_and_flip, cutout, mixup
+from terminator.data.splits import Data, Split
 from terminator.model.ops import at_least_float32, tile_channels
 from terminator.training.distributed import Distributed
 from terminator.training.evaluation import autocast
@@ -21,6 +23,9 @@ from terminator.training.optimizer import build_optimizer
 from terminator.training.randomness import generator_for, stream_seed
 
 MEASURES = ("loss", "cross_entropy", "slow_loss", "penalty", "accuracy")
+
+
+Target = tuple[float, Tensor]  # labels (B), int64, and their share of the loss
 
 
 @dataclass(eq=False)
@@ -36,25 +41,58 @@ class TrainingStep:
     def __post_init__(self) -> None:
         self.predict = torch.compile(self.network) if self.config.training.compile else self.network
         self.optimizer = build_optimizer(self.config.optimizer, self.network)
+        training = self.config.training
+        places = self.distributed.shard(torch.arange(training.batch_size))
+        self.places: tuple[Tensor, ...] = places.chunk(training.gradient_accumulation_steps)
 
-    def __call__(self, batch: Split, number: int) -> Tensor:
-        """Step `number` of the run, from 0, on a batch of all processes.
+    def micro_batches(self, batches: Iterable[Tensor]) -> Iterator[Split]:
+        """This process's micro-batches of training images, where each of `batches` lists those of a step, (B) int64."""
+        count = len(self.places)
+        parts = (part for batch in batches for part in self.distributed.shard(batch).chunk(count))
+        return self.data.on_device(map(self.data.train.take, parts))
+
+    def __call__(self, micro_batches: Iterator[Split], number: int) -> Tensor:
+        """Step `number` of the run, from 0: the gradients of the next micro-batches, averaged, and one update.
 
         Returns what MEASURES names, (len(MEASURES)) float64: means over this process's images.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(number)
-        # All of the batch is augmented before it is sharded: the crops then don't depend on the number of processes.
-        shard = self.distributed.shard(Split(self._augment(batch.images, number), batch.labels))
-        torch.manual_seed(stream_seed(self.config.seed_for(Source.order), "dropout", number, self.distributed.rank))
+        seed, data = self.config.seed_for(Source.order), self.config.data
+        draws = None
+        if data.crop_padding or data.horizontal_flip or data.cutout:
+            # Of the whole batch: the crops then don't depend on the number of processes or of micro-batches.
+            draws = Draws.of(data, self.config.training.batch_size, generator_for(seed, "augment", number))
+        share = (
+            np.random.default_rng(stream_seed(seed, "mixup", number)).beta(data.mixup, data.mixup) if data.mixup else 1
+        )
+        torch.manual_seed(stream_seed(seed, "dropout", number, self.distributed.rank))
         self.optimizer.zero_grad()
-        with autocast(shard.labels.device, self.config.training.precision):
-            logits, kernels = self.predict(self.data.standardise(shard.images))
-        objective = self._objective(at_least_float32(logits), kernels, shard.labels)
-        objective.loss.backward()  # type: ignore[no-untyped-call]
+        measures = [
+            self._differentiate(next(micro_batches), draws and draws.at(places), share) for places in self.places
+        ]
         self.distributed.average_gradients(self.network.parameters())
         self.optimizer.step()
-        accuracy = (logits.argmax(1) == shard.labels).double().mean()
+        return torch.stack(measures).mean(0)
+
+    def _differentiate(self, batch: Split, draws: Draws | None, share: float) -> Tensor:
+        """Add the gradients of a micro-batch, in its share of the step's. Returns what MEASURES names.
+
+        `share`: of each image in its mixture with its partner; 1 without mixup.
+        """
+        data = self.config.data
+        images = self.data.standardise(batch.images if draws is None else crop_and_flip(batch.images, draws))
+        if draws is not None and data.cutout:
+            images = cutout(images, draws, data.cutout)
+        targets = [(1.0, batch.labels)]
+        if data.mixup:
+            images, targets = mixup(images, share), [(share, batch.labels), (1 - share, batch.labels.flip(0))]
+        with autocast(batch.labels.device, self.config.training.precision):
+            logits, kernels = self.predict(images)
+        objective = self._objective(at_least_float32(logits), kernels, targets)
+        (objective.loss / len(self.places)).backward()  # type: ignore[no-untyped-call]
+        right = logits.argmax(1)
+        accuracy = sum(part * (right == labels).double().mean() for part, labels in targets)
         return torch.stack([*objective, accuracy]).detach().double()
 
     def learning_rate(self, number: int) -> float:
@@ -67,19 +105,14 @@ class TrainingStep:
         )
         return self.config.optimizer.lr * factor
 
-    def _augment(self, images: Tensor, number: int) -> Tensor:
-        data = self.config.data
-        if not (data.crop_padding or data.horizontal_flip):
-            return images
-        generator = generator_for(self.config.seed_for(Source.order), "augment", number)
-        padding, flip = data.crop_padding, data.horizontal_flip
-        return augment(images, crop_padding=padding, horizontal_flip=flip, generator=generator)
-
-    def _objective(self, logits: Tensor, kernels: tuple[Tensor, ...], labels: Tensor) -> Objective:
+    def _objective(self, logits: Tensor, kernels: tuple[Tensor, ...], targets: Sequence[Target]) -> Objective:
         """`network.penalty()` is the sum of norms that every family of networks defines."""
         config = self.config.objective
+        cross_entropies = [
+            share * label_smoothed_cross_entropy(logits, labels, config.label_smoothing) for share, labels in targets
+        ]
         return total_objective(
-            label_smoothed_cross_entropy(logits, labels, config.label_smoothing),
+            torch.stack(cross_entropies).sum(),
             slow_loss(kernels, config.slow_loss).to(logits.device),
             self.network.penalty() if config.penalty else logits.new_zeros(()),  # type: ignore[operator]
             slow_loss_weight=config.slow_loss_weight,

@@ -1,26 +1,16 @@
-"""Digits as a run sees them: splits, statistics, sequences, augmentation, and what a configuration refuses."""
+"""Digits as a run sees them: splits, statistics, sequences, and what a configuration refuses."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
 from terminator.config import shipped_data
 from terminator.data.config import DataConfig, DataFormat, PixelOrder
-from terminator.data.load import (
-    Data,
-    Split,
-    augment,
-    check_finite,
-    fingerprint,
-    load,
-    mirror,
-    pixel_statistics,
-    stratified_split,
-)
+from terminator.data.load import check_finite, fingerprint, load, pixel_statistics, stratified_split
+from terminator.data.splits import Data, Split
 from terminator.errors import UserError
 
 
@@ -95,12 +85,6 @@ def test_float_data_are_treated_as_the_same_values_in_bytes(shape: tuple[int, ..
         assert standardised[-1].dtype == data.mean.dtype == data.std.dtype == torch.float32
     assert torch.allclose(*standardised, atol=1e-6)
     assert torch.allclose(standardised[0].mean(), torch.zeros(()), atol=1e-6)
-    if len(shape) == 4:
-        crops = (
-            augment(images, crop_padding=2, horizontal_flip=True, generator=torch.Generator().manual_seed(1))
-            for images in (bytes_, bytes_.float())
-        )
-        assert torch.equal(next(crops).float(), next(crops))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -133,6 +117,8 @@ def test_sequences() -> None:
     [
         ({"validation_fraction": 0.0}, r"^data.validation_fraction=0.0: must be above 0 and at most 0.5$"),
         ({"crop_padding": 9}, r"^data.crop_padding=9: must be from 0 to the image's width, 8$"),
+        ({"cutout": -1}, r"^data.cutout=-1: must be from 0 to the image's width, 8$"),
+        ({"mixup": -0.5}, r"^data.mixup=-0.5: must be 0 or a positive number$"),
         ({"sequence": PixelOrder.rows, "crop_padding": 1}, r"^data.name=digits: a sequence takes neither "),
         ({"image_shape": [8, 8]}, r"^data.image_shape=\[8, 8\]: must be \[channels,height,width\], 1 or 3 channels$"),
         ({"image_shape": [4, 8, 8]}, r"^data.image_shape=\[4, 8, 8\]: must be "),
@@ -171,41 +157,3 @@ def test_a_draw_never_changes() -> None:
     torch.manual_seed(7)
     assert torch.equal(drawn, stratified_split(labels, 8)[0])
     assert drawn.tolist() == [0, 2, 3, 6, 7, 8, 9, 29]
-
-
-def test_mirror_repeats_the_edge() -> None:
-    assert mirror(torch.arange(-4, 8), 4).tolist() == [3, 2, 1, 0, 0, 1, 2, 3, 3, 2, 1, 0]
-
-
-def test_every_crop_is_a_window_of_the_padded_image() -> None:
-    images = torch.randint(0, 256, (64, 3, 6, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    crops = augment(images, crop_padding=2, horizontal_flip=True, generator=torch.Generator().manual_seed(1))
-    padded = np.pad(images.numpy(), ((0, 0), (0, 0), (2, 2), (2, 2)), mode="symmetric")
-    seen = set()
-    for original, crop in zip(padded, crops.numpy(), strict=True):
-        windows = {(i, j): original[:, i : i + 6, j : j + 6] for i in range(5) for j in range(5)}
-        found = [
-            (place, flipped)
-            for place, window in windows.items()
-            for flipped in (False, True)
-            if np.array_equal(crop, window[:, :, ::-1] if flipped else window)
-        ]
-        assert len(found) == 1
-        seen.add(found[0])
-    assert {place[0] for place, _ in seen} == {place[1] for place, _ in seen} == {0, 1, 2, 3, 4}
-    assert {flipped for _, flipped in seen} == {False, True}
-
-
-def test_switched_off_it_changes_nothing() -> None:
-    images = torch.randint(0, 256, (5, 1, 4, 4), dtype=torch.uint8)
-    assert torch.equal(images, augment(images, crop_padding=0, horizontal_flip=False, generator=torch.Generator()))
-
-
-def test_the_generator_decides() -> None:
-    images = torch.randint(0, 256, (16, 3, 8, 8), dtype=torch.uint8)
-    first, again, other = (
-        augment(images, crop_padding=3, horizontal_flip=True, generator=torch.Generator().manual_seed(seed))
-        for seed in (0, 0, 1)
-    )
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import socket
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +98,29 @@ def final_weights(run: Run) -> dict[str, torch.Tensor]:
 def with_training(config: RunConfig, **changes: Any) -> RunConfig:
     """`config` with other training fields."""
     return replace(config, training=replace(config.training, **changes))
+
+
+def start(count: int, target: Callable[..., int | None], *arguments: object) -> list[ForkServerProcess]:
+    """`target` in `count` processes that find each other, forked where PyTorch is imported already."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    group = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["terminator.training.loop", "torch._dynamo"])
+    ranks = [{**group, "RANK": str(rank)} for rank in range(count)]
+    processes = [context.Process(target=in_group, args=(rank, target, *arguments)) for rank in ranks]
+    for process in processes:
+        process.start()
+    return processes
+
+
+def in_group(environment: dict[str, str], target: Callable[..., int | None], *arguments: object) -> None:
+    os.environ.update(environment)
+    sys.exit(target(*arguments))
+
+
+def ended(processes: list[ForkServerProcess]) -> list[int | None]:
+    for process in processes:
+        process.join(120)
+    return [process.exitcode for process in processes]

@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import socket
-import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
@@ -18,7 +12,7 @@ import torch
 
 from terminator.config import OptimizerConfig, OptimizerName, RunConfig
 from terminator.data.config import DataConfig
-from terminator.data.load import Split, load
+from terminator.data.load import load
 from terminator.job import execute
 from terminator.ledger import RunState
 from terminator.model.build import build
@@ -26,43 +20,15 @@ from terminator.training.device import prepare_device
 from terminator.training.distributed import Distributed
 from terminator.training.randomness import epoch_order, generator_for
 from terminator.training.step import TrainingStep
-from tests.training.conftest import Freeze, finish, with_training
+from tests.training.conftest import Freeze, ended, finish, start, with_training
 
 DTYPES = {torch.float32: 1e-6, torch.float64: 1e-10}  # with relative tolerances
 
 
 def test_every_image_goes_to_exactly_one_process() -> None:
-    batch = Split(torch.arange(12, dtype=torch.uint8).reshape(6, 2, 1), torch.arange(6))
-    shards = [Distributed(rank, 3).shard(batch) for rank in range(3)]
-    assert [shard.labels.tolist() for shard in shards] == [[0, 3], [1, 4], [2, 5]]
-    assert torch.equal(shards[1].images, batch.images[[1, 4]])
-    assert Distributed().shard(batch) is batch
-
-
-def start(count: int, target: Callable[..., int | None], *arguments: object) -> list[ForkServerProcess]:
-    """`target` in `count` processes that find each other, forked where PyTorch is imported already."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    group = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["terminator.training.loop", "torch._dynamo"])
-    ranks = [{**group, "RANK": str(rank)} for rank in range(count)]
-    processes = [context.Process(target=in_group, args=(rank, target, *arguments)) for rank in ranks]
-    for process in processes:
-        process.start()
-    return processes
-
-
-def in_group(environment: dict[str, str], target: Callable[..., int | None], *arguments: object) -> None:
-    os.environ.update(environment)
-    sys.exit(target(*arguments))
-
-
-def ended(processes: list[ForkServerProcess]) -> list[int | None]:
-    for process in processes:
-        process.join(120)
-    return [process.exitcode for process in processes]
+    batch = torch.arange(6)
+    assert [Distributed(rank, 3).shard(batch).tolist() for rank in range(3)] == [[0, 3], [1, 4], [2, 5]]
+    assert torch.equal(Distributed().shard(batch), batch)
 
 
 @pytest.fixture
@@ -85,8 +51,9 @@ def ten_steps(config: RunConfig, distributed: Distributed, dtype: torch.dtype) -
     if dtype is torch.float64:
         network.double()
     step = TrainingStep(config, network, data, steps_per_epoch=10, distributed=distributed)
-    order = epoch_order(len(data.train), seed=config.seed, epoch=0).split(config.training.batch_size)
-    sums = [distributed.sum(step(data.train.take(order[number]), number)) for number in range(10)]
+    order = epoch_order(len(data.train), seed=config.seed, epoch=0)
+    micro_batches = step.micro_batches(torch.split(order, config.training.batch_size))
+    sums = [distributed.sum(step(micro_batches, number)) for number in range(10)]
     return [measures[0].item() / distributed.world_size for measures in sums]
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import random
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +13,21 @@ import torch
 
 from terminator.config import RunConfig
 from terminator.data.config import DataConfig
-from terminator.ledger import Run
-from terminator.stop import Stopped
+from terminator.job import execute
+from terminator.ledger import Run, RunState
+from terminator.stop import Stopped, StopRequest
 from terminator.training.loop import train
-from tests.training.conftest import STEPS_PER_EPOCH, Freeze, StopAtCheck, final_weights, finish, numbers
+from tests.training.conftest import (
+    STEPS_PER_EPOCH,
+    Freeze,
+    StopAtCheck,
+    ended,
+    final_weights,
+    finish,
+    numbers,
+    start,
+    with_training,
+)
 
 EVALUATION_BATCHES = 2
 EPOCH = STEPS_PER_EPOCH + EVALUATION_BATCHES
@@ -31,7 +45,7 @@ def same(first: Run, second: Run) -> bool:
     """Whether results, epoch rows and final weights are equal to the bit."""
     metrics = [numbers(run.result().metrics) for run in (first, second)]
     rows = [[numbers(row) for row in run.metrics()] for run in (first, second)]
-    assert len(rows[0]) == 2
+    assert len(rows[0]) == metrics[0]["epochs"]
     weights = [final_weights(run) for run in (first, second)]
     equal = (torch.equal(weight, weights[1][name]) for name, weight in weights[0].items())
     return metrics[0] == metrics[1] and rows[0] == rows[1] and all(equal)
@@ -90,4 +104,45 @@ def test_a_damaged_checkpoint_is_set_aside(small: RunConfig, freeze: Freeze, har
     assert not newest.exists()
     assert newest.with_name("checkpoint.pt.corrupt-1").exists()
     assert disturbed.attempts()[-1].resumed_from == (1, 0, 2)  # the one before
+    assert same(undisturbed, disturbed)
+
+
+KILLS = int(os.environ.get("TERMINATOR_KILLS", "2"))
+
+
+class KillAtCheck(StopRequest):
+    """Ends the process, as kill -9 does, at the loop's `number`-th check for a stop."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.left = number
+
+    def asked(self) -> RunState | None:
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return None
+
+
+def train_until_killed(run: Run, check: int) -> None:
+    """The first process is killed; a second one loses its partner."""
+    first = os.environ["RANK"] == "0"
+    train(run, run.begin() if first else None, KillAtCheck(check) if first else StopRequest(), None)
+
+
+@pytest.mark.parametrize(("processes", "accumulated"), [(1, 1), (2, 2)])
+def test_killed_at_random_steps(small: RunConfig, freeze: Freeze, processes: int, accumulated: int) -> None:
+    data = DataConfig(crop_padding=1, horizontal_flip=True, cutout=3, mixup=0.4)
+    config = with_training(small, epochs=2 + KILLS // 4, batch_size=60, gradient_accumulation_steps=accumulated)
+    config = replace(config, data=data, machine=replace(config.machine, checkpoint_min=0.0))  # as often as there can be
+    undisturbed, disturbed = freeze(config, "undisturbed"), freeze(config, "disturbed")
+    assert ended(start(processes, execute, undisturbed)) == [0] * processes
+    draw = random.Random(processes)
+    for _ in range(KILLS):
+        codes = ended(start(processes, train_until_killed, disturbed, draw.randint(18, 30)))
+        assert codes[0] == -signal.SIGKILL
+        assert 0 not in codes
+    assert ended(start(processes, execute, disturbed)) == [0] * processes
+    within = [attempt.resumed_from for attempt in disturbed.attempts() if attempt.resumed_from]
+    assert any(0 < step < 20 for _, _, step in within)  # of the 20 steps of an epoch
     assert same(undisturbed, disturbed)

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from terminator.config import ObjectiveConfig, SlowLoss, TrainingConfig
+from terminator.config import ObjectiveConfig, RunConfig, SlowLoss, TrainingConfig
+from terminator.data.config import DataConfig
+from terminator.data.load import load
 from terminator.errors import UserError
-from terminator.training.step import label_smoothed_cross_entropy, learning_rate_factor, slow_loss, total_objective
+from terminator.model.build import build
+from terminator.model.config import Branches, Standardisation
+from terminator.training.distributed import Distributed
+from terminator.training.randomness import stream_seed
+from terminator.training.step import (
+    TrainingStep,
+    label_smoothed_cross_entropy,
+    learning_rate_factor,
+    slow_loss,
+    total_objective,
+)
+from tests.training.conftest import with_training
 
 
 def test_label_smoothing_by_hand() -> None:
@@ -41,10 +57,15 @@ def test_bad_values(fields: dict[str, float], message: str) -> None:
         ObjectiveConfig(**fields)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["epochs", "batch_size", "evaluation_batch_size"])
+@pytest.mark.parametrize("name", ["epochs", "batch_size", "evaluation_batch_size", "gradient_accumulation_steps"])
 def test_bad_training_values(name: str) -> None:
     with pytest.raises(UserError, match=f"^training.{name}=0: must be at least 1$"):
         TrainingConfig(**{name: 0})  # type: ignore[arg-type]
+
+
+def test_micro_batches_are_of_one_size() -> None:
+    with pytest.raises(UserError, match=r"^training.gradient_accumulation_steps=3: must divide training.batch_size=64"):
+        TrainingConfig(gradient_accumulation_steps=3)
 
 
 def test_warm_up_is_not_negative() -> None:
@@ -92,3 +113,48 @@ def test_nothing_to_compare_is_no_loss() -> None:
     for form in SlowLoss:
         assert slow_loss([], form).item() == 0
         assert slow_loss(KERNELS[:1], form).item() == 0
+
+
+@pytest.fixture
+def by_instance(small: RunConfig) -> RunConfig:
+    """Nothing is shared by the images of a batch, so that how it is cut changes rounding alone."""
+    own = {"standardisation": Standardisation["is"], "branches": Branches(local=False), "dropout": [0.0]}
+    model = replace(small.model, **own)  # type: ignore[arg-type]
+    data = DataConfig(crop_padding=1, horizontal_flip=True, cutout=3)
+    return replace(with_training(small, batch_size=48), model=model, data=data)
+
+
+def first_network(config: RunConfig) -> nn.Module:
+    generator = torch.Generator().manual_seed(0)
+    return build(config.model, image_shape=(1, 8, 8), classes=10, generator=generator).double().train()
+
+
+def measures_and_gradients(config: RunConfig) -> list[torch.Tensor]:
+    """Of the first step, in float64."""
+    data, network = load(config.data), first_network(config)
+    data = replace(data, mean=data.mean.double(), std=data.std.double())
+    step = TrainingStep(config, network, data, 10, Distributed())
+    measures = step(step.micro_batches([torch.arange(48)]), 0)
+    return [measures, *(weight.grad for weight in network.parameters() if weight.grad is not None)]
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch(by_instance: RunConfig) -> None:
+    whole, parts = (
+        measures_and_gradients(with_training(by_instance, gradient_accumulation_steps=count)) for count in (1, 3)
+    )
+    assert len(whole) > 10
+    for one, other in zip(whole, parts, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+
+
+def test_mixup_weighs_the_losses_of_both_labels(by_instance: RunConfig) -> None:
+    mixed = replace(by_instance, data=DataConfig(mixup=0.3))
+    data, labels = load(mixed.data), load(mixed.data).train.labels[:48]
+    images = data.standardise(data.train.take(torch.arange(48)).images).double()
+    share = np.random.default_rng(stream_seed(0, "mixup", 0)).beta(0.3, 0.3)
+    network = first_network(mixed)
+    logits = network(share * images + (1 - share) * images.flip(0))[0]
+    losses = [label_smoothed_cross_entropy(logits, each, 0.09).item() for each in (labels, labels.flip(0))]
+    cross_entropy = measures_and_gradients(mixed)[0][1].item()
+    assert cross_entropy == pytest.approx(share * losses[0] + (1 - share) * losses[1], rel=1e-6)
+    assert abs(losses[0] - losses[1]) > 1e-3
