@@ -126,6 +126,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--config-path", "own"], r"--config-path: .*; --config-dir adds to it"),
         (["--config-name", "own"], r"--config-name: .*; --config-dir adds to it"),
         (["--confg-dir", "own"], r"--confg-dir: no such option; did you mean --config-dir\? see --help"),
+        (["seed=0", "-m", "training.epochs=1"], r"training\.epochs=1: comes after an option .* -m first"),
         (["--cfg", "all", "--cfg", "jbo"], r"--cfg/-c: invalid choice: 'jbo' .*; see --help"),
     ],
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -66,7 +68,7 @@ def show_plan(
     shared = sum(1 for _ in plan.sweep.cells()) - runs
     also = f", {shared} shared between ablations" if shared else ""
     console.print(f"{counted(runs, 'run')}{also}; {len(done)} done, {runs - len(done)} to run")
-    for line in need(plan, ledger, done, profile).lines():
+    for line in [*finished_shorter(plan, ledger), *need(plan, ledger, done, profile).lines()]:
         console.print(line)
 
 
@@ -169,6 +171,33 @@ def notes(plan: Plan, ablation: Ablation) -> list[str]:
                 f"{_off(plan, ablation, variant)}: {obstacle(plan.config(variant), budget, match)}."
             )
     return lines
+
+
+MOST_READ = 300  # finished runs
+
+
+def finished_shorter(plan: Plan, ledger: Ledger) -> list[str]:
+    """A line for each number of epochs that runs of the plan have finished with, but for which they are to run."""
+    missing = (config for key, config in plan.configs.items() if not (ledger.run(key).folder / "result.json").exists())
+    planned = {_but_epochs(to_plain(config)): config.training.epochs for config in missing}
+    found: Counter[tuple[int, int]] = Counter()
+    finished = (run for run in ledger.runs() if planned and (run.folder / "result.json").exists())
+    for run in itertools.islice(finished, MOST_READ):
+        config = run.spec().config
+        if (epochs := planned.get(_but_epochs(config))) not in (None, config["training"]["epochs"]):
+            found[epochs, config["training"]["epochs"]] += 1
+    return [
+        f"training.epochs={epochs}: {counted(count, 'run')} finished with {before}, and cannot go on from there, as "
+        "the learning rate has fallen to 0 by then: trained from the start."
+        for (epochs, before), count in sorted(found.items())
+    ]
+
+
+def _but_epochs(config: Mapping[str, Any]) -> str:
+    """All else that a run's result depends on, of its configuration."""
+    training, data = {**config["training"], "epochs": None}, {**config["data"], "folder": None, "repository": None}
+    threads = config.get("machine", {}).get("threads")
+    return json.dumps({**config, "training": training, "data": data, "machine": threads}, sort_keys=True)
 
 
 def _off(plan: Plan, ablation: Ablation, variant: Variant) -> str:

@@ -46,7 +46,7 @@ from terminator.ledger import (
 from terminator.planning.compose import INPUT_ERRORS, Composer, check_words, format_error, read_command_line, typed
 from terminator.planning.plan import Plan, Planner
 from terminator.planning.settings import Settings, register_schemas
-from terminator.planning.show import notes, plan_document, show_plan
+from terminator.planning.show import finished_shorter, notes, plan_document, show_plan
 from terminator.run_key import run_key
 from terminator.sweeps.scheduler import Launch, Scheduler, scheduler_for, scheduler_of
 from terminator.sweeps.show import watch
@@ -105,6 +105,10 @@ def _options() -> argparse.Namespace:
     parser = get_args_parser()
     setattr(parser, "error", refuse)  # noqa: B010 — Hydra makes the parser itself
     given, unknown = parser.parse_known_args()
+    if unknown and not unknown[0].startswith("-"):
+        raise UserError(
+            f"{unknown[0]}: comes after an option that comes after overrides; type options such as -m first"
+        )
     if unknown:
         known = [option for each in parser._actions for option in each.option_strings if option.startswith("--")]
         raise UserError(f"{unknown[0]}: no such option; {did_you_mean(unknown[0], [*known, '--json'])}see --help")
@@ -162,6 +166,8 @@ def run_one(config: DictConfig) -> float:
         plan = Planner(composer, origin, [*_typed(command), *overrides], settings).single(
             settings.run_config(), overrides
         )
+        for line in finished_shorter(plan, ledger):
+            _say(line)
         plan.freeze(ledger, origin)
         tracked = [plan.sweep] if plan.sweep.tracked else []
     if (before := run.result()) is None:
@@ -219,6 +225,8 @@ def _run_plans(
         for ablation in plan.sweep.ablations:
             for note in notes(plan, ablation):
                 _say(f"ablation={ablation.name}: {note}")
+        for line in finished_shorter(plan, ledger):
+            _say(line)
     scheduler_for(settings, ledger, [plan.sweep for plan in plans], launch).check()
     sweeps = [plan.freeze(ledger, origin) for plan in plans]
     for ablation in (each for sweep in sweeps for each in sweep.ablations):

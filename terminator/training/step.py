@@ -80,20 +80,24 @@ class TrainingStep:
 
         `share`: of each image in its mixture with its partner; 1 without mixup.
         """
-        data = self.config.data
-        images = self.data.standardise(batch.images if draws is None else crop_and_flip(batch.images, draws))
-        if draws is not None and data.cutout:
-            images = cutout(images, draws, data.cutout)
         targets = [(1.0, batch.labels)]
-        if data.mixup:
-            images, targets = mixup(images, share), [(share, batch.labels), (1 - share, batch.labels.flip(0))]
+        if self.config.data.mixup:
+            targets = [(share, batch.labels), (1 - share, batch.labels.flip(0))]
         with autocast(batch.labels.device, self.config.training.precision):
-            logits, kernels = self.predict(images)
+            logits, kernels = self.predict(self.inputs(batch.images, draws, share))
         objective = self._objective(at_least_float32(logits), kernels, targets)
         (objective.loss / len(self.places)).backward()  # type: ignore[no-untyped-call]
         right = logits.argmax(1)
         accuracy = sum(part * (right == labels).double().mean() for part, labels in targets)
         return torch.stack([*objective, accuracy]).detach().double()
+
+    def inputs(self, images: Tensor, draws: Draws | None, share: float) -> Tensor:
+        """What the network sees of a micro-batch: augmented and standardised, (B, C, …) float32."""
+        data = self.config.data
+        images = self.data.standardise(images if draws is None else crop_and_flip(images, draws))
+        if draws is not None and data.cutout:
+            images = cutout(images, draws, data.cutout)
+        return mixup(images, share) if data.mixup else images
 
     def learning_rate(self, number: int) -> float:
         """The rate of step `number`."""

@@ -12,14 +12,14 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from terminator.config import RunConfig
-from terminator.ledger import Ledger
+from terminator.config import RunConfig, to_plain
+from terminator.ledger import Code, Ledger, Provenance
 from terminator.model.build import build
 from terminator.planning import duration
 from terminator.planning.cost import WIDEST, cost
 from terminator.planning.duration import Pace
 from terminator.planning.plan import Plan, Planner
-from terminator.planning.show import Breakable, broken, notes, plan_document, same_runs, show_plan
+from terminator.planning.show import Breakable, broken, finished_shorter, notes, plan_document, same_runs, show_plan
 from terminator.text import signed_percent
 
 SMALL = ["model.channels=[12]", "model.depth=2"]
@@ -205,3 +205,18 @@ def test_a_cell_is_as_wide_as_the_table_leaves_it() -> None:
 )
 def test_shares_have_a_sign(share: float, text: str) -> None:
     assert signed_percent(share) == text
+
+
+def test_runs_that_finished_with_other_epochs_cannot_go_on(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    ledger, origin = Ledger(tmp_path), Provenance(Code("0" * 16, None, False), "", {})
+    shorter = ["training.epochs=1", "training.warmup_epochs=0"]
+    for overrides in (shorter, [*shorter, "data.crop_padding=1"]):
+        for key, config in plan("depth", *overrides, "machine.device=cpu").configs.items():
+            ledger.freeze(key, to_plain(config), origin).begin().finish({"test_accuracy": 0.5})
+    longer = plan("depth", "training.epochs=2", "training.warmup_epochs=0")
+    [line] = finished_shorter(longer, ledger)
+    assert line.startswith(
+        f"training.epochs=2: {len(longer.configs)} runs finished with 1, and cannot go on from there"
+    )
+    assert finished_shorter(plan("depth", "training.epochs=2", "training.warmup_epochs=1"), ledger) == []
+    assert finished_shorter(plan("depth", *shorter), ledger) == []  # they are done
