@@ -327,9 +327,8 @@ def _test_noise(
 
 def _draws_test(configs: Mapping[str, Iterable[Mapping[str, Any]]]) -> bool:
     """Whether the test images differ from seed to seed."""
-    formats = {each.value for each in TEST_DRAWN}
     known = (config for each in configs.values() for config in each if Source.split in drawn(config))
-    return any(config.get("data", {}).get("format") in formats for config in known)
+    return any(config.get("data", {}).get("format") in TEST_DRAWN for config in known)
 
 
 def _correct(rows: pd.DataFrame, images: int) -> BoolArray:

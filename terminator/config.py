@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from terminator.data.config import DataConfig, DataFormat, data_config
+from terminator.data.config import DataConfig, data_config
 from terminator.errors import UserError
 from terminator.model.config import ModelConfig, TerminatorConfig
 from terminator.model.networks import network_config
@@ -214,7 +214,7 @@ class RunConfig:
         if type(self.model) is not network_config(architecture):
             raise UserError(f"model.architecture={architecture}: goes with another family's fields; choose by model=")
         if type(self.data) is not data_config(kind := self.data.format):
-            raise UserError(f"data.format={kind.value}: goes with another format's fields; choose by data=")
+            raise UserError(f"data.format={kind}: goes with another format's fields; choose by data=")
         if self.seed_of.split != 0 and self.data.publishes_test and self.training.protocol is Protocol.release:
             value = "null" if self.seed_of.split is None else self.seed_of.split
             raise UserError(
@@ -282,7 +282,7 @@ def data_sets(*folders: Path) -> dict[str, DataConfig]:
 
     def read(name: str) -> DataConfig:
         plain: Any = OmegaConf.merge(*(files[part] for part in [*bases[name], name]))
-        data: Any = OmegaConf.to_object(OmegaConf.merge(schema(data_config(DataFormat(plain.format))), plain))
+        data: Any = OmegaConf.to_object(OmegaConf.merge(schema(data_config(plain.format)), plain))
         return data  # type: ignore[no-any-return]
 
     return {name: read(name) for name in files}
@@ -297,7 +297,7 @@ def from_plain(plain: dict[str, Any]) -> RunConfig:
         raise UserError(f"data.name={plain['data'].get('name')}: planned by an older version: run its command again")
     families = {"model": schema(network_config(plain["model"]["architecture"]))}
     if "data" in plain:
-        families["data"] = schema(data_config(DataFormat(plain["data"]["format"])))
+        families["data"] = schema(data_config(plain["data"]["format"]))
     config = OmegaConf.to_object(OmegaConf.merge(schema(RunConfig), families, plain))
     assert isinstance(config, RunConfig)
     return config

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from terminator.config import data_sets, shipped
 from terminator.data import fetched
-from terminator.data.config import DataConfig, DataFormat
+from terminator.data.config import DataConfig
 from terminator.data.hub import fetch
 from terminator.entry import Parser, interruptible, typed
 from terminator.errors import UserError
@@ -23,10 +23,10 @@ DESCRIPTION = """Which data sets there are, and which of them are on this machin
 A set is fetched with Hugging Face `datasets` and kept, decoded, in the user's cache folder (XDG_CACHE_HOME, else
 ~/.cache), which the nodes of a cluster must see."""
 SOURCES = {  # of the sets that are not fetched
-    DataFormat.digits: "comes with scikit-learn",
-    DataFormat.folder: "your own, in data.folder",
-    DataFormat.mnist1d: "generated where it is needed",
-    DataFormat.pathfinder: "generated where it is needed",
+    "digits": "comes with scikit-learn",
+    "folder": "your own, in data.folder",
+    "mnist1d": "generated where it is needed",
+    "pathfinder": "generated where it is needed",
 }
 
 
@@ -58,7 +58,7 @@ def main() -> None:
 
 def _published(name: str, sets: Mapping[str, DataConfig]) -> DataConfig:
     """Raises UserError for a set that there is not, and one that is not fetched."""
-    choices = [each for each, config in sets.items() if config.format is DataFormat.hub]
+    choices = [each for each, config in sets.items() if config.format == "hub"]
     if name in choices:
         return sets[name]
     what = SOURCES[sets[name].format] if name in sets else "no such data set"
@@ -75,7 +75,7 @@ def _line(name: str, config: DataConfig) -> str:
 
 
 def _where(config: DataConfig) -> str:
-    if config.format is not DataFormat.hub:
+    if config.format != "hub":
         return SOURCES[config.format]
     try:
         found = fetched.facts(config)

@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from terminator.config import Evaluation, Protocol, RunConfig, Source, from_plain
-from terminator.data.config import DataConfig, DataFormat
+from terminator.data.config import DataConfig
 from terminator.data.folder import describe
 from terminator.data.load import fingerprint
 from terminator.data.load import load as load_data
@@ -152,7 +152,7 @@ def _below(tensors: dict[str, Tensor], beginning: str) -> dict[str, Tensor]:
 
 def class_names(data: DataConfig) -> list[str]:
     """The labels' names, in their order: those of a user's own data, of other sets numbers."""
-    if data.format is DataFormat.folder:
+    if data.format == "folder":
         return [str(name) for name in describe(data).classes]
     return [str(label) for label in range(data.classes)]
 

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from terminator.config import RunConfig, to_plain
+from terminator.data.config import data_module
 from terminator.data.load import fingerprint
 from terminator.ledger import digest
 from terminator.ledger.provenance import substance
@@ -45,7 +46,7 @@ def source_files(config: RunConfig) -> dict[str, Path]:
 
 
 def _roots(config: RunConfig) -> tuple[str, ...]:
-    return (*network_modules(config.model), f"terminator.data.{config.data.format.value}", *ENTRY)
+    return (*network_modules(config.model), data_module(config.data.format), *ENTRY)
 
 
 @functools.cache

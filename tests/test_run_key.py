@@ -15,7 +15,7 @@ import pytest
 
 from terminator import run_key as module
 from terminator.config import Device, MachineConfig, OptimizerConfig, RunConfig, SourceSeeds
-from terminator.data.config import DataConfig, DataFormat, Mnist1dConfig, PixelOrder
+from terminator.data.config import DataConfig, Mnist1dConfig, PixelOrder
 from terminator.ledger import digest
 from terminator.model.networks.custom import CustomConfig
 from terminator.model.networks.resnet import ResNetConfig
@@ -183,7 +183,7 @@ def images(folder: Path, *, first: int = 0, label: int = 0) -> DataConfig:
     for split in ("train", "test"):
         cells = [{"bytes": bytes([number, 1, 2]), "path": None} for number in (first, 7)]
         pq.write_table(pa.table({"image": cells, "label": [label, 1]}), folder / f"{split}-0.parquet")
-    return DataConfig(name="mine", format=DataFormat.hub, folder=str(folder))
+    return DataConfig(name="mine", format="hub", folder=str(folder))
 
 
 def test_images_and_labels_count_and_not_their_folder(place: Place) -> None:

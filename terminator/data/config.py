@@ -7,19 +7,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from terminator.errors import UserError
+from terminator.plugins import check_name, installed, packaged_config
 
-
-class DataFormat(Enum):
-    """How a data set is stored. Each value names the module terminator.data.<format> that reads it."""
-
-    digits = "digits"
-    folder = "folder"
-    hub = "hub"
-    mnist1d = "mnist1d"
-    pathfinder = "pathfinder"
-
-
-TEST_DRAWN = (DataFormat.digits, DataFormat.folder)  # where there is no test split, it is drawn
+FORMATS = ("digits", "folder", "hub", "mnist1d", "pathfinder")  # each read by the module terminator.data.<format>
+ENTRY_POINTS = "terminator.data"  # installed packages' further formats
+GENERATED = ("mnist1d", "pathfinder")
+TEST_DRAWN = ("digits", "folder")  # where there is no test split, it is drawn
 
 
 class PixelOrder(Enum):
@@ -45,7 +38,7 @@ class DataConfig:
     """
 
     name: str = "digits"
-    format: DataFormat = DataFormat.digits
+    format: str = "digits"
     image_shape: list[int] = field(default_factory=lambda: [1, 8, 8])
     classes: int = 10
     sequence: PixelOrder | None = None
@@ -79,7 +72,7 @@ class DataConfig:
     @property
     def known_test_images(self) -> int | None:
         """How many images test, where that is known without reading them."""
-        return None if self.format is DataFormat.hub else self.test_images
+        return None if self.format == "hub" else self.test_images
 
     def __post_init__(self) -> None:
         if self.classes < 2:
@@ -97,13 +90,13 @@ class DataConfig:
             value = getattr(self, key)
             _require(0 <= value <= width, key, value, f"must be from 0 to the image's width, {width}")
         _require(0 <= self.mixup < math.inf, "mixup", self.mixup, "must be 0 or a positive number")
-        if self.folder is not None and self.format not in (DataFormat.hub, DataFormat.folder):
-            source = "comes with scikit-learn" if self.format is DataFormat.digits else "is generated"
+        if self.folder is not None and self.format in ("digits", *GENERATED):
+            source = "comes with scikit-learn" if self.format == "digits" else "is generated"
             raise UserError(f"data.folder={self.folder}: {self.name} {source} and takes no folder")
         for key, usual in (("image_column", "image"), ("label_column", "label")):
-            named = getattr(self, key) != usual and self.format not in (DataFormat.hub, DataFormat.folder)
+            named = getattr(self, key) != usual and self.format in ("digits", *GENERATED)
             _require(not named, key, getattr(self, key), f"{self.name} has no columns")
-        if self.folder is None and self.repository is None and self.format is DataFormat.hub:
+        if self.folder is None and self.repository is None and self.format == "hub":
             rule = "format hub needs it, or data.folder, a folder of the set's Parquet files"
             raise UserError(f"data.repository=null: {rule}")
 
@@ -135,7 +128,7 @@ class Mnist1dConfig(DataConfig):
     """
 
     name: str = "mnist1d"
-    format: DataFormat = DataFormat.mnist1d
+    format: str = "mnist1d"
     image_shape: list[int] = field(default_factory=lambda: [1, 40])
     test_images: int = 1000
     num_samples: int = 5000
@@ -186,7 +179,7 @@ class PathfinderConfig(DataConfig):
     """
 
     name: str = "pathfinder"
-    format: DataFormat = DataFormat.pathfinder
+    format: str = "pathfinder"
     image_shape: list[int] = field(default_factory=lambda: [1, 32, 32])
     classes: int = 2
     test_images: int = 2000
@@ -219,7 +212,7 @@ class FolderConfig(DataConfig):
     """
 
     name: str = "folder"
-    format: DataFormat = DataFormat.folder
+    format: str = "folder"
     image_shape: list[int] = field(default_factory=list)
     classes: int = 0
     test_images: int = 0
@@ -234,13 +227,22 @@ class FolderConfig(DataConfig):
         _require(fitting, "image_shape", list(self.image_shape), "must be [channels,height,width] or [channels,length]")
 
 
-_CONFIGS: dict[DataFormat, type[DataConfig]] = {
-    DataFormat.folder: FolderConfig,
-    DataFormat.mnist1d: Mnist1dConfig,
-    DataFormat.pathfinder: PathfinderConfig,
+_CONFIGS: dict[str, type[DataConfig]] = {
+    "folder": FolderConfig,
+    "mnist1d": Mnist1dConfig,
+    "pathfinder": PathfinderConfig,
 }
 
 
-def data_config(kind: DataFormat) -> type[DataConfig]:
-    """The class of a format's fields."""
+def data_config(kind: str) -> type[DataConfig]:
+    """The class of a format's fields. Raises UserError where there is no such format, or an entry point names no module
+    with a configuration of that name."""
+    check_name(ENTRY_POINTS, kind, FORMATS, key="data.format", what="format")
+    if kind in installed(ENTRY_POINTS):
+        return packaged_config(ENTRY_POINTS, kind, DataConfig, field="format", functions=["read", "fingerprint"])
     return _CONFIGS.get(kind, DataConfig)
+
+
+def data_module(kind: str) -> str:
+    """The dotted name of the module that reads a format."""
+    return installed(ENTRY_POINTS)[kind][0] if kind in installed(ENTRY_POINTS) else f"{__package__}.{kind}"

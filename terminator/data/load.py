@@ -8,7 +8,7 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor
 
-from terminator.data.config import DataConfig, DataFormat, PixelOrder
+from terminator.data.config import DataConfig, PixelOrder, data_module
 from terminator.data.splits import PIECE, Data, Split
 from terminator.errors import UserError
 
@@ -64,9 +64,9 @@ class Reader(Protocol):
         """A hash of what `read` reads, soon computed: every plan asks for it."""
 
 
-def _reader(kind: DataFormat) -> Reader:
+def _reader(kind: str) -> Reader:
     # By name, so that a run's code is that of its own format and of no other (see run_key).
-    return cast(Reader, import_module(f"terminator.data.{kind.value}"))
+    return cast(Reader, import_module(data_module(kind)))
 
 
 def check_finite(images: Tensor, where: str, split: str) -> None:

@@ -16,7 +16,6 @@ import torch
 from terminator.cluster.journal import journals
 from terminator.cluster.profile import ClusterProfile
 from terminator.config import Device, Protocol, RunConfig, to_plain
-from terminator.data.config import DataFormat
 from terminator.data.load import load
 from terminator.data.splits import Data, Split
 from terminator.ledger import Ledger, Run, Variant
@@ -251,7 +250,7 @@ def _seconds_of_step(config: RunConfig, images: int, device: torch.device) -> fl
 def _images(config: RunConfig) -> tuple[int, int]:
     """To train on, and to validate on after each epoch."""
     hold_out = config.training.protocol is Protocol.holdout
-    if config.data.format is not DataFormat.hub:
+    if config.data.format != "hub":
         data = load(config.data, hold_out=hold_out)
         return len(data.train), len(data.validation)
     from terminator.data import hub

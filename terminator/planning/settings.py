@@ -13,12 +13,15 @@ from hydra.core.config_store import ConfigStore
 
 from terminator.cluster.profile import ClusterProfile
 from terminator.config import Protocol, RunConfig, schema
-from terminator.data.config import DataConfig, DataFormat, FolderConfig, data_config
+from terminator.data.config import ENTRY_POINTS as DATA
+from terminator.data.config import FORMATS, DataConfig, FolderConfig, data_config
 from terminator.errors import UserError
 from terminator.ledger import default_root
 from terminator.model.config import TerminatorConfig
-from terminator.model.networks import architectures, installed, module_of, network_config
+from terminator.model.networks import ENTRY_POINTS as MODELS
+from terminator.model.networks import architectures, module_of, network_config
 from terminator.planning.ablation import AblationConfig
+from terminator.plugins import installed
 
 
 @dataclass(frozen=True)
@@ -91,13 +94,14 @@ class Settings(RunConfig):
 @functools.cache
 def group_schemas() -> dict[str, Callable[[], type[Any]]]:
     """What a group's YAML files are checked against, `GROUP/NAME_schema`: they name it in their defaults. And the
-    networks of installed packages, which are choices without a file."""
+    networks and data of installed packages, which are choices without a file."""
     networks = {f"model/{name}_schema": partial(network_config, name) for name in architectures()}
-    packaged = {f"model/{name}": partial(network_config, name) for name in installed()}
-    formats = [kind for kind in DataFormat if data_config(kind) is not DataConfig]
-    data = {f"data/{kind.value}_schema": partial(data_config, kind) for kind in formats}
+    formats = [*(kind for kind in FORMATS if data_config(kind) is not DataConfig), *installed(DATA)]
+    data = {f"data/{kind}_schema": partial(data_config, kind) for kind in formats}
+    models = {f"model/{name}": partial(network_config, name) for name in installed(MODELS)}
+    sets = {f"data/{name}": partial(data_config, name) for name in installed(DATA)}
     others = {"data/data_schema": lambda: DataConfig, "cluster/profile_schema": lambda: ClusterProfile}
-    return {**networks, **packaged, **data, **others}
+    return {**networks, **data, **models, **sets, **others}
 
 
 def group_schema(group: str, file: Mapping[str, Any]) -> str | None:

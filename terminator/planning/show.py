@@ -17,7 +17,6 @@ from rich.text import Text
 
 from terminator.cluster.profile import ClusterProfile
 from terminator.config import RunConfig, to_plain
-from terminator.data.config import DataFormat
 from terminator.data.folder import describe
 from terminator.ledger import Ablation, Ledger, RunState, Variant
 from terminator.planning.ablation import Match
@@ -150,7 +149,7 @@ def notes(plan: Plan, ablation: Ablation) -> list[str]:
     """Lines on a user's own data, variants that are the baseline or each other, and controls that miss their budget."""
     if ablation.is_tuning or not ablation.is_chosen:
         return []
-    data = [config.data for config in plan.configs.values() if config.data.format is DataFormat.folder]
+    data = [config.data for config in plan.configs.values() if config.data.format == "folder"]
     lines = [
         f"data.folder={folder}: {describe(each)}." for folder, each in {each.folder: each for each in data}.items()
     ]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from terminator.config import shipped_data
-from terminator.data.config import DataConfig, DataFormat, PixelOrder
+from terminator.data.config import DataConfig, PixelOrder
 from terminator.data.load import check_finite, fingerprint, load, pixel_statistics, stratified_split
 from terminator.data.splits import Data, Split
 from terminator.errors import UserError
@@ -123,7 +123,7 @@ def test_sequences() -> None:
         ({"image_shape": [8, 8]}, r"^data.image_shape=\[8, 8\]: must be \[channels,height,width\], 1 or 3 channels$"),
         ({"image_shape": [4, 8, 8]}, r"^data.image_shape=\[4, 8, 8\]: must be "),
         ({"classes": 1}, r"^data.classes=1: must be at least 2$"),
-        ({"format": DataFormat.hub}, r"^data.repository=null: format hub needs it, or data.folder, a folder of "),
+        ({"format": "hub"}, r"^data.repository=null: format hub needs it, or data.folder, a folder of "),
         ({"folder": "x"}, r"^data.folder=x: digits comes with scikit-learn and takes no folder$"),
         ({"image_column": "picture"}, r"^data.image_column=picture: digits has no columns$"),
     ],

@@ -15,7 +15,7 @@ from terminator.cluster.journal import Journal
 from terminator.cluster.scheduler import WAITING, Slurm
 from terminator.cluster.slurm import max_array_size, own_jobs_in_queue, read_queue
 from terminator.cluster.submit import Submission, in_queue, journal_of, submit
-from terminator.data.config import DataConfig, DataFormat
+from terminator.data.config import DataConfig
 from terminator.errors import UserError
 from terminator.ledger import Reason, Run, RunState
 from terminator.sweeps.local import Local
@@ -111,7 +111,7 @@ def test_a_submission_that_was_cut_short_is_settled(cluster: Cluster, tmp_path: 
 
 def test_numbers_that_come_again_are_other_jobs(cluster: Cluster, tmp_path: Path) -> None:
     """A SLURM that is installed anew counts from the start: first to another sweep's jobs, then to a retry's."""
-    broken = replace(tiny(), data=DataConfig(format=DataFormat.hub, folder=str(tmp_path / "nowhere")))
+    broken = replace(tiny(), data=DataConfig(format="hub", folder=str(tmp_path / "nowhere")))
     ledger, sweep, (run,) = submitted(tmp_path, [broken])
     cluster.wait(lambda: jobs_of(ledger, sweep)[run.key].ended, 120)
     journal, held = journal_of(ledger, sweep), replace(PROFILE, sbatch={"hold": True})

@@ -13,7 +13,7 @@ import pytest
 
 from terminator.cluster.scheduler import Slurm
 from terminator.config import OptimizerConfig, OptimizerName
-from terminator.data.config import DataConfig, DataFormat
+from terminator.data.config import DataConfig
 from terminator.ledger import Reason, RunState
 from terminator.model.config import TerminatorConfig
 from tests.slurm.conftest import Cluster
@@ -23,7 +23,7 @@ from tests.sweeps.conftest import without_rights
 
 def test_failures_keep_to_themselves_and_say_why(cluster: Cluster, tmp_path: Path) -> None:
     well = tiny()
-    no_data = replace(well, data=DataConfig(format=DataFormat.hub, folder=str(tmp_path / "nowhere")))
+    no_data = replace(well, data=DataConfig(format="hub", folder=str(tmp_path / "nowhere")))
     diverging = replace(well, optimizer=OptimizerConfig(name=OptimizerName.sgd, betas=[0.9], lr=1e30))
     huge = replace(well, model=TerminatorConfig(channels=[12_000_000], previous_blocks=[[]]))
     ledger, sweep, runs = submitted(tmp_path, [well, no_data, diverging, huge])
@@ -128,7 +128,7 @@ def test_over_its_memory(
 
 def test_a_run_that_failed_is_not_repeated_for_the_sake_of_its_neighbour(cluster: Cluster, tmp_path: Path) -> None:
     """Both share a job, which is requeued: the job ends FAILED all the same."""
-    broken = replace(tiny(), data=DataConfig(format=DataFormat.hub, folder=str(tmp_path / "nowhere")))
+    broken = replace(tiny(), data=DataConfig(format="hub", folder=str(tmp_path / "nowhere")))
     ledger, sweep, (bad, good) = submitted(tmp_path, [broken, tiny(100)], replace(PROFILE, runs_per_gpu=2))
     cluster.wait(lambda: in_epoch(good) and bad.state().state is RunState.failed, 120)
     cluster.run("scancel", "--signal=USR2", jobs_of(ledger, sweep)[good.key].id)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from terminator.config import OptimizerConfig, OptimizerName, RunConfig
-from terminator.data.config import DataConfig, DataFormat
+from terminator.data.config import DataConfig
 from terminator.job import execute
 from terminator.ledger import EXIT_CODES, EXIT_DIVERGED, EXIT_SUPERSEDED, Job, Reason, Run, RunState
 from tests.training.conftest import Freeze, finish, numbers, with_training
@@ -95,7 +95,7 @@ def test_an_older_attempt_notices_and_writes_nothing_more(small: RunConfig, free
             "at step 2 (epoch 1)",
         ),
         (
-            {"data": DataConfig(format=DataFormat.hub, folder="no-such-folder")},
+            {"data": DataConfig(format="hub", folder="no-such-folder")},
             EXIT_CODES[RunState.failed],
             Reason.exception,
             "data.folder=no-such-folder: no train*.parquet under it",

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from terminator.errors import UserError
 from terminator.model.classifier import Output
 from terminator.model.config import ModelConfig, require
-from terminator.model.networks import installed
+from terminator.model.networks import ENTRY_POINTS
+from terminator.plugins import installed
 
 GIVEN = ("image_shape", "classes")  # arguments that the data decide
 
@@ -78,7 +79,7 @@ def build(
     if isinstance(config, CustomConfig):
         where, make = f"model.target={config.target}", _target(config, given)
     else:
-        (module,) = installed()[config.architecture]
+        (module,) = installed(ENTRY_POINTS)[config.architecture]
         where, make = f"model={config.architecture}", partial(import_module(module).build, config, **given)
     seed = int(torch.randint(2**63 - 1, (1,), generator=generator))
     with torch.random.fork_rng():

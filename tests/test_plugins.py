@@ -1,9 +1,10 @@
-"""Networks of installed packages: the example of docs/extending.md, and entry points that cannot be used."""
+"""Networks and data of installed packages: the examples of docs/extending.md, and entry points that cannot be used."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
@@ -17,15 +18,18 @@ from hydra.errors import ConfigCompositionException
 
 from terminator import run_key
 from terminator.config import RunConfig, from_plain, shipped, to_plain
+from terminator.data.config import data_config
+from terminator.data.load import fingerprint, load
 from terminator.errors import UserError
 from terminator.model.build import build
-from terminator.model.networks import architectures, installed, module_of, network_config, network_modules
+from terminator.model.networks import architectures, module_of, network_config, network_modules
 from terminator.planning.compose import typed
 from terminator.planning.settings import group_schemas, register_schemas
+from terminator.plugins import installed
 from tests.test_extending import BLOCK, PAGE
 
 EXAMPLE = {Path(title).name: text for _, title, text in BLOCK.findall(PAGE)}
-MODULES = ("gated_nets", "my_nets")
+MODULES = ("gated_nets", "my_nets", "stripe_data")
 
 
 def install(folder: Path, points: str = "", name: str = "gated_nets") -> None:
@@ -34,7 +38,8 @@ def install(folder: Path, points: str = "", name: str = "gated_nets") -> None:
     info = folder / f"{name}-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[terminator.models]\n{points}\n")
+    data = "" if name == "rival" else "[terminator.data]\nstripes = stripe_data\n"
+    (info / "entry_points.txt").write_text(f"[terminator.models]\n{points}\n{data}")
     for module in MODULES:
         (folder / f"{module}.py").write_text(EXAMPLE[f"{module}.py"])
 
@@ -135,3 +140,34 @@ def test_model_takes_its_name_and_checks_its_keys() -> None:
         assert config.model == network_config("gated")(channels=4)  # type: ignore[call-arg]
         with pytest.raises(ConfigCompositionException, match="chanels"):
             compose("config", ["model=gated", "model.chanels=4"])
+
+
+@pytest.mark.usefixtures("site")
+def test_data_have_their_own_fields_and_are_read_by_their_module() -> None:
+    GlobalHydra.instance().clear()
+    register_schemas()
+    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
+        assert "stripes" in GlobalHydra.instance().config_loader().get_group_options("data")
+        words = ["data=stripes", "recipe=digits", "data.noise=2"]
+        config = typed(compose("config", words, return_hydra_config=True)).run_config()
+        with pytest.raises(ConfigCompositionException, match="nosie"):
+            compose("config", ["data=stripes", "recipe=digits", "data.nosie=2"])
+    assert from_plain(to_plain(config)) == config
+    quiet, noisy = load(replace(config.data, noise=0.5)), load(config.data)  # type: ignore[call-arg]
+    assert [len(split) for split in (noisy.train, noisy.validation, noisy.test)] == [900, 100, 200]
+    assert noisy.std > quiet.std
+    assert fingerprint(config.data) == "generated"
+
+
+def test_the_source_of_data_is_in_the_key(site: Path) -> None:
+    config = RunConfig(data=data_config("stripes")())
+    before = run_key.code_hash(config)
+    (site / "stripe_data.py").write_text(EXAMPLE["stripe_data.py"].replace("sin()", "cos()"))
+    forget()
+    assert run_key.code_hash(config) != before
+
+
+def test_a_format_that_nobody_reads() -> None:
+    choices = "digits, folder, hub, mnist1d, pathfinder"
+    with pytest.raises(UserError, match=rf"^data.format=hbu: no such format; choose from {choices}$"):
+        data_config("hbu")
