@@ -119,6 +119,7 @@ class TrainingConfig:
     The learning rate warms up linearly over `warmup_epochs`, then falls to 0 as a cosine, per step.
     `evaluation_batch_size` bounds the batches that a split is evaluated in: they are cut as evenly as possible, in a
     fixed order. With `evaluation` at `batch` it changes results: each batch brings its own statistics (§9.2).
+    `cuda_graphs`: the compiled network's kernels are recorded once and launched together, which pays for small steps.
     """
 
     epochs: int = 100
@@ -129,12 +130,14 @@ class TrainingConfig:
     evaluation_batch_size: int = 256
     precision: Precision = Precision.float32
     compile: bool = False
+    cuda_graphs: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "evaluation_batch_size"):
             value = getattr(self, name)
             _check(value >= 1, f"training.{name}", value, "must be at least 1")
         _check(0 <= self.warmup_epochs < math.inf, "training.warmup_epochs", self.warmup_epochs, "must not be negative")
+        _check(self.compile or not self.cuda_graphs, "training.cuda_graphs", "true", "needs training.compile=true")
 
 
 NOT_IN_KEY = {"in_key": False}
@@ -211,6 +214,8 @@ class RunConfig:
                 f"seed_of.split={value}: there is no split to draw: {self.data.name} has a test split, and "
                 "training.protocol=release validates on it"
             )
+        if self.training.cuda_graphs and self.machine.device is Device.cpu:
+            raise UserError("training.cuda_graphs=true: needs a GPU; machine.device=cpu must be auto or cuda")
 
     def seed_for(self, source: Source) -> int:
         """The seed of one source of randomness."""

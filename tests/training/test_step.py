@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from terminator.config import ObjectiveConfig, SlowLoss, TrainingConfig
+from terminator.config import Device, MachineConfig, ObjectiveConfig, RunConfig, SlowLoss, TrainingConfig
 from terminator.errors import UserError
 from terminator.training.step import label_smoothed_cross_entropy, learning_rate_factor, slow_loss, total_objective
 
@@ -45,6 +45,15 @@ def test_bad_values(fields: dict[str, float], message: str) -> None:
 def test_bad_training_values(name: str) -> None:
     with pytest.raises(UserError, match=f"^training.{name}=0: must be at least 1$"):
         TrainingConfig(**{name: 0})  # type: ignore[arg-type]
+
+
+def test_cuda_graphs_need_a_compiled_network_and_a_gpu() -> None:
+    with pytest.raises(UserError, match=r"^training.cuda_graphs=true: needs training.compile=true$"):
+        TrainingConfig(cuda_graphs=True)
+    graphs = TrainingConfig(compile=True, cuda_graphs=True)
+    with pytest.raises(UserError, match=r"^training.cuda_graphs=true: needs a GPU; machine.device=cpu must be auto"):
+        RunConfig(training=graphs, machine=MachineConfig(Device.cpu))
+    assert RunConfig(training=graphs).training.cuda_graphs
 
 
 def test_warm_up_is_not_negative() -> None:
