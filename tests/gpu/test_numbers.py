@@ -33,6 +33,7 @@ FAMILIES: dict[str, tuple[ModelConfig, tuple[int, ...]]] = {
     "ckcnn": (ContinuousKernelConfig(depth=2, channels=16, dropout=0.0), (3, 16, 16)),
     "large_kernel_cnn": (LargeKernelConfig(depth=2, channels=16), (3, 16, 16)),
 }
+ONE_BLOCK = replace(SMALL, depth=1, channels=[12], local_kernels=[3], previous_blocks=[[]])  # soon compiled
 # Largest relative deviations of the losses of ten steps. Rounding differs, by the order of sums, and training carries
 # it on: float32 has 6e-8 for a number, float64 1e-16.
 TOLERANCES = {torch.float32: 1e-3, torch.float64: 1e-9}
@@ -80,78 +81,6 @@ def test_bfloat16_stays_near_float32() -> None:
     assert 0 < deviation <= BFLOAT16, (exact, coarse)
 
 
-def difference(first: Run, second: Run) -> float:
-    """The largest of two runs' final weights; 0 only if results, rows and weights are equal to the bit."""
-    weights, others = (final_weights(run) for run in (first, second))
-    apart = max(float((weight - others[name]).abs().max()) for name, weight in weights.items())
-    same = numbers(first.result().metrics) == numbers(second.result().metrics) and [
-        numbers(row) for row in first.metrics()
-    ] == [numbers(row) for row in second.metrics()]
-    return apart if apart or same else float("nan")
-
-
-FORMS: dict[str, dict[str, Any]] = {
-    "plain": {},
-    "bfloat16": {"precision": Precision.bfloat16},
-    "compiled": {"compile": True},
-    "CUDA graphs": {"compile": True, "cuda_graphs": True},
-    "bfloat16, CUDA graphs": {"precision": Precision.bfloat16, "compile": True, "cuda_graphs": True},
-}
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_stop_and_resume_are_exact(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """To the bit, as on a CPU: if two undisturbed runs differ already, it is the GPU's order of sums, not the resume.
-
-    The compiled runs go through the whole loop: training, evaluation with fixed kernels, the test of the best epoch.
-    """
-    if DEVICE == "cpu" and "graphs" in form:
-        pytest.skip("CUDA graphs need a GPU")
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
-    config = small_run(tmp_path / "images", **FORMS[form])
-    undisturbed, again, disturbed = (freeze(config, tmp_path / name) for name in ("undisturbed", "again", "disturbed"))
-    finish(undisturbed)
-    torch._dynamo.reset()  # each compiles anew, as processes of their own do
-    finish(again)
-    for check in (3, 6):  # in the first epoch, and in the second
-        torch._dynamo.reset()
-        attempt = disturbed.begin()
-        with pytest.raises(Stopped):
-            train(disturbed, attempt, StopAtCheck(1 + check), None)
-    torch._dynamo.reset()
-    finish(disturbed)
-    repeated, resumed = difference(undisturbed, again), difference(undisturbed, disturbed)
-    words = ["equal to the bit" if apart == 0 else f"weights {apart:.1e} apart" for apart in (repeated, resumed)]
-    figure(f"a run again, {form}", words[0])
-    figure(f"a run stopped twice and resumed, {form}", words[1])
-    metrics = undisturbed.result().metrics
-    figure(f"test loss of that run, {form}", f"{metrics['test_loss']:.6f}, {peak(metrics)}")
-    assert (repeated, resumed) == (0, 0)
-
-
-def peak(metrics: dict[str, Any]) -> str:
-    """A result's peak memory."""
-    return f"peak {metrics['peak_memory_bytes'] / 2**20:.0f} MiB"
-
-
-@pytest.mark.parametrize("form", ["compiled", "CUDA graphs"])
-def test_compiled_losses_are_the_others(form: str) -> None:
-    """In this process alone the compiler says whether it used CUDA graphs."""
-    if DEVICE == "cpu" and form == "CUDA graphs":
-        pytest.skip("CUDA graphs need a GPU")
-    from torch._dynamo.utils import counters
-
-    prepare_device(MACHINE)
-    torch._dynamo.reset()
-    counters.clear()
-    plain = list(map(steps(SMALL, (3, 16, 16), DEVICE, torch.float32), range(10)))
-    compiled = list(map(steps(SMALL, (3, 16, 16), DEVICE, torch.float32, **FORMS[form]), range(10)))
-    deviation, skipped = largest(compiled, plain), counters["inductor"]["cudagraph_skips"]
-    figure(f"losses, {form}", f"{deviation:.1e} from those not compiled; {skipped} graphs left out")
-    assert deviation <= TOLERANCES[torch.float32], (plain, compiled)
-    assert skipped == 0
-
-
 NCCL = """
 import sys, torch, torch.distributed as dist
 dist.init_process_group("nccl", init_method=f"file://{sys.argv[1]}", rank=0, world_size=1)
@@ -186,3 +115,76 @@ def test_processes_train_one_run_together(tmp_path: Path) -> None:
     figure("NCCL" if DEVICE == "cuda" else "Gloo", f"two processes: test loss {other:.6f}, alone {loss:.6f}")
     assert other == pytest.approx(loss, rel=1e-3)
     assert Attempt(together, 1).checkpoint_path.exists()
+
+
+def difference(first: Run, second: Run) -> float:
+    """The largest of two runs' final weights; 0 only if results, rows and weights are equal to the bit."""
+    weights, others = (final_weights(run) for run in (first, second))
+    apart = max(float((weight - others[name]).abs().max()) for name, weight in weights.items())
+    same = numbers(first.result().metrics) == numbers(second.result().metrics) and [
+        numbers(row) for row in first.metrics()
+    ] == [numbers(row) for row in second.metrics()]
+    return apart if apart or same else float("nan")
+
+
+FORMS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "bfloat16": {"precision": Precision.bfloat16},
+    "compiled": {"compile": True},
+    "CUDA graphs": {"compile": True, "cuda_graphs": True},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_stop_and_resume_are_exact(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the bit, as on a CPU: if two undisturbed runs differ already, it is the GPU's order of sums, not the resume.
+
+    The compiled runs go through the whole loop: training, evaluation with fixed kernels, the test of the best epoch.
+    """
+    if DEVICE == "cpu" and "graphs" in form:
+        pytest.skip("CUDA graphs need a GPU")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
+    config = small_run(tmp_path / "images", **FORMS[form])
+    if config.training.compile:
+        config = replace(config, model=replace(ONE_BLOCK, dropout=[0.2]))
+    undisturbed, again, disturbed = (freeze(config, tmp_path / name) for name in ("undisturbed", "again", "disturbed"))
+    for run in (undisturbed, again):
+        torch._dynamo.reset()  # each compiles anew, as processes of their own do
+        finish(run)
+    for check in (3, 6):  # in the first epoch, and in the second
+        torch._dynamo.reset()
+        attempt = disturbed.begin()
+        with pytest.raises(Stopped):
+            train(disturbed, attempt, StopAtCheck(1 + check), None)
+    torch._dynamo.reset()
+    finish(disturbed)
+    repeated, resumed = difference(undisturbed, again), difference(undisturbed, disturbed)
+    words = ["equal to the bit" if apart == 0 else f"weights {apart:.1e} apart" for apart in (repeated, resumed)]
+    figure(f"a run again, {form}", words[0])
+    figure(f"a run stopped twice and resumed, {form}", words[1])
+    metrics = undisturbed.result().metrics
+    figure(f"test loss of that run, {form}", f"{metrics['test_loss']:.6f}, {peak(metrics)}")
+    assert (repeated, resumed) == (0, 0)
+
+
+def peak(metrics: dict[str, Any]) -> str:
+    """A result's peak memory."""
+    return f"peak {metrics['peak_memory_bytes'] / 2**20:.0f} MiB"
+
+
+@pytest.mark.parametrize("form", ["compiled", "CUDA graphs"])
+def test_compiled_losses_are_the_others(form: str) -> None:
+    """In this process alone the compiler says whether it used CUDA graphs."""
+    if DEVICE == "cpu" and form == "CUDA graphs":
+        pytest.skip("CUDA graphs need a GPU")
+    from torch._dynamo.utils import counters
+
+    prepare_device(MACHINE)
+    torch._dynamo.reset()
+    counters.clear()
+    plain = list(map(steps(ONE_BLOCK, (3, 16, 16), DEVICE, torch.float32), range(10)))
+    compiled = list(map(steps(ONE_BLOCK, (3, 16, 16), DEVICE, torch.float32, **FORMS[form]), range(10)))
+    deviation, skipped = largest(compiled, plain), counters["inductor"]["cudagraph_skips"]
+    figure(f"losses, {form}", f"{deviation:.1e} from those not compiled; {skipped} graphs left out")
+    assert deviation <= TOLERANCES[torch.float32], (plain, compiled)
+    assert skipped == 0
