@@ -3,13 +3,14 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: help ablation claims test test-slurm storm docs setup clean
+.PHONY: help ablation claims test test-slurm test-gpu storm docs setup clean
 
 help:
 	@echo "make ablation    run the branch ablation on digits for 8 minutes at most, and print its table"
 	@echo "make claims      test the paper's claims on the data that come with the installation"
 	@echo "make test        run ruff, mypy, the import contracts and the tests"
 	@echo "make test-slurm  run the tests against a real SLURM on this machine (slurm/dev-cluster lists the Debian packages)"
+	@echo "make test-gpu    check and measure what needs a GPU, in ten minutes (PYTHON=python3: a Python with PyTorch for CUDA)"
 	@echo "make storm       kill, fill and wipe whatever a sweep needs, here and on SLURM, for some 20 minutes (as test-slurm)"
 	@echo "make docs        build the documentation site in build/site and check its links"
 	@echo "All of them create .venv first if it is missing."
@@ -25,10 +26,14 @@ test: setup
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-cache
-	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist worksteal -m "not slurm"
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist worksteal -m "not slurm and not gpu"
 
 test-slurm: setup
 	OMP_NUM_THREADS=1 TERMINATOR_REQUIRE_SLURM=1 $(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m slurm
+
+# With another Python, as in `make test-gpu PYTHON=python3`, no environment is made: it has PyTorch with CUDA already.
+test-gpu: $(if $(filter $(VENV)/bin/python,$(PYTHON)),setup)
+	TERMINATOR_REQUIRE_GPU=1 $(PYTHON) -m pytest -vv -rs --confcutdir tests/gpu -p no:cacheprovider -W default -m gpu tests/gpu
 
 storm: setup
 	$(PYTHON) -m tests.slurm.storm

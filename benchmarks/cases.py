@@ -47,14 +47,16 @@ CASES = {
 
 
 class Form(Enum):
-    """How a step is computed: a direct transcription of the release, ours, ours compiled; in float32 or with bfloat16
-    in whatever autocast lowers."""
+    """How a step is computed: a direct transcription of the release, ours, ours compiled, and compiled with CUDA
+    graphs, for which it takes a GPU; in float32 or with bfloat16 in whatever autocast lowers."""
 
     plain = "plain"
     fast = "fast"
     compiled = "compiled"
+    graphs = "graphs"
     fast_bf16 = "fast_bf16"
     compiled_bf16 = "compiled_bf16"
+    graphs_bf16 = "graphs_bf16"
 
     @property
     def is_bf16(self) -> bool:
@@ -94,6 +96,8 @@ def _forward(network: Terminator, form: Form, device: str) -> Callable[[Tensor],
         compute = network.forward_ref
     elif form in (Form.compiled, Form.compiled_bf16):
         compute = torch.compile(network)
+    elif form in (Form.graphs, Form.graphs_bf16):
+        compute = torch.compile(network, mode="reduce-overhead")
 
     def forward(images: Tensor) -> Output:
         with torch.autocast(device, dtype=torch.bfloat16, enabled=form.is_bf16):

@@ -51,7 +51,10 @@ def parse(description: str) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.device == "cpu" and (graphs := {"graphs", "graphs_bf16"} & set(arguments.forms)):
+        parser.error(f"--forms {' '.join(sorted(graphs))}: CUDA graphs need --device cuda")
+    return arguments
 
 
 def report(measured: dict[str, Measured], subject: Subject, flops: int, title: str) -> None:

@@ -121,6 +121,7 @@ class TrainingConfig:
     fixed order. With `evaluation` at `batch` it changes results: each batch brings its own statistics (§9.2).
     `gradient_accumulation_steps`: micro-batches that a batch is cut into, for less memory; their gradients are averaged
     before the update. It changes results, as each micro-batch is standardised by its own statistics.
+    `cuda_graphs`: the compiled network's kernels are recorded once and launched together, which pays for small steps.
     """
 
     epochs: int = 100
@@ -132,6 +133,7 @@ class TrainingConfig:
     precision: Precision = Precision.float32
     gradient_accumulation_steps: int = 1
     compile: bool = False
+    cuda_graphs: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "evaluation_batch_size", "gradient_accumulation_steps"):
@@ -140,6 +142,11 @@ class TrainingConfig:
         parts, rule = self.gradient_accumulation_steps, f"must divide training.batch_size={self.batch_size}"
         _check(self.batch_size % parts == 0, "training.gradient_accumulation_steps", parts, rule)
         _check(0 <= self.warmup_epochs < math.inf, "training.warmup_epochs", self.warmup_epochs, "must not be negative")
+        _check(self.compile or not self.cuda_graphs, "training.cuda_graphs", "true", "needs training.compile=true")
+        rule = (
+            "needs training.gradient_accumulation_steps=1: PyTorch may add up the gradients of recorded steps wrongly"
+        )
+        _check(parts == 1 or not self.cuda_graphs, "training.cuda_graphs", "true", rule)
 
 
 NOT_IN_KEY = {"in_key": False}
@@ -221,6 +228,8 @@ class RunConfig:
                 f"seed_of.split={value}: there is no split to draw: {self.data.name} has a test split, and "
                 "training.protocol=release validates on it"
             )
+        if self.training.cuda_graphs and self.machine.device is Device.cpu:
+            raise UserError("training.cuda_graphs=true: needs a GPU; machine.device=cpu must be auto or cuda")
 
     def seed_for(self, source: Source) -> int:
         """The seed of one source of randomness."""

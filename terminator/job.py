@@ -7,6 +7,7 @@ import contextlib
 import errno
 import json
 import os
+import platform
 import sys
 import traceback
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from terminator.ledger import (
     Run,
     RunState,
     Superseded,
+    digest,
 )
 from terminator.stop import Stopped, StopRequest
 
@@ -83,6 +85,7 @@ def _try(attempt: Attempt, stop: StopRequest, watcher: TextIO | None, successor:
 
 
 def _train(attempt: Attempt, stop: StopRequest, watcher: TextIO | None) -> dict[str, Any]:
+    share_compiled(attempt.run)
     # PyTorch takes seconds to import: here, as the attempt has begun and signals are heeded.
     from terminator.training.loop import train
 
@@ -91,6 +94,7 @@ def _train(attempt: Attempt, stop: StopRequest, watcher: TextIO | None) -> dict[
 
 def _assist(run: Run, stop: StopRequest) -> int:
     """Train beside the process of rank 0, which makes the attempt."""
+    share_compiled(run)
     from terminator.training.loop import train
 
     try:
@@ -101,6 +105,21 @@ def _assist(run: Run, stop: StopRequest) -> int:
     except Exception as error:
         traceback.print_exc()
         return EXIT_DIVERGED if isinstance(error, Diverged) else EXIT_CODES[RunState.failed]
+
+
+def share_compiled(run: Run) -> None:
+    """Have `torch.compile` keep what it makes in ROOT/compile-cache, for later runs, unless the environment names
+    another folder.
+
+    Each kind of processor has a folder: C++ is compiled for the one at hand, which PyTorch's names of files don't tell.
+    """
+    if not run.spec().config["training"].get("compile"):
+        return
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text("utf-8").splitlines() if cpuinfo.exists() else [platform.processor()]
+    features = {line for line in lines if line.startswith(("model name", "flags", "Features"))}
+    folder = run.folder.parents[1].absolute() / "compile-cache" / digest({"processor": sorted(features) or lines})
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
 
 
 def _reason(error: Exception) -> Reason:

@@ -22,7 +22,8 @@ LONGEST_SIGNAL_DELAY = 120  # seconds; a checkpoint and a requeue take a few
 class ClusterProfile:
     """One job of a sweep. `None` leaves the choice to the cluster.
 
-    `runs_per_gpu` runs share one job, side by side. `array_parallelism`: tasks of one array that may run at once.
+    `runs_per_gpu` runs share one job and its GPUs, side by side, by CUDA MPS where it works.
+    `array_parallelism`: tasks of one array that may run at once.
     `max_submit`: jobs that you may have in the queue; the rest waits in the ledger. A job that is cut off by its time
     limit, or preempted, checkpoints and goes back to the queue, at most `max_timeouts` and `max_preemptions` times.
     `signal_delay_s`: seconds between that checkpoint and the limit; by default 120, or a quarter of a short limit.

@@ -13,12 +13,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
 
 from terminator.cluster.journal import Array, RunJob, read_array
+from terminator.cluster.mps import mps
 from terminator.cluster.profile import ClusterProfile
 from terminator.cluster.slurm import LiveJob, ask, live_job
 from terminator.errors import UserError
@@ -118,12 +120,12 @@ class Signals:
 class Child:
     """One run of the job, in a process of its own; in a job of several tasks, this task's rank of it."""
 
-    def __init__(self, run: Run, job: Job, place: int) -> None:
+    def __init__(self, run: Run, job: Job, place: int, sharing: Mapping[str, str]) -> None:
         command = [sys.executable, "-u", "-m", "terminator.job", str(run.folder)]
         self.run = run
         self.process = subprocess.Popen(
             [*command, "--attempt-job", json.dumps(asdict(job))],
-            env={**os.environ, **_group(place), **_gpu(place)},
+            env={**os.environ, **_group(place), **_gpu(place, renumbered=bool(sharing)), **sharing},
             preexec_fn=_stop_with_parent,
         )
 
@@ -146,10 +148,11 @@ def main() -> int:
     runs = [(ledger.run(key), RunJob(array, index, before)) for key, before in array.runs(index)]
     failed = [run for run, of in runs if _failed_before(run, of)]
     todo = [(run, of) for run, of in runs if run not in failed and run.result() is None]
-    children = [] if signals.seen else [Child(run, job, place) for place, (run, _) in enumerate(todo)]
     leads = os.environ["SLURM_PROCID"] == "0"
-    follower = sync_beside_job(ledger, folder.parents[1].name, array.jobs[index]) if leads and children else None
-    _wait(children, signals)
+    with _shared_gpus(len(todo)) as sharing:
+        children = [] if signals.seen else [Child(run, job, place, sharing) for place, (run, _) in enumerate(todo)]
+        follower = sync_beside_job(ledger, folder.parents[1].name, array.jobs[index]) if leads and children else None
+        _wait(children, signals)
     if not leads:
         return 0  # the first task answers for all, and with it srun ends them all
     codes = [_ending(child, job, array) for child in children] if children else [PREEMPTED] * len(todo)
@@ -193,10 +196,26 @@ def _group(place: int) -> dict[str, str]:
     }
 
 
-def _gpu(place: int) -> dict[str, str]:
-    """One of the job's GPUs for each process: tasks and runs take turns."""
-    gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    return {"CUDA_VISIBLE_DEVICES": gpus[(int(os.environ["SLURM_LOCALID"]) + place) % len(gpus)]} if gpus[1:] else {}
+def _gpu(place: int, *, renumbered: bool) -> dict[str, str]:
+    """One of the job's GPUs for each process: tasks and runs take turns. `renumbered`: from 0, as MPS does it."""
+    gpus = _gpus()
+    if renumbered:
+        gpus = list(map(str, range(len(gpus))))
+    elif len(gpus) < 2:
+        return {}
+    return {"CUDA_VISIBLE_DEVICES": gpus[(int(os.environ["SLURM_LOCALID"]) + place) % len(gpus)]}
+
+
+def _gpus() -> list[str]:
+    return [gpu for gpu in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu]
+
+
+def _shared_gpus(runs: int) -> AbstractContextManager[dict[str, str]]:
+    """MPS where several runs share a GPU, each of them a single process; as `mps` says."""
+    gpus = _gpus()
+    if not gpus or runs <= len(gpus) or os.environ["SLURM_NTASKS"] != "1":
+        return nullcontext({})
+    return mps(f"{runs} runs share {counted(len(gpus), 'GPU')}")
 
 
 def _failed_before(run: Run, job: RunJob) -> bool:

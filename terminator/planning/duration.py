@@ -118,7 +118,11 @@ class Kind(NamedTuple):
         context = {
             "data": {key: value for key, value in plain["data"].items() if key not in ("folder", "repository")},
             "network": [model["architecture"], model.get("target")],
-            "step": [training[key] for key in ("batch_size", "precision", "compile", "gradient_accumulation_steps")],
+            "step": [
+                *(training[key] for key in ("batch_size", "precision", "compile")),
+                training.get("cuda_graphs", False),
+                training.get("gradient_accumulation_steps", 1),
+            ],
             "objective": [objective["slow_loss"], objective["penalty"] > 0],
             "optimizer": plain["optimizer"]["name"],
             "threads": plain["machine"]["threads"],
@@ -231,7 +235,7 @@ def time_steps(config: RunConfig, profile: ClusterProfile | None = None) -> Pace
 
 def _seconds_of_step(config: RunConfig, images: int, device: torch.device) -> float:
     """On a batch of so many images; the first step is left out."""
-    alone = replace(config.training, batch_size=images, gradient_accumulation_steps=1, compile=False)
+    alone = replace(config.training, batch_size=images, gradient_accumulation_steps=1, compile=False, cuda_graphs=False)
     plain = replace(config, training=alone)
     shape, classes = config.data.input_shape, config.data.classes
     network = build(config.model, image_shape=shape, classes=classes).to(device).train()

@@ -14,14 +14,16 @@ from terminator.config import Device, MachineConfig
 from terminator.errors import UserError
 
 
-def prepare_device(config: MachineConfig) -> torch.device:
+def prepare_device(config: MachineConfig, *, cuda_graphs: bool = False) -> torch.device:
     """Choose the device, set threads, and make PyTorch deterministic. Changes settings of the whole process.
 
-    Raises UserError where `machine.device` asks for a GPU that is not there.
+    Raises UserError where `machine.device` or `cuda_graphs` asks for a GPU that is not there.
     """
     available = torch.cuda.is_available()
     if config.device is Device.cuda and not available:
         raise UserError("machine.device=cuda: PyTorch sees no GPU on this machine; choose auto or cpu")
+    if cuda_graphs and not available:
+        raise UserError("training.cuda_graphs=true: PyTorch sees no GPU on this machine; must be false here")
     torch.set_num_threads(config.threads)
     use_cuda = available and config.device is not Device.cpu
     keep_freed_memory()

@@ -39,7 +39,8 @@ class TrainingStep:
     distributed: Distributed
 
     def __post_init__(self) -> None:
-        self.predict = torch.compile(self.network) if self.config.training.compile else self.network
+        training, mode = self.config.training, "reduce-overhead" if self.config.training.cuda_graphs else None
+        self.predict = torch.compile(self.network, mode=mode) if training.compile else self.network
         self.optimizer = build_optimizer(self.config.optimizer, self.network)
         training = self.config.training
         places = self.distributed.shard(torch.arange(training.batch_size))

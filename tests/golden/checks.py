@@ -18,9 +18,9 @@ OPTIMIZERS = ("kar2", "kar3")
 SLOW_LOSSES = {"channel_sum": channel_sum_loss, "tile": tile_loss}
 
 
-def check_file(path: Path) -> list[Deviation]:
+def check_file(path: Path, device: str = "cpu") -> list[Deviation]:
     """The deviations of one file, by what it is named after. Raises ValueError for a name that stands for nothing."""
-    file = read_golden_file(path)
+    file = read_golden_file(path, device)
     if path.stem in COMPONENTS:
         return check_component(file, COMPONENTS[path.stem](file))
     if path.stem in OPTIMIZERS:

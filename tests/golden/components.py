@@ -50,18 +50,19 @@ class GoldenFile:
     probes: Tensors
     gradients: Tensors
     metadata: dict[str, str]
+    device: str = "cpu"  # of all of them
 
     def load_into(self, module: nn.Module) -> None:
         """Give `module` this file's parameters. Raises RuntimeError where a name or a shape differs."""
-        module.double().load_state_dict(self.parameters)
+        module.to(self.device, torch.float64).load_state_dict(self.parameters)
 
 
-def read_golden_file(path: Path) -> GoldenFile:
+def read_golden_file(path: Path, device: str) -> GoldenFile:
     """Raises safetensors' or the system's error where `path` cannot be read."""
-    with safe_open(path, framework="pt") as file:
+    with safe_open(path, framework="pt", device=device) as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         roles = [under(tensors, f"{role}.") for role in ("in", "param", "out", "probe", "grad")]
-        return GoldenFile(*roles, metadata=file.metadata() or {})
+        return GoldenFile(*roles, metadata=file.metadata() or {}, device=device)
 
 
 def under(tensors: Tensors, prefix: str) -> Tensors:
@@ -151,7 +152,7 @@ def slow_kernel(file: GoldenFile) -> Component:
 def slow_local(file: GoldenFile) -> Component:
     sizes = slow_sizes(file.parameters)
     slow = LocalSlowNetwork(sizes.grid, sizes.out, recipe(sizes), has_context=True, learn_renormalisation=False)
-    kernels = LocalKernels([slow], file.inputs["x"].shape[2:]).double()
+    kernels = LocalKernels([slow], file.inputs["x"].shape[2:]).to(file.device, torch.float64)
 
     def run(inputs: Tensors) -> Tensors:
         context = ContextMean()(inputs["x"])

@@ -92,6 +92,16 @@ def test_a_run_of_other_epochs_counts_and_one_of_another_batch_size_does_not(pla
     assert line.startswith("Time: not known: no run like these has finished, and a step of their networks is too large")
 
 
+def test_cuda_graphs_have_a_pace_of_their_own_and_are_not_timed(depths: Plan) -> None:
+    config = depths.config(depths.sweep.ablations[0].variants[0])
+    graphs = replace(config, training=replace(config.training, compile=True, cuda_graphs=True))
+    older = to_plain(config)
+    del older["training"]["cuda_graphs"]
+    assert duration.Kind.of(older, None) == duration.Kind.of(to_plain(config), None)
+    assert duration.Kind.of(to_plain(graphs), None) != duration.Kind.of(to_plain(config), None)
+    assert time_steps(graphs) is not None
+
+
 @pytest.mark.usefixtures("untimed")
 def test_runs_of_other_machines_do_not_count(depths: Plan, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = finish(depths, ledger, {"full": 100.0}, job=Job("slurm", "7_0", "n1"))

@@ -16,6 +16,7 @@ from terminator.config import OptimizerConfig, OptimizerName
 from terminator.data.config import DataConfig
 from terminator.ledger import Reason, RunState
 from terminator.model.config import TerminatorConfig
+from tests.cluster.test_mps import calls, driver, install
 from tests.slurm.conftest import Cluster
 from tests.slurm.sweeps import PROFILE, command, freeze, in_epoch, jobs_of, runs_of, submitted, task_of, tiny
 from tests.sweeps.conftest import without_rights
@@ -126,8 +127,12 @@ def test_over_its_memory(
     assert (run.state().state, run.state().reason) == (RunState.failed, Reason.out_of_memory)
 
 
-def test_a_run_that_failed_is_not_repeated_for_the_sake_of_its_neighbour(cluster: Cluster, tmp_path: Path) -> None:
-    """Both share a job, which is requeued: the job ends FAILED all the same."""
+def test_a_run_that_failed_is_not_repeated_for_the_sake_of_its_neighbour(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both share a job and, by MPS, its GPU; the job is requeued: it ends FAILED all the same, and MPS is stopped."""
+    install(tmp_path, monkeypatch)
+    driver(tmp_path, 0)
     broken = replace(tiny(), data=DataConfig(format="hub", folder=str(tmp_path / "nowhere")))
     ledger, sweep, (bad, good) = submitted(tmp_path, [broken, tiny(100)], replace(PROFILE, runs_per_gpu=2))
     cluster.wait(lambda: in_epoch(good) and bad.state().state is RunState.failed, 120)
@@ -136,6 +141,7 @@ def test_a_run_that_failed_is_not_repeated_for_the_sake_of_its_neighbour(cluster
     assert [len(run.attempts()) for run in (bad, good)] == [1, 2]
     assert good.result() is not None
     assert (jobs_of(ledger, sweep)[good.key].state, jobs_of(ledger, sweep)[good.key].exit_code) == ("FAILED", 1)
+    assert [call.split()[0] for call in calls(tmp_path)] == ["get_server_list", "-d", "quit"]
 
 
 def test_cancelled_from_the_command_line_and_in_slurm(cluster: Cluster, tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ def test_no_gpu() -> None:
         UserError, match=r"^machine.device=cuda: PyTorch sees no GPU on this machine; choose auto or cpu"
     ):
         prepare_device(MachineConfig(device=Device.cuda))
+    with pytest.raises(UserError, match=r"^training.cuda_graphs=true: PyTorch sees no GPU on this machine"):
+        prepare_device(MachineConfig(device=Device.auto), cuda_graphs=True)
 
 
 def test_peak_memory_in_bytes() -> None:

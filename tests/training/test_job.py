@@ -16,7 +16,7 @@ import pytest
 
 from terminator.config import OptimizerConfig, OptimizerName, RunConfig
 from terminator.data.config import DataConfig
-from terminator.job import execute
+from terminator.job import execute, share_compiled
 from terminator.ledger import EXIT_CODES, EXIT_DIVERGED, EXIT_SUPERSEDED, Job, Reason, Run, RunState
 from tests.training.conftest import Freeze, finish, numbers, with_training
 
@@ -156,6 +156,22 @@ def test_killed_and_resumed(small: RunConfig, freeze: Freeze, tmp_path: Path) ->
     assert execute(run) == 0
     assert run.attempts()[1].resumed_from.epoch >= 1  # a row is written just before its checkpoint
     assert numbers(run.result().metrics) == numbers(finish(undisturbed))
+
+
+def test_compiled_runs_of_a_root_share_a_cache_unless_the_environment_names_one(
+    small: RunConfig, freeze: Freeze, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "elsewhere")
+    compiled, *others = [with_training(replace(small, seed=seed), compile=True) for seed in range(2)]
+    share_compiled(freeze(compiled))
+    assert os.environ.pop("TORCHINDUCTOR_CACHE_DIR") == "elsewhere"
+    share_compiled(freeze(small))
+    assert "TORCHINDUCTOR_CACHE_DIR" not in os.environ
+    for config in (compiled, *others):
+        share_compiled(freeze(config))
+        folder = Path(os.environ.pop("TORCHINDUCTOR_CACHE_DIR"))
+        assert folder.parent == tmp_path / "ledger" / "compile-cache"
+        assert [each.name for each in folder.parent.parent.iterdir()] == ["runs"]  # nothing is made before it is used
 
 
 def test_no_such_run(tmp_path: Path) -> None:

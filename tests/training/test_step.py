@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from terminator.config import ObjectiveConfig, RunConfig, SlowLoss, TrainingConfig
+from terminator.config import Device, MachineConfig, ObjectiveConfig, RunConfig, SlowLoss, TrainingConfig
 from terminator.data.config import DataConfig
 from terminator.data.load import load
 from terminator.errors import UserError
@@ -66,6 +66,17 @@ def test_bad_training_values(name: str) -> None:
 def test_micro_batches_are_of_one_size() -> None:
     with pytest.raises(UserError, match=r"^training.gradient_accumulation_steps=3: must divide training.batch_size=64"):
         TrainingConfig(gradient_accumulation_steps=3)
+
+
+def test_cuda_graphs_need_a_compiled_network_and_a_gpu() -> None:
+    with pytest.raises(UserError, match=r"^training.cuda_graphs=true: needs training.compile=true$"):
+        TrainingConfig(cuda_graphs=True)
+    with pytest.raises(UserError, match=r"^training.cuda_graphs=true: needs training.gradient_accumulation_steps=1: "):
+        TrainingConfig(compile=True, cuda_graphs=True, gradient_accumulation_steps=2)
+    graphs = TrainingConfig(compile=True, cuda_graphs=True)
+    with pytest.raises(UserError, match=r"^training.cuda_graphs=true: needs a GPU; machine.device=cpu must be auto"):
+        RunConfig(training=graphs, machine=MachineConfig(Device.cpu))
+    assert RunConfig(training=graphs).training.cuda_graphs
 
 
 def test_warm_up_is_not_negative() -> None:
