@@ -26,7 +26,7 @@ def newest(root: Path) -> tuple[Ledger, Sweep]:
 
 
 def test_an_ablation_on_slurm_equals_the_one_here(cluster: Cluster, tmp_path: Path) -> None:
-    words = ("-m", "ablation=branches", "seed=0", *SHORT)
+    words = ("-m", "ablation=gating", "seed=0", *SHORT)
     here = command("terminator.run", *words, f"root={tmp_path}/here", "sweep.workers=2")
     assert here.returncode == 0, here.stderr
     there = command("terminator.run", *words, f"root={tmp_path}/there", "cluster=dev", "sweep.wait=true")

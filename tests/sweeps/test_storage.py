@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,7 +51,6 @@ def answers(root: Path, *commands: str, before: Sequence[str] = ()) -> list[Answ
 def planned(root: Path) -> Run:
     """The run of a sweep, whose process has ended without recording why."""
     ledger, sweep = freeze(root, [tiny()])
-    ledger.write_sweep(replace(sweep, tracked=False))
     (run,) = runs_of(ledger, sweep)
     run.begin()
     record = run.attempt_folder(1) / "attempt.json"
