@@ -242,7 +242,7 @@ def test_images_and_labels_count_and_not_their_folder(place: Place) -> None:
 
 def test_a_key_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     config = RunConfig(model=ResNetConfig())
-    monkeypatch.setattr(module, "fingerprint", lambda data: "f1")
+    monkeypatch.setattr("terminator.data.load.fingerprint", lambda data: "f1")
     monkeypatch.setattr(module, "to_plain", lambda config, key_only: {"seed": 0} if key_only else {})
     assert run_key(config) == digest({"config": {"seed": 0}, "code": code_hash(config), "data": "f1"})
 

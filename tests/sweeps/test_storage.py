@@ -129,7 +129,8 @@ def test_a_full_disk_is_told_in_a_line(disk: Path) -> None:
     "act",
     [
         "os.replace = killed; attempt.progress(epoch=1, epochs=2, step=0, steps_per_epoch=2)",
-        "os.replace = killed; save_checkpoint(attempt.checkpoint_path, {})",
+        "from terminator.training.checkpoint import save_checkpoint as save\n"
+        "os.replace = killed; save(attempt.checkpoint_path, {})",
         "os.link = killed; attempt.finish({})",
         "os.rename = killed; run.begin()",
     ],
@@ -139,7 +140,6 @@ def test_what_a_killed_writer_left_is_removed(ledger: Ledger, sweeps: Callable[.
     code = f"""
 import os, pathlib, signal
 from terminator.ledger import Run
-from terminator.training.checkpoint import save_checkpoint
 def killed(*paths): os.kill(os.getpid(), signal.SIGKILL)
 run = Run(pathlib.Path({str(run.folder)!r}))
 attempt = run.begin()
