@@ -67,13 +67,13 @@ def test_every_kind_of_preemption_continues_exactly(cluster: Cluster, reference:
 
 
 def test_two_tasks_stop_and_go_on_together(cluster: Cluster, tmp_path: Path) -> None:
-    profile = replace(PROFILE, nodes=2)
-    disturbed, sweep, (run,) = submitted(tmp_path / "disturbed", [tiny(EPOCHS)], profile)
+    profile, config = replace(PROFILE, nodes=2), tiny(40)  # two tasks need longer for each
+    disturbed, sweep, (run,) = submitted(tmp_path / "disturbed", [config], profile)
     job = job_in_epoch(cluster, disturbed, sweep, run)
     steps = cluster.run("squeue", "--noheader", "--steps", f"--jobs={job}", "--format=%i").split()
     cluster.run("scancel", "--signal=USR2", next(step for step in steps if step.endswith(".0")))
     cluster.wait(lambda: all_done(disturbed, sweep), 180)
-    calm, sweep, _ = submitted(tmp_path / "calm", [tiny(EPOCHS)], profile)
+    calm, sweep, _ = submitted(tmp_path / "calm", [config], profile)
     cluster.wait(lambda: all_done(calm, sweep), 120)
     assert determined(run) == determined(calm.run(run.key))
     assert [attempt.end.outcome for attempt in run.attempts() if attempt.end] == [RunState.preempted, RunState.done]
