@@ -18,7 +18,6 @@ from pathlib import Path
 
 from terminator.config import RunConfig, to_plain
 from terminator.data.config import data_module
-from terminator.data.load import fingerprint
 from terminator.ledger import digest
 from terminator.ledger.provenance import substance
 from terminator.model.networks import network_modules
@@ -31,6 +30,8 @@ ENTRY = ("terminator.training.loop", "terminator.data.load")
 
 def run_key(config: RunConfig) -> str:
     """16 hexadecimal digits. Raises UserError where the run's images are not on this machine."""
+    from terminator.data.load import fingerprint  # imports PyTorch, which `sweeps status` has no need of
+
     plain = to_plain(config, key_only=True)
     return digest({"config": plain, "code": code_hash(config), "data": fingerprint(config.data)})
 

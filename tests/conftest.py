@@ -1,4 +1,4 @@
-"""Temporary folders in memory; another user of the machine, for tests of what others may do; Hydra's own base."""
+"""Temporary folders in memory; another user of the machine, for tests of what others may do; a ledger."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hydra.version import VersionBase
 from packaging.version import Version
+
+from terminator.ledger import Ledger
 
 MEMORY = Path("/dev/shm")
 ROOM = 2 * 2**30
@@ -52,6 +54,11 @@ def nobody() -> Iterator[Nobody]:
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         yield Nobody(Path(folder))
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path)
 
 
 @pytest.fixture

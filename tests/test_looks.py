@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -101,11 +100,6 @@ class Fake(Scheduler):
         for run in runs:
             self.act(run)
         return True
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path)
 
 
 @pytest.fixture(autouse=True)
@@ -313,7 +307,7 @@ class Interrupted:
         finish(run)
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(5))
 def test_interruptions_change_no_look(ledger: Ledger, undisturbed: dict[str, bytes], seed: int) -> None:
     """The command is interrupted again and again, each time after a random number of runs."""
     random, interruptions = np.random.default_rng(seed), 0

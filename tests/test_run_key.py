@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,30 +32,62 @@ class Place:
 
     package: Path
     home: Path
-    config: RunConfig
+    config: RunConfig = field(default_factory=RunConfig)
+    edited: dict[Path, str | None] = field(default_factory=dict)  # files, with what stood there
+    keys: dict[str, str] = field(default_factory=dict)  # of configurations, before any file is edited
+
+    def before(self) -> str:
+        """The key of `config` while no file is edited."""
+        name = str(self.config)
+        if name not in self.keys:
+            self.keys[name] = run_key(self.config)
+        return self.keys[name]
 
     def key(self) -> str:
-        """Of `config`, read anew."""
-        for cached in CACHES:
-            cached.cache_clear()
+        """Of `config` now."""
         return run_key(self.config)
 
+    def write(self, path: str, text: str) -> None:
+        """Replace or make a file of the package, or of the user's folder."""
+        file = self.package.parent / path
+        self.edited.setdefault(file, file.read_text("utf-8") if file.exists() else None)
+        file.write_text(text, "utf-8")
+        forget()
+
     def append(self, path: str, text: str) -> None:
-        """Add to a file of the package, or of the user's folder, or make it."""
-        with open(self.package.parent / path, "a", encoding="utf-8") as file:
-            file.write(text)
+        """Add to such a file, or make it."""
+        file = self.package.parent / path
+        self.write(path, (file.read_text("utf-8") if file.exists() else "") + text)
 
     def change(self, **fields: Any) -> None:
         """Other fields of the run's configuration."""
         self.config = replace(self.config, **fields)
 
+    def restore(self) -> None:
+        """As it was made."""
+        for file, text in self.edited.items():
+            if text is None:
+                file.unlink()
+            else:
+                file.write_text(text, "utf-8")
+        if self.edited:
+            forget()
+        self.edited, self.config = {}, RunConfig()
 
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    package, home = tmp_path / "terminator", tmp_path / "home"
-    ignored = shutil.ignore_patterns("__pycache__")
-    for folder in FOLDERS:
-        shutil.copytree(module.PACKAGE / folder, package / folder, ignore=ignored)
+
+def forget() -> None:
+    """Have the files read anew."""
+    for cached in CACHES:
+        cached.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Made once, as copying and reading all files takes longer than the tests."""
+    folder = tmp_path_factory.mktemp("place")
+    package, home = folder / "terminator", folder / "home"
+    for name in FOLDERS:
+        shutil.copytree(module.PACKAGE / name, package / name, ignore=shutil.ignore_patterns("__pycache__"))
     for file in module.PACKAGE.glob("*.py"):
         shutil.copy(file, package)
     (home / "nets" / "parts").mkdir(parents=True)
@@ -63,12 +95,19 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     (home / "nets" / "mine.py").write_text("import torch\nimport width\ndef build():\n    from .parts import deep\n")
     (home / "nets" / "parts" / "deep.py").write_text("depth = 3\n")
     (home / "width.py").write_text("width = 8\n")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(module, "PACKAGE", package)
-    monkeypatch.syspath_prepend(home)
-    yield Place(package, home, RunConfig())
-    for cached in CACHES:
-        cached.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        patch.setattr(module, "PACKAGE", package)
+        patch.syspath_prepend(home)
+        forget()
+        yield Place(package, home)
+    forget()
+
+
+@pytest.fixture
+def place(made: Place) -> Iterator[Place]:
+    yield made
+    made.restore()
 
 
 def edit(path: str, text: str = "\nedited = 1\n") -> Callable[[Place], None]:
@@ -80,9 +119,10 @@ def with_fields(**fields: Any) -> Callable[[Place], None]:
 
 
 def reworded(place: Place) -> None:
-    path = place.package / "training" / "optimizer.py"
-    code = path.read_text()
-    path.write_text('"""Other words."""' + code[code.index('"""', 3) + 3 :].replace("\n\n\n", "\n\n\n# A comment.\n\n"))
+    path = "terminator/training/optimizer.py"
+    code = (place.package.parent / path).read_text("utf-8")
+    code = code[code.index('"""', 3) + 3 :].replace("\n\n\n", "\n\n\n# A comment.\n\n")
+    place.write(path, f'"""Other words."""{code}')
 
 
 SAME, OTHER = True, False
@@ -120,7 +160,7 @@ SAME, OTHER = True, False
     ],
 )  # fmt: skip
 def test_a_terminator_on_digits(place: Place, change: Callable[[Place], None], same: bool) -> None:
-    before = run_key(place.config)
+    before = place.before()
     change(place)
     assert (place.key() == before) is same
 
@@ -130,7 +170,7 @@ def test_a_terminator_on_digits(place: Place, change: Callable[[Place], None], s
 )
 def test_a_resnet_does_not_depend_on_the_terminators_files(place: Place, path: str, same: bool) -> None:
     place.change(model=ResNetConfig())
-    before = place.key()
+    before = place.before()
     place.append(f"terminator/model/{path}", "\nedited = 1\n")
     assert (place.key() == before) is same
 
@@ -149,7 +189,7 @@ def test_a_resnet_does_not_depend_on_the_terminators_files(place: Place, path: s
 )
 def test_a_network_of_the_users_own(place: Place, path: str, same: bool) -> None:
     place.change(model=CustomConfig(target="nets.mine:build"))
-    before = place.key()
+    before = place.before()
     files = source_files(place.config)
     assert files["nets.mine"] == place.home / "nets" / "mine.py"
     assert not any(name.startswith("torch") for name in files)
@@ -172,7 +212,7 @@ NOISY = Mnist1dConfig(num_samples=100, test_images=20)
 )
 def test_generated_data(place: Place, change: Callable[[Place], None], same: bool) -> None:
     place.change(data=NOISY)
-    before = place.key()
+    before = place.before()
     change(place)
     assert (place.key() == before) is same
 
@@ -202,7 +242,7 @@ def test_images_and_labels_count_and_not_their_folder(place: Place) -> None:
 
 def test_a_key_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     config = RunConfig(model=ResNetConfig())
-    monkeypatch.setattr(module, "fingerprint", lambda data: "f1")
+    monkeypatch.setattr("terminator.data.load.fingerprint", lambda data: "f1")
     monkeypatch.setattr(module, "to_plain", lambda config, key_only: {"seed": 0} if key_only else {})
     assert run_key(config) == digest({"config": {"seed": 0}, "code": code_hash(config), "data": "f1"})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -94,47 +95,57 @@ def test_the_built_wheel_plans_an_ablation_elsewhere(installed: Path, tmp_path: 
     assert not list(tmp_path.iterdir())
 
 
-def run(application: Path, words: list[str], *installed: Path) -> tuple[int, str, str]:
-    """A command of the application where all is installed that is here, but for the suite, and `installed`."""
+# Each command as if typed, all in one process, as each would take a second to start.
+COMMANDS = """
+import contextlib, io, json, logging, runpy, sys
+from hydra.core.global_hydra import GlobalHydra
+for words in json.loads(sys.argv[1]):
+    sys.argv, code = words, 0
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        try:
+            runpy.run_path(words[0], run_name="__main__")
+        except SystemExit as ended:
+            code = ended.code or 0
+        logging.shutdown()
+        GlobalHydra.instance().clear()
+    print(json.dumps([code, out.getvalue(), err.getvalue()]))
+"""
+NEEDS_THE_SUITE = ["app.py", "-m", "hydra/sweeper=ablation", "model=vgg,resnet"]
+SAID = [
+    (["app.py", "model=vgg", "data=two"], "run start\njob start\n{'data': {'name': 'two'}"),
+    (["app.py", "-m", "cluster=glob(*)", "ablation=glob(*)", "hydra/launcher=slurm"], "Launching 1 jobs locally"),
+    (["app.py", "--help"], "cluster: mine"),
+    (["app.py", "--cfg", "all"], "model: resnet"),
+    (["app.py", "--info", "searchpath"], "structured://"),
+    (["app.py", "data=digits"], ""),
+    (["composed.py"], "'model': 'vgg'"),
+    (NEEDS_THE_SUITE, ""),
+]
+
+
+def run(application: Path, *installed: Path) -> list[tuple[int, str, str]]:
+    """The commands of the application where all is installed that is here, but for the suite, and `installed`."""
     others = [path for path in sys.path if not (Path(path) / "hydra_plugins" / "terminator_plugins").is_dir()]
     answer = subprocess.run(
-        [sys.executable, "-S", *words],
+        [sys.executable, "-S", "-c", COMMANDS, json.dumps([words for words, _ in SAID])],
         cwd=application,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([*map(str, installed), *others])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(application), *map(str, installed), *others])},
         capture_output=True,
         text=True,
-        check=False,
+        check=True,
     )
-    timeless = (re.sub(r"\[\d{4}-\d\d-\d\d [\d:,]+\]", "", said) for said in (answer.stdout, answer.stderr))
-    return (answer.returncode, *timeless)
+    timeless = re.sub(r"\[\d{4}-\d\d-\d\d [\d:,]+\]", "", answer.stdout)
+    return [(code, out, err) for code, out, err in map(json.loads, timeless.splitlines())]
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["app.py", "model=vgg", "data=two"], "run start\njob start\n{'data': {'name': 'two'}"),
-        (["app.py", "-m", "cluster=glob(*)", "ablation=glob(*)", "hydra/launcher=slurm"], "Launching 1 jobs locally"),
-        (["app.py", "--help"], "cluster: mine"),
-        (["app.py", "--cfg", "all"], "model: resnet"),
-        (["app.py", "--info", "searchpath"], "structured://"),
-        (["app.py", "data=digits"], ""),
-        (["composed.py"], "'model': 'vgg'"),
-    ],
-    ids=lambda words: words[1] if isinstance(words, list) and len(words) > 1 else "",
-)
-def test_another_application_is_as_it_is_without_the_suite(
-    application: Path, installed: Path, words: list[str], said: str
-) -> None:
-    alone = run(application, words)
-    assert alone[0] == (1 if "data=digits" in words else 0), alone[2]
-    assert said in alone[1]
-    assert run(application, words, installed) == alone
-
-
-def test_the_suites_sweeper_says_what_it_needs(application: Path, installed: Path) -> None:
-    words = ["app.py", "-m", "hydra/sweeper=ablation", "model=vgg,resnet"]
-    assert "Available options in 'hydra/sweeper'" in run(application, words)[2]
-    code, _, said = run(application, words, installed)
+def test_another_application_is_as_it_is_without_the_suite(application: Path, installed: Path) -> None:
+    alone, beside = run(application), run(application, installed)
+    for (words, said), (code, out, err) in zip(SAID, alone, strict=True):
+        assert code == (1 if words in (NEEDS_THE_SUITE, ["app.py", "data=digits"]) else 0), err
+        assert said in out, words
+    assert "Available options in 'hydra/sweeper'" in alone[-1][2]
+    code, _, said = beside.pop()
+    assert beside == alone[:-1]
     assert (code, said.splitlines()[0]) == (
         1,
         "hydra/sweeper=ablation: sweeps over the configuration of terminator.run alone, which this application "

@@ -49,11 +49,6 @@ def depths(planner: Planner) -> Plan:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path)
-
-
-@pytest.fixture
 def untimed(monkeypatch: pytest.MonkeyPatch) -> None:
     """No network can be timed."""
     monkeypatch.setattr(duration, "time_steps", lambda config, profile: None)

@@ -48,7 +48,7 @@ def freeze(root: Path, configs: Sequence[RunConfig], name: str = "trial", **vari
         runs[index] = ledger.freeze(digest(to_plain(config)), to_plain(config), own).key
     variants = [Variant("full", runs=runs, **variant)]
     ablation = examples.identified(Ablation(name, "", "full", "test_accuracy", True, 0.005, list(runs), variants))
-    sweep = Sweep(sweep_id([ablation]), time.time(), [], [], origin.code, [ablation])
+    sweep = Sweep(sweep_id([ablation]), time.time(), [], [], origin.code, [ablation], tracked=False)
     ledger.write_sweep(sweep)
     return ledger, sweep
 

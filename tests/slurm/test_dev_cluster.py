@@ -11,7 +11,8 @@ from tests.slurm.conftest import DEV_CLUSTER, Cluster
 
 
 def test_two_nodes_hand_out_four_gpus(cluster: Cluster, tmp_path: Path) -> None:
-    script = f"echo $SLURMD_NODENAME $CUDA_VISIBLE_DEVICES > {tmp_path}/$SLURM_ARRAY_TASK_ID; sleep 3"
+    wait = f"until [ $(ls {tmp_path} | wc -l) = 4 ]; do sleep 0.1; done"  # so that all run at once
+    script = f"echo $SLURMD_NODENAME $CUDA_VISIBLE_DEVICES > {tmp_path}/$SLURM_ARRAY_TASK_ID; {wait}"
     cluster.run("sbatch", "--output=/dev/null", "--gpus-per-node=1", "--array=0-3", f"--wrap={script}")
     cluster.wait(lambda: len(list(tmp_path.iterdir())) == 4)
     assert sorted(path.read_text() for path in tmp_path.iterdir()) == ["n1 0\n", "n1 1\n", "n2 0\n", "n2 1\n"]

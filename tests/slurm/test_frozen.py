@@ -7,9 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from terminator.ledger import Ledger
+from terminator.config import from_plain
+from terminator.ledger import Ledger, digest
 from tests.slurm.conftest import Cluster
-from tests.slurm.sweeps import REPOSITORY, all_done, command, determined, in_epoch, jobs_of, runs_of
+from tests.slurm.sweeps import REPOSITORY, all_done, determined, in_epoch, jobs_of, runs_of, undisturbed
 from tests.slurm.test_command_line import POINTWISE
 
 SHIPPED = ("terminator", "conf", "sweeps", "slurm", "hydra_plugins", "analysis")
@@ -22,8 +23,8 @@ def test_edits_reach_neither_waiting_nor_requeued_jobs(cluster: Cluster, tmp_pat
     for folder in SHIPPED:
         shutil.copytree(REPOSITORY / folder, checkout / folder, ignore=shutil.ignore_patterns("__pycache__"))
     words = ["-m", "seed=0,1", *POINTWISE, "training.epochs=20"]
-    there = [*words, f"root={tmp_path}/there", "cluster=dev", "cluster.array_parallelism=1"]
-    subprocess.run([sys.executable, "-m", "terminator.run", *there], cwd=checkout, check=True)
+    words += [f"root={tmp_path}/there", "cluster=dev", "cluster.array_parallelism=1"]
+    subprocess.run([sys.executable, "-m", "terminator.run", *words], cwd=checkout, check=True)
     ledger = Ledger(tmp_path / "there")
     sweep = ledger.sweeps()[0]
     running, waiting = runs_of(ledger, sweep)
@@ -33,9 +34,7 @@ def test_edits_reach_neither_waiting_nor_requeued_jobs(cluster: Cluster, tmp_pat
         path.write_text(SABOTAGE)
     cluster.run("scontrol", "requeue", jobs_of(ledger, sweep)[running.key].id)
     cluster.wait(lambda: all_done(ledger, sweep), 180)
-    here = command("terminator.run", *words, f"root={tmp_path}/here", "sweep.workers=2")
-    assert here.returncode == 0, here.stderr
-    reference = Ledger(tmp_path / "here")
+    reference = undisturbed(tmp_path / "here", [from_plain(run.spec().config) for run in (running, waiting)])
     for run in (running, waiting):
-        assert determined(run) == determined(reference.run(run.key))
+        assert determined(run) == determined(reference.run(digest(run.spec().config)))
     assert len(running.attempts()) == 2

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +28,13 @@ from tests.slurm.sweeps import (
 )
 
 EPOCHS = 100  # some five seconds, enough to be hit in
+CONFIGS = [tiny(EPOCHS, seed) for seed in range(4)]
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
+    """The same runs without interruptions."""
+    return undisturbed(tmp_path_factory.mktemp("local"), CONFIGS)
 
 
 def job_in_epoch(cluster: Cluster, ledger: Ledger, sweep: Sweep, run: Run, epoch: int = 1) -> str:
@@ -37,9 +43,8 @@ def job_in_epoch(cluster: Cluster, ledger: Ledger, sweep: Sweep, run: Run, epoch
     return jobs_of(ledger, sweep)[run.key].id
 
 
-def test_every_kind_of_preemption_continues_exactly(cluster: Cluster, tmp_path: Path) -> None:
-    configs = [tiny(EPOCHS, seed) for seed in range(4)]
-    ledger, sweep, runs = submitted(tmp_path / "cluster", configs)
+def test_every_kind_of_preemption_continues_exactly(cluster: Cluster, reference: Ledger, tmp_path: Path) -> None:
+    ledger, sweep, runs = submitted(tmp_path, CONFIGS)
     for run, blow in zip(runs, ("USR2", "TERM", "requeue", "urgent"), strict=True):
         job = job_in_epoch(cluster, ledger, sweep, run)
         if blow == "requeue":
@@ -50,7 +55,6 @@ def test_every_kind_of_preemption_continues_exactly(cluster: Cluster, tmp_path: 
         else:
             cluster.run("scancel", f"--signal={blow}", job)
     cluster.wait(lambda: all_done(ledger, sweep), 240)
-    reference = undisturbed(tmp_path / "local", configs)
     for run in runs:
         assert determined(run) == determined(reference.run(run.key))
         first, *_, last = run.attempts()
@@ -63,13 +67,13 @@ def test_every_kind_of_preemption_continues_exactly(cluster: Cluster, tmp_path: 
 
 
 def test_two_tasks_stop_and_go_on_together(cluster: Cluster, tmp_path: Path) -> None:
-    profile = replace(PROFILE, nodes=2)
-    disturbed, sweep, (run,) = submitted(tmp_path / "disturbed", [tiny(EPOCHS)], profile)
+    profile, config = replace(PROFILE, nodes=2), tiny(40)  # two tasks need longer for each
+    disturbed, sweep, (run,) = submitted(tmp_path / "disturbed", [config], profile)
     job = job_in_epoch(cluster, disturbed, sweep, run)
     steps = cluster.run("squeue", "--noheader", "--steps", f"--jobs={job}", "--format=%i").split()
     cluster.run("scancel", "--signal=USR2", next(step for step in steps if step.endswith(".0")))
     cluster.wait(lambda: all_done(disturbed, sweep), 180)
-    calm, sweep, _ = submitted(tmp_path / "calm", [tiny(EPOCHS)], profile)
+    calm, sweep, _ = submitted(tmp_path / "calm", [config], profile)
     cluster.wait(lambda: all_done(calm, sweep), 120)
     assert determined(run) == determined(calm.run(run.key))
     assert [attempt.end.outcome for attempt in run.attempts() if attempt.end] == [RunState.preempted, RunState.done]
@@ -92,9 +96,8 @@ def test_the_time_limit_is_counted_apart(cluster: Cluster, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("blow", ["TERM", "requeue"])
-def test_preempted_too_often_and_retried(cluster: Cluster, tmp_path: Path, blow: str) -> None:
-    configs = [tiny(EPOCHS)]
-    ledger, sweep, (run,) = submitted(tmp_path / "cluster", configs, replace(PROFILE, max_preemptions=0))
+def test_preempted_too_often_and_retried(cluster: Cluster, reference: Ledger, tmp_path: Path, blow: str) -> None:
+    ledger, sweep, (run,) = submitted(tmp_path, CONFIGS[:1], replace(PROFILE, max_preemptions=0))
     job = job_in_epoch(cluster, ledger, sweep, run)
     cluster.run(*(("scontrol", "requeue", job) if blow == "requeue" else ("scancel", "--signal=TERM", job)))
     cluster.wait(lambda: run.state(lambda attempt: True).state is RunState.failed)
@@ -102,31 +105,32 @@ def test_preempted_too_often_and_retried(cluster: Cluster, tmp_path: Path, blow:
     cluster.wait(lambda: jobs_of(ledger, sweep)[run.key].ended)
     assert not Slurm(ledger, [sweep]).retry([run])  # the job goes on by itself
     cluster.wait(lambda: all_done(ledger, sweep), 120)
-    assert determined(run) == determined(undisturbed(tmp_path / "local", configs).run(run.key))
+    assert determined(run) == determined(reference.run(run.key))
     assert len(run.attempts()) == 2
     assert run.attempts()[-1].resumed_from is not None
 
 
-def test_a_cluster_that_cancels_what_it_preempts(
-    start_cluster: Callable[..., Cluster], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cluster_that_cancels_what_it_preempts(cluster: Cluster, tmp_path: Path) -> None:
     """There no job comes back by itself, but its checkpoint is there for a retry."""
-    cluster = start_cluster("--set", "PreemptMode=CANCEL")
-    monkeypatch.setenv("SLURM_CONF", str(cluster.folder / "slurm.conf"))
     ledger, sweep, (run,) = submitted(tmp_path, [tiny(10_000)])
     job_in_epoch(cluster, ledger, sweep, run)
     wanted = ("--partition=urgent", "--nodes=2", "--gpus-per-node=2", "--output=/dev/null")
-    cluster.run("sbatch", *wanted, "--wrap=sleep 1")
-    cluster.wait(lambda: jobs_of(ledger, sweep)[run.key].ended)
+    cluster.run("scontrol", "update", "PartitionName=main", "PreemptMode=CANCEL")
+    try:
+        cluster.run("sbatch", *wanted, "--wrap=sleep 1")
+        cluster.wait(lambda: jobs_of(ledger, sweep)[run.key].ended)
+    finally:
+        cluster.run("scontrol", "update", "PartitionName=main", "PreemptMode=REQUEUE")
     Slurm(ledger, [sweep]).refresh()
     assert jobs_of(ledger, sweep)[run.key].state == "PREEMPTED"
     assert run.state().reason is Reason.preempted
     assert (run.attempts()[-1].folder / "checkpoint.pt").exists()
 
 
-def test_a_killed_job_continues_from_its_checkpoint_when_retried(cluster: Cluster, tmp_path: Path) -> None:
-    configs = [tiny(EPOCHS)]
-    ledger, sweep, (run,) = submitted(tmp_path / "cluster", configs)
+def test_a_killed_job_continues_from_its_checkpoint_when_retried(
+    cluster: Cluster, reference: Ledger, tmp_path: Path
+) -> None:
+    ledger, sweep, (run,) = submitted(tmp_path, CONFIGS[:1])
     job_in_epoch(cluster, ledger, sweep, run, epoch=2)
     pid = run.attempts()[-1].pid
     assert pid is not None
@@ -143,7 +147,7 @@ def test_a_killed_job_continues_from_its_checkpoint_when_retried(cluster: Cluste
     last = run.attempts()[-1]
     assert last.resumed_from is not None
     assert last.resumed_from.epoch >= 1
-    assert determined(run) == determined(undisturbed(tmp_path / "local", configs).run(run.key))
+    assert determined(run) == determined(reference.run(run.key))
 
 
 def test_a_retried_run_is_let_alone_when_the_clock_was_set_back(cluster: Cluster, tmp_path: Path) -> None:

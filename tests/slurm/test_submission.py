@@ -23,29 +23,25 @@ from tests.slurm.conftest import Cluster
 from tests.slurm.sweeps import PROFILE, all_done, command, freeze, jobs_of, runs_of, submitted, tiny
 
 
-@pytest.fixture(scope="module")
-def small_arrays(start_cluster: Callable[..., Cluster]) -> Cluster:
-    return start_cluster("--max-array-size", "11")
-
-
 def test_arrays_are_split_and_the_rest_waits_for_places(
-    small_arrays: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start_cluster: Callable[..., Cluster], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SLURM_CONF", str(small_arrays.folder / "slurm.conf"))
-    assert max_array_size() == 11
-    ledger, sweep = freeze(tmp_path, [tiny(1, seed) for seed in range(30)])
+    cluster = start_cluster("--max-array-size", "3")
+    monkeypatch.setenv("SLURM_CONF", str(cluster.folder / "slurm.conf"))
+    assert max_array_size() == 3
+    ledger, sweep = freeze(tmp_path, [tiny(1, seed) for seed in range(9)])
     runs = runs_of(ledger, sweep)
-    submission = submit(ledger, sweep, replace(PROFILE, max_submit=25), runs)
-    assert submission == Submission(runs=25, jobs=25, waiting=5)
-    assert [len(array.jobs) for array in journal_of(ledger, sweep).arrays()] == [11, 11, 3]
+    submission = submit(ledger, sweep, replace(PROFILE, max_submit=7), runs)
+    assert submission == Submission(runs=7, jobs=7, waiting=2)
+    assert [len(array.jobs) for array in journal_of(ledger, sweep).arrays()] == [3, 3, 1]
     slurm = Slurm(ledger, [sweep])
-    assert slurm.queued(runs[29]) == WAITING
-    assert own_jobs_in_queue() <= 25
+    assert slurm.queued(runs[8]) == WAITING
+    assert own_jobs_in_queue() <= 7
     said = command("terminator.sweeps", "watch", "--root", str(tmp_path))
     assert said.returncode == 0, said.stderr
     assert all_done(ledger, sweep)
     assert {len(run.attempts()) for run in runs} == {1}
-    assert sum(len(array.jobs) for array in journal_of(ledger, sweep).arrays()) == 30
+    assert sum(len(array.jobs) for array in journal_of(ledger, sweep).arrays()) == 9
 
 
 def test_what_is_in_the_queue_is_not_submitted_again(cluster: Cluster, tmp_path: Path) -> None:
@@ -74,7 +70,6 @@ def test_a_local_sweep_leaves_to_slurm_what_is_queued_there(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ledger, sweep = freeze(tmp_path, [tiny(1, seed) for seed in range(2)])
-    sweep = ledger.write_sweep(replace(sweep, tracked=False))
     queued, free = runs_of(ledger, sweep)
     submit(ledger, sweep, replace(PROFILE, sbatch={"hold": True}), [queued])
     Local(ledger, [sweep], workers=1).start([queued, free])
@@ -164,14 +159,12 @@ def test_no_sbatch_on_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_the_controller_is_away(
-    start_cluster: Callable[..., Cluster],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """First for longer than we wait; then it comes back while we ask again."""
-    cluster = start_cluster("--set", "MessageTimeout=4")  # how long each of SLURM's commands tries by itself
-    monkeypatch.setenv("SLURM_CONF", str(cluster.folder / "slurm.conf"))
+    impatient = tmp_path / "slurm.conf"  # how long each of SLURM's commands tries by itself
+    impatient.write_text((cluster.folder / "slurm.conf").read_text() + "MessageTimeout=4\n")
+    monkeypatch.setenv("SLURM_CONF", str(impatient))
     ledger, sweep = freeze(tmp_path, [tiny(1, seed) for seed in range(2)])
     runs = runs_of(ledger, sweep)
     monkeypatch.setenv("TERMINATOR_SLURM_PATIENCE", "0")

@@ -39,11 +39,6 @@ def without_rights(root: Path) -> Iterator[list[str]]:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path)
-
-
-@pytest.fixture
 def sweeps(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
     """`python -m terminator.sweeps WORDS`, in this process, on the test's ledger."""
 

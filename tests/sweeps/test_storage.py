@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,7 +51,6 @@ def answers(root: Path, *commands: str, before: Sequence[str] = ()) -> list[Answ
 def planned(root: Path) -> Run:
     """The run of a sweep, whose process has ended without recording why."""
     ledger, sweep = freeze(root, [tiny()])
-    ledger.write_sweep(replace(sweep, tracked=False))
     (run,) = runs_of(ledger, sweep)
     run.begin()
     record = run.attempt_folder(1) / "attempt.json"
@@ -131,7 +129,8 @@ def test_a_full_disk_is_told_in_a_line(disk: Path) -> None:
     "act",
     [
         "os.replace = killed; attempt.progress(epoch=1, epochs=2, step=0, steps_per_epoch=2)",
-        "os.replace = killed; save_checkpoint(attempt.checkpoint_path, {})",
+        "from terminator.training.checkpoint import save_checkpoint as save\n"
+        "os.replace = killed; save(attempt.checkpoint_path, {})",
         "os.link = killed; attempt.finish({})",
         "os.rename = killed; run.begin()",
     ],
@@ -141,7 +140,6 @@ def test_what_a_killed_writer_left_is_removed(ledger: Ledger, sweeps: Callable[.
     code = f"""
 import os, pathlib, signal
 from terminator.ledger import Run
-from terminator.training.checkpoint import save_checkpoint
 def killed(*paths): os.kill(os.getpid(), signal.SIGKILL)
 run = Run(pathlib.Path({str(run.folder)!r}))
 attempt = run.begin()

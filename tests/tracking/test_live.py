@@ -70,7 +70,7 @@ def test_beside_a_job_only_what_goes_to_a_server_is_followed(ledger: Ledger) -> 
     assert sync_beside_job(ledger, sweep(ledger, "kernels", uri=uri, tracked=False).id, keys) is None
 
 
-def test_nothing_but_the_sync_itself_imports_mlflow() -> None:
-    code = "import sys, terminator.tracking, terminator.sweeps.commands; print('mlflow' in sys.modules)"
-    with python(code) as process:
-        assert process.communicate() == ("False\n", None)
+def test_whoever_comes_back_to_a_sweep_imports_neither_mlflow_nor_pytorch() -> None:
+    modules = "terminator.tracking, terminator.sweeps.commands, terminator.sweeps.local, terminator.cluster.scheduler"
+    with python(f"import sys, {modules}; print({{'mlflow', 'torch'}} & sys.modules.keys())") as process:
+        assert process.communicate() == ("set()\n", None)
