@@ -112,7 +112,7 @@ class Planner:
             raise UserError(f"ablation={name}: resources.{unknown}: no such variant; choose from {', '.join(names)}")
         for variant, resources in config.resources.items():
             ClusterProfile().with_resources(resources, variant)
-        held = _vary(name, config, chosen.seed_of, found)
+        held = _seed_settings(name, config, chosen.seed_of, found)
         found = [
             replace(each, overrides={**held, **each.overrides}, resources=config.resources.get(each.name, {}))
             for each in found
@@ -220,7 +220,9 @@ def own_settings(composer: Composer, base: Sequence[str]) -> list[str]:
     return [override for override in kept if override.partition("=")[0] != "data"]
 
 
-def _vary(name: str, config: AblationConfig, seeds: SourceSeeds, found: Sequence[Variant]) -> dict[str, int | None]:
+def _seed_settings(
+    name: str, config: AblationConfig, seeds: SourceSeeds, found: Sequence[Variant]
+) -> dict[str, int | None]:
     """The settings that ablation.vary asks for, but for the usual ones. Raises UserError where others are given."""
     others = [
         f"{row.name} of {name} sets {key}" for row in found for key in row.overrides if key.startswith("seed_of.")
