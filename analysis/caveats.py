@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from terminator.analysis.factors import at
 from terminator.config import Protocol, Source, SourceSeeds, shipped_data, to_plain
 from terminator.model.config import TerminatorConfig
 
@@ -35,14 +36,14 @@ def caveats(configs: Mapping[str, Iterable[Mapping[str, Any]]], *, of_seeds: boo
 
 
 def _is_optimistic(config: Mapping[str, Any]) -> bool:
-    return _at(config, "training", "protocol") == Protocol.release.value
+    return at(config, "training.protocol") == Protocol.release.value
 
 
 def _is_interpretation(config: Mapping[str, Any]) -> bool:
-    is_ours = _at(config, "model", "architecture") == TerminatorConfig.architecture
-    stored = _at(config, "data", "image_shape")
-    is_sequence = _at(config, "data", "sequence") is not None or (isinstance(stored, list) and len(stored) == 2)
-    return is_ours and (is_sequence or _at(config, "data", "name") in _SEQUENCES)
+    is_ours = at(config, "model.architecture") == TerminatorConfig.architecture
+    stored = at(config, "data.image_shape")
+    is_sequence = at(config, "data.sequence") is not None or (isinstance(stored, list) and len(stored) == 2)
+    return is_ours and (is_sequence or at(config, "data.name") in _SEQUENCES)
 
 
 def drawn(config: Mapping[str, Any]) -> tuple[Source, ...]:
@@ -51,30 +52,15 @@ def drawn(config: Mapping[str, Any]) -> tuple[Source, ...]:
     return tuple(source for source in Source if seeds[source.value] is None)
 
 
-def _draws_split(config: Mapping[str, Any]) -> bool:
-    return Source.split in drawn(config)
-
-
-def _holds_init(config: Mapping[str, Any]) -> bool:
-    return Source.init not in drawn(config)
-
-
-def _holds_order(config: Mapping[str, Any]) -> bool:
-    return Source.order not in drawn(config)
-
-
 Applies = Callable[[Mapping[str, Any]], bool]
 CAVEATS: Mapping[str, Applies] = {OPTIMISTIC: _is_optimistic, SEQUENCES: _is_interpretation}
 SEEDS: Mapping[str, Applies] = {
-    "The seeds draw the split of the data too (seed_of.split)": _draws_split,
-    "The initial parameters are the same at all seeds (seed_of.init)": _holds_init,
-    "The order of the data, its augmentation and dropout are the same at all seeds (seed_of.order)": _holds_order,
+    "The seeds draw the split of the data too (seed_of.split)": lambda config: Source.split in drawn(config),
+    "The initial parameters are the same at all seeds (seed_of.init)": lambda config: Source.init not in drawn(config),
+    "The order of the data, its augmentation and dropout are the same at all seeds (seed_of.order)": lambda config: (
+        Source.order not in drawn(config)
+    ),
 }
-
-
-def _at(config: Mapping[str, Any], group: str, key: str) -> object:
-    inner = config.get(group)
-    return inner.get(key) if isinstance(inner, Mapping) else None
 
 
 # What is off: a switch, a choice, a weight, an empty list.

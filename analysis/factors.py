@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from terminator.analysis.statistics.factorial import Cell
+from terminator.text import short_names
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,7 @@ def crossing(runs: pd.DataFrame, baseline: str) -> Crossing | None:
     config = next(iter(own.loc[own["variant"] == baseline, "config"]), None)
     usual = [_level(given.get(baseline, {}).get(axis, at(config, axis))) for axis in axes]
     reference = tuple(each if each in levels else levels[0] for each, levels in zip(usual, along, strict=True))
-    short = [axis.rpartition(".")[2] for axis in axes]
-    names = [last if short.count(last) == 1 else axis for last, axis in zip(short, axes, strict=True)]
-    return Crossing(tuple(names), cells, reference)
+    return Crossing(tuple(short_names(axes).values()), cells, reference)
 
 
 def _level(level: object) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from terminator.analysis.factors import at
 from terminator.analysis.mlflow import load_mlflow
 from terminator.analysis.results import PLACE, OneOrMany, Question, Results, as_list, frames
 from terminator.entry import typed
@@ -102,12 +103,12 @@ def _load_ledger(
                     "factors": dict(variant.factors),
                 }
                 rows.append({**facts[key], **place, **planned})
-    places = ({name: row[name] for name in PLACE} for row in rows)
-    epochs = ((epoch, place) for place in places for epoch in ledger.run(str(place["key"])).metrics())
     kept = None if curves is None else {"epoch", *curves}
     lines = (
-        {**{name: value for name, value in epoch.items() if kept is None or name in kept}, **place}
-        for epoch, place in epochs
+        {name: value for name, value in epoch.items() if kept is None or name in kept}
+        | {name: row.get(name) for name in PLACE}
+        for row in rows
+        for epoch in ledger.run(str(row["key"])).metrics()
     )
     return Results(tuple(chosen), *frames(rows, lines), str(root))
 
@@ -155,29 +156,29 @@ def _datasets(ledger: Ledger, ablation: Ablation) -> set[str]:
 
 def _facts(run: Run) -> dict[str, Any]:
     """What is known of a run, and its final metrics."""
-    spec = run.spec() if run.frozen() else None
-    status = run.state()
-    result = run.result()
-    config = spec.config if spec else {}
-    log = run.log_path()
-    return {
+    status, result, log = run.state(), run.result(), run.log_path()
+    facts = {
         **(result.metrics if result else {}),
         "state": status.state.value,
         "reason": status.reason.value if status.reason else None,
         "message": status.message or None,
-        "dataset": config.get("data", {}).get("name"),
-        "model": config.get("model", {}).get("architecture"),
-        "commit": spec.code.commit if spec else None,
-        "dirty": spec.code.dirty if spec else None,
-        "code_hash": spec.code.hash if spec else None,
-        "packages": spec.environment.get("packages") if spec else None,
-        "python": spec.environment.get("python") if spec else None,
-        "cpu": spec.environment.get("cpu") if spec else None,
         "attempts": status.attempts,
         "host": status.host,
         "job": f"{status.job.scheduler} {status.job.id}" if status.job else None,
         "log_path": str(log) if log else None,
-        "finished": result.finished if result else None,
-        "test_correct": run.test_correct() if result else None,
-        "config": config,
+        "config": {},
     }
+    if result:
+        facts |= {"finished": result.finished, "test_correct": run.test_correct()}
+    if run.frozen():
+        spec = run.spec()
+        facts |= {
+            "dataset": at(spec.config, "data.name"),
+            "model": at(spec.config, "model.architecture"),
+            "commit": spec.code.commit,
+            "dirty": spec.code.dirty,
+            "code_hash": spec.code.hash,
+            **{name: spec.environment.get(name) for name in ("packages", "python", "cpu")},
+            "config": spec.config,
+        }
+    return facts

@@ -156,16 +156,14 @@ def _same_unit(one: Metric, other: Metric) -> bool:
 
 def _values(rows: pd.DataFrame, shown: Metric) -> dict[int, float]:
     """Seed → metric of the runs that came to a finite number. Raises UserError if two runs claim one seed."""
-    column = shown.complement or shown.name
-    if column not in rows:
+    if (column := shown.logged) not in rows:
         return {}
     done = rows[(rows["state"] == "done") & np.isfinite(pd.to_numeric(rows[column], errors="coerce"))]
     twice = done[done["seed"].duplicated(keep=False)]
     if not twice.empty:
         first, keys = twice.iloc[0], ", ".join(twice["key"].astype(str))
         raise UserError(f"variant={first['variant']}: several results for one seed, {first['seed']}: runs {keys}")
-    logged = {int(seed): float(value) for seed, value in zip(done["seed"], done[column], strict=True)}
-    return {seed: shown.scale * (1 - value if shown.complement else value) for seed, value in logged.items()}
+    return {int(seed): shown.shown(float(value)) for seed, value in zip(done["seed"], done[column], strict=True)}
 
 
 def _test_images(runs: pd.DataFrame) -> int | None:

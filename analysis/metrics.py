@@ -43,9 +43,18 @@ class Metric:
         return self.scale / test_images if self.of_test_images and test_images else 0.0
 
     @property
+    def logged(self) -> str:
+        """The name that it is logged by."""
+        return self.complement or self.name
+
+    def shown(self, value: float) -> float:
+        """What was logged, in the shown unit."""
+        return self.scale * (1 - value if self.complement else value)
+
+    @property
     def of_test_images(self) -> bool:
         """Whether it counts test images, so that it moves in steps of one."""
-        return (self.complement or self.name) == "test_accuracy"
+        return self.logged == "test_accuracy"
 
     @property
     def is_fraction(self) -> bool:
@@ -89,5 +98,5 @@ def metric(name: str, higher_is_better: bool | None = None) -> Metric:
 def check_logged(results: Results, name: str) -> None:
     """Raise UserError if some runs are done and none of them has the metric."""
     logged = results.metrics()
-    if logged and (metric(name).complement or name) not in logged:
+    if logged and metric(name).logged not in logged:
         raise UserError(f"metric={name}: no run has logged it; choose from {', '.join(sorted(logged))}")

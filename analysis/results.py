@@ -47,7 +47,7 @@ class Question(NamedTuple):
     @property
     def tuning(self) -> Ablation | None:
         """The tuning in the sweep that chose the variants' settings; None where they were not tuned."""
-        return next((each for each in self.sweep.ablations if each.name == self.ablation.tuned_by), None)
+        return None if self.ablation.tuned_by is None else self.sweep.ablation(self.ablation.tuned_by)
 
     @property
     def tuned_keys(self) -> tuple[str, ...]:

@@ -16,14 +16,13 @@ from terminator.analysis.factors import Crossing, at, crossing
 from terminator.analysis.measured import Measured, by_variant, main_effects, measured
 from terminator.analysis.metrics import Metric, metric
 from terminator.analysis.results import Question, Results
-from terminator.analysis.statistics.margins import finite_test_set_noise
-from terminator.analysis.statistics.tests import BoolArray
-from terminator.analysis.statistics.variance import Spread, spread
+from terminator.analysis.statistics.factorial import Effect, effects
+from terminator.analysis.statistics.tests import BoolArray, Spread, finite_test_set_noise, spread
 from terminator.analysis.statistics.verdict import Comparison, best_and_tied, compare, headline
 from terminator.config import Source
 from terminator.data.config import TEST_DRAWN
 from terminator.errors import UserError
-from terminator.ledger import Look
+from terminator.ledger import Interval, Look
 
 LIBRARIES = ("torch", "numpy", "scikit-learn", "datasets", "pyarrow")  # that results can depend on
 
@@ -183,18 +182,19 @@ class Summary:
         return f"Of the variance of {self.baseline.name} (std {std}): {told}" if told else ""
 
     @cached_property
-    def nearest_ends(self) -> list[float]:
-        """Of each 95 % interval that excludes 0, the end next to it."""
-        intervals = [variant.comparison.interval for variant in self.variants if variant.comparison is not None]
-        return [
-            min(each.low, each.high, key=abs) for each in intervals if each is not None and each.low * each.high > 0
-        ]
+    def intervals(self) -> list[Interval]:
+        """The 95 % intervals of the differences."""
+        return [each.comparison.interval for each in self.variants if each.comparison and each.comparison.interval]
 
-    @cached_property
-    def half_widths(self) -> list[float]:
-        """How uncertain the differences are: half of each 95 % interval."""
-        intervals = [variant.comparison.interval for variant in self.variants if variant.comparison is not None]
-        return [(interval.high - interval.low) / 2 for interval in intervals if interval is not None]
+    def factor_effects(self) -> list[Effect]:
+        """Main effects and interactions of the factors that it crosses, in the metric's own unit; none without any.
+
+        Raises UserError where cells are missing, or no seed has every one.
+        """
+        if (crossed := self.crossing) is None:
+            return []
+        values = {variant.name: variant.values for variant in self.variants}
+        return effects({cell: values[name] for cell, name in crossed.cells.items()}, crossed.factors, crossed.reference)
 
 
 def summarize(results: Results, question: Question, metric_name: str | None = None) -> Summary:
@@ -204,12 +204,11 @@ def summarize(results: Results, question: Question, metric_name: str | None = No
     found = measured(results, question, metric_name)
     values, shown, higher_is_better, margin, test_images, resolution = found
     logged = results.metrics()
-    others = {variant: each for variant, each in values.items() if variant != ablation.baseline}
     is_own = shown == metric(ablation.metric, ablation.higher_is_better)
     looks = question.looks if is_own else None
     compared = compare(
         values[ablation.baseline],
-        {} if ablation.is_of_seeds else others,
+        {} if ablation.is_of_seeds else {name: each for name, each in values.items() if name != ablation.baseline},
         smallest_effect=margin,
         resolution=resolution,
         higher_is_better=higher_is_better,
@@ -219,11 +218,11 @@ def summarize(results: Results, question: Question, metric_name: str | None = No
     configs = {variant: _dicts(rows["config"]) for variant, rows in groups.items()}
     codes = {variant: set(rows["code_hash"].dropna()) for variant, rows in groups.items()}
     libraries = {variant: _libraries(rows) for variant, rows in groups.items()}
-    base_codes = codes[ablation.baseline]
+    base, base_codes = next(iter(configs[ablation.baseline]), {}), codes[ablation.baseline]
     summaries = {}
     for variant, rows in groups.items():
         control_of = _text(rows["twin_of"].iloc[0])
-        base, own = (next(iter(configs[each]), {}) for each in (ablation.baseline, variant))
+        own = next(iter(configs[variant]), {})
         summaries[variant] = VariantSummary(
             name=variant,
             twin_of=control_of,
@@ -255,7 +254,6 @@ def summarize(results: Results, question: Question, metric_name: str | None = No
         test_images=test_images,
         test_noise=None if _draws_test(configs) else _test_noise(groups, ablation.baseline, shown, test_images),
     )
-    base = next(iter(configs[ablation.baseline]), {})
     return replace(summary, effects=_effects(summary, found, base, looks)) if ablation.is_screen else summary
 
 
@@ -358,10 +356,9 @@ def _missing(rows: pd.DataFrame, shown: Metric, values: Mapping[int, float]) -> 
 
 
 def _no_number(row: Mapping[Hashable, Any], shown: Metric) -> str:
-    name = shown.complement or shown.name
-    if name in row["nan"]:
+    if shown.logged in row["nan"]:
         return f"{shown.title.lower()} is NaN"
-    value = row.get(name)
+    value = row.get(shown.logged)
     return f"{shown.title.lower()} is infinite" if isinstance(value, float) and isinf(value) else "not logged"
 
 

@@ -101,8 +101,9 @@ def places(summaries: Iterable[Summary]) -> tuple[int, int]:
     """Decimals for the means of these summaries, and for their differences: no interval that excludes 0 shows it."""
     known = list(summaries)
     of_mean = decimals(variant.std for summary in known for variant in summary.variants)
-    of_difference = decimals((width for summary in known for width in summary.half_widths), default=of_mean)
-    ends = [end for summary in known for end in summary.nearest_ends]
+    intervals = [interval for summary in known for interval in summary.intervals]
+    of_difference = decimals((each.half_width for each in intervals), default=of_mean)
+    ends = [min(each.low, each.high, key=abs) for each in intervals if each.low * each.high > 0]
     while of_difference < 4 and any(end and not round(end, of_difference) for end in ends):
         of_difference += 1
     return of_mean, of_difference

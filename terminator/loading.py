@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from terminator.data.splits import Data
 from terminator.entry import Parser, typed
 from terminator.errors import UserError
 from terminator.ledger import Code, Ledger, Result, Run, default_root, provenance
+from terminator.ledger.provenance import package_version
 from terminator.model.build import build
 from terminator.model.networks.custom import CustomConfig
 from terminator.run_key import code_hash
@@ -79,7 +79,9 @@ def load_run(
     """As `load`, of a run of the ledger, and its data on the CPU."""
     spec, who = run.spec(), f"run {run.key}"
     if (result := run.result()) is None:
-        raise UserError(f"{who}: has no result yet: {_standing(run)}")
+        status = run.state()
+        epoch = f", epoch {status.epoch} of {status.epochs}" if status.epoch is not None else ""
+        raise UserError(f"{who}: has no result yet: {status.state.value}{epoch}")
     weights = _best_weights(run, result)
     config = _config(spec.config, evaluation, who)
     origin = {"code": asdict(spec.code), "environment": spec.environment}
@@ -157,12 +159,6 @@ def class_names(data: DataConfig) -> list[str]:
     return [str(label) for label in range(data.classes)]
 
 
-def _standing(run: Run) -> str:
-    status = run.state()
-    epoch = f", epoch {status.epoch} of {status.epochs}" if status.epoch is not None else ""
-    return f"{status.state.value}{epoch}"
-
-
 def _best_weights(run: Run, result: Result) -> dict[str, Tensor]:
     """Those of the epoch that was tested. An attempt that had nothing left but the test made no checkpoint."""
     path = run.checkpoint_path(result)
@@ -232,17 +228,10 @@ def _differences(config: RunConfig, origin: dict[str, Any]) -> list[str]:
     """What was otherwise when the run was frozen: its code, packages."""
     before, now = Code(**origin["code"]), code_hash(config)
     packages = origin["environment"].get("packages", {})
-    pairs = [(f"{name} ", packages.get(name), _version(name)) for name in COMPARED]
+    pairs = [(f"{name} ", packages.get(name), package_version(name)) for name in COMPARED]
     if before.hash != now:
         pairs = [("code ", before.hash, now), ("commit ", before.commit, provenance().code.commit), *pairs]
     return [f"{name}{old}, now {new}" for name, old, new in pairs if old is not None and old != new]
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -22,19 +22,19 @@ from terminator.analysis.load import load
 from terminator.analysis.measured import judged
 from terminator.analysis.metrics import Metric, metric
 from terminator.analysis.report import report_folder, write_report
-from terminator.analysis.results import Results
 from terminator.analysis.statistics.looks import next_look, take_look
 from terminator.analysis.summary import summarize
 from terminator.analysis.tables import build_tables
 from terminator.analysis.tables.render import print_table, write_tables
 from terminator.config import from_plain, to_plain
 from terminator.errors import UserError, storage_errors
-from terminator.ledger import Ablation, Ledger, Look, Reason, Run, RunState, Sweep, Variant, Verdict
+from terminator.ledger import Ablation, Ledger, Look, Reason, Run, RunState, Sweep, Variant
 from terminator.run_key import code_hash, run_key
 from terminator.sweeps.scheduler import Scheduler, scheduler_of
 from terminator.text import counted, file_name
 
 FOR_GOOD = (Reason.exception, Reason.diverged, Reason.out_of_memory)  # a repetition would end alike
+STOPPED = (Reason.cancelled, Reason.interrupted)  # by somebody, on purpose
 MOST_TRIES = 3  # of a run that is killed, or cut off by a time limit, again and again
 
 Say = Callable[[str], None]
@@ -101,33 +101,30 @@ def advance(ledger: Ledger, sweep: Sweep, tried: Collection[str]) -> tuple[Sweep
     needed: list[tuple[int, Run]] = []
     looked = []
     for name in [ablation.name for ablation in sweep.ablations]:
-        sweep, due, made = _advance(ledger, sweep, name, tried)
-        needed += due
-        looked += [name] * made
+        if (tuned := _with_tuned(ledger, sweep, name, tried)) is not None:
+            sweep, due, made = _advance(ledger, tuned, name, tried)
+            needed += due
+            looked += [name] * made
     return sweep, needed, looked
 
 
 def _advance(
     ledger: Ledger, sweep: Sweep, name: str, tried: Collection[str]
 ) -> tuple[Sweep, list[tuple[int, Run]], bool]:
-    """As `advance`, for one ablation."""
+    """As `advance`, for one ablation whose settings are chosen."""
     looked = False
-    if (settled := _with_tuned(ledger, sweep, name, tried)) is None:
-        return sweep, [], False
-    sweep = settled
     while True:
-        ablation = next(each for each in sweep.ablations if each.name == name)
+        ablation = sweep.ablation(name)
         made = ledger.looks(ablation).made() if ablation.is_judged else []
         variants, seeds, is_next = _wanted(ledger, sweep, ablation, made, tried)
         sweep = _with_runs(ledger, sweep, ablation, variants, seeds)
-        ablation = next(each for each in sweep.ablations if each.name == name)
-        cells = [
-            (place, ledger.run(each.runs[seed]))
+        ablation = sweep.ablation(name)
+        due = [
+            (place, run)
             for place, seed in enumerate(seeds)
             for each in ablation.variants
-            if each.name in variants
+            if each.name in variants and not _settled(run := ledger.run(each.runs[seed]), tried)
         ]
-        due = [(place, run) for place, run in cells if not _settled(run, tried)]
         if due or not ablation.is_judged:
             return sweep, due, looked
         look = _look(ledger, sweep, ablation, made, seeds)
@@ -140,10 +137,10 @@ def _advance(
 
 def _with_tuned(ledger: Ledger, sweep: Sweep, name: str, tried: Collection[str]) -> Sweep | None:
     """The sweep with what tuning chose for the ablation's variants as their overrides; None while it is not over."""
-    ablation = next(each for each in sweep.ablations if each.name == name)
+    ablation = sweep.ablation(name)
     if ablation.tuned_by is None:
         return sweep
-    tuning = next(each for each in sweep.ablations if each.name == ablation.tuned_by)
+    tuning = sweep.ablation(ablation.tuned_by)
     chosen = ledger.looks(ablation).tuned()
     if chosen is None:
         if not all(_settled(ledger.run(key), tried) for each in tuning.variants for key in each.runs.values()):
@@ -151,8 +148,7 @@ def _with_tuned(ledger: Ledger, sweep: Sweep, name: str, tried: Collection[str])
         chosen = ledger.looks(ablation).choose(_best_candidates(ledger, tuning))
     candidates = {each.name: each for each in tuning.variants}
     variants = [replace(each, overrides=candidates[chosen[each.name]].overrides) for each in ablation.variants]
-    tuned = replace(ablation, variants=variants)
-    return replace(sweep, ablations=[tuned if each.name == name else each for each in sweep.ablations])
+    return sweep.with_ablation(replace(ablation, variants=variants))
 
 
 def _best_candidates(ledger: Ledger, tuning: Ablation) -> dict[str, str]:
@@ -223,17 +219,14 @@ def _with_runs(
     ]
     if grown == list(ablation.variants):
         return sweep
-    extended = replace(ablation, variants=grown)
-    ablations = [extended if each.name == ablation.name else each for each in sweep.ablations]
-    return ledger.write_sweep(replace(sweep, ablations=ablations))
+    return ledger.write_sweep(sweep.with_ablation(replace(ablation, variants=grown)))
 
 
 def _sibling(sweep: Sweep, ablation: Ablation, variant: Variant) -> str:
     """The key of a run with the variant's settings: one of its own, or that of the candidate that it was tuned to."""
-    tuning = (each for each in sweep.ablations if each.name == ablation.tuned_by)
-    alike = (each for one in tuning for each in one.variants if each.candidate_of == variant.name)
-    candidates = [each for each in alike if each.overrides == variant.overrides]
-    return next(key for each in (variant, *candidates) for key in each.runs.values())
+    tried = () if ablation.tuned_by is None else sweep.ablation(ablation.tuned_by).variants
+    alike = [each for each in tried if each.candidate_of == variant.name and each.overrides == variant.overrides]
+    return next(key for each in (variant, *alike) for key in each.runs.values())
 
 
 def _freeze(ledger: Ledger, variant: Variant, sibling_key: str, seeds: Sequence[int]) -> dict[int, str]:
@@ -248,16 +241,13 @@ def _freeze(ledger: Ledger, variant: Variant, sibling_key: str, seeds: Sequence[
             f"{variant.name}: its runs were frozen with other code (code={spec.code.hash}, now {now}): "
             "check that commit out, or type the sweep's command again"
         )
-    frozen = {seed: replace(config, seed=seed) for seed in new}
-    keys = {seed: run_key(each) for seed, each in frozen.items()}
-    for seed, key in keys.items():
-        ledger.freeze_like(sibling, key, to_plain(frozen[seed]))
-    return keys
+    seeded = {seed: replace(config, seed=seed) for seed in new}
+    return {seed: ledger.freeze_like(sibling, run_key(each), to_plain(each)).key for seed, each in seeded.items()}
 
 
 def _look(ledger: Ledger, sweep: Sweep, ablation: Ablation, made: Sequence[Look], seeds: Sequence[int]) -> Look | None:
     """The look at these seeds; one of `made` where nothing has changed since, None where the baseline has no result."""
-    results = _results(ledger, sweep, ablation.name)
+    results = load(ledger.root, ablation.name, sweep=sweep.id)
     values, _, higher_is_better, margin, _, resolution = judged(results, results.questions[0])
     if not values[ablation.baseline]:
         return None
@@ -274,13 +264,9 @@ def _look(ledger: Ledger, sweep: Sweep, ablation: Ablation, made: Sequence[Look]
     )
 
 
-def _results(ledger: Ledger, sweep: Sweep, name: str) -> Results:
-    return load(ledger.root, name, sweep=sweep.id)
-
-
 def _print(ledger: Ledger, sweep: Sweep, name: str) -> None:
     """Print the table as it stands, and write it where the report will be."""
-    results = _results(ledger, sweep, name)
+    results = load(ledger.root, name, sweep=sweep.id)
     tables = build_tables([summarize(results, results.questions[0])])
     print_table(tables[0])
     sys.stdout.flush()
@@ -305,7 +291,8 @@ class Board:
     def __init__(self, ledger: Ledger, sweeps: Sequence[Sweep]) -> None:
         self._ledger = ledger
         self._ablations = [each for sweep in sweeps for each in sweep.ablations if not each.is_tuning]
-        self._verdicts = [self._last(each) for each in self._ablations]
+        looks = [ledger.looks(each).made() for each in self._ablations]
+        self._decisions = [made[-1].decisions if made else {} for made in looks]
         self._values: dict[str, float | None] = {}  # by run key
 
     def __call__(self) -> Table:
@@ -315,30 +302,22 @@ class Board:
         for column in ("seeds", "mean ± std"):
             table.add_column(column, justify="right", no_wrap=True)
         table.add_column("verdict", no_wrap=True)
-        for ablation, verdicts in zip(self._ablations, self._verdicts, strict=True):
+        for ablation, decisions in zip(self._ablations, self._decisions, strict=True):
             shown = metric(ablation.metric, ablation.higher_is_better)
+            verdicts = {ablation.baseline: "baseline"} | {name: each.verdict.shown for name, each in decisions.items()}
             for variant in ablation.variants:
                 found = [self._value(key, shown) for key in variant.runs.values()]
                 known = [value for value in found if value is not None]
                 spread = f" ± {stdev(known):.2f}" if len(known) > 1 else ""
-                verdict = verdicts.get(variant.name, "baseline" if variant.name == ablation.baseline else "")
+                verdict = verdicts.get(variant.name, "")
                 mean = f"{fmean(known):.2f}{spread}" if known else ""
                 table.add_row(Text(variant.name), f"{len(known)}/{len(found)}", mean, verdict)
         return table
 
-    def _last(self, ablation: Ablation) -> dict[str, str]:
-        made = self._ledger.looks(ablation).made()
-        decisions = made[-1].decisions if made else {}
-        return {
-            name: "no effect" if each.verdict is Verdict.equivalent else each.verdict.value
-            for name, each in decisions.items()
-        }
-
     def _value(self, key: str, shown: Metric) -> float | None:
         if key not in self._values and (result := self._ledger.run(key).result()) is not None:
-            logged = result.metrics.get(shown.complement or shown.name)
-            value = None if logged is None else shown.scale * (1 - logged if shown.complement else logged)
-            self._values[key] = value
+            logged = result.metrics.get(shown.logged)
+            self._values[key] = None if logged is None else shown.shown(logged)
         return self._values.get(key)
 
 
@@ -347,24 +326,17 @@ def main() -> int:
     folder = Path(sys.argv[1])
     ledger = Ledger(folder.parents[3])
     with storage_errors(ledger.root):
-        return _carry_on(ledger, ledger.sweep(folder.parents[1].name))
-
-
-def _carry_on(ledger: Ledger, sweep: Sweep) -> int:
-    scheduler_of(ledger, sweep).refresh()
-    ended = {run.key for run in ledger.runs_of([sweep]) if _settled(run, {run.key}) or _was_stopped(run)}
-    outcome = carry_out(ledger, [sweep], lambda now: scheduler_of(ledger, now[0]), print, ended)
-    if not outcome.ended:
-        return 0
-    write_report(ledger.root, sweep=sweep.id)
-    for run in outcome.missing:
-        print(f"run {run.key} has no result: {run.state().message or run.state().state.value}")
-    return int(bool(outcome.missing))
-
-
-def _was_stopped(run: Run) -> bool:
-    """Whether somebody stopped the run on purpose."""
-    return run.state().reason in (Reason.cancelled, Reason.interrupted)
+        sweep = ledger.sweep(folder.parents[1].name)
+        scheduler_of(ledger, sweep).refresh()
+        runs = ledger.runs_of([sweep])
+        ended = {run.key for run in runs if _settled(run, {run.key}) or run.state().reason in STOPPED}
+        outcome = carry_out(ledger, [sweep], lambda now: scheduler_of(ledger, now[0]), print, ended)
+        if not outcome.ended:
+            return 0
+        write_report(ledger.root, sweep=sweep.id)
+        for run in outcome.missing:
+            print(f"run {run.key} has no result: {run.state().message or run.state().state.value}")
+        return int(bool(outcome.missing))
 
 
 if __name__ == "__main__":

@@ -69,6 +69,12 @@ def override_value(value: Any) -> str:
     return str(value)
 
 
+def short_names(keys: Iterable[str]) -> dict[str, str]:
+    """The last part of each dotted key, where that tells it from the others; else the whole."""
+    last = {key: key.rpartition(".")[2] for key in keys}
+    return {key: name if list(last.values()).count(name) == 1 else key for key, name in last.items()}
+
+
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
     """`did you mean …? `, to go before the choices; empty where none of them is near."""
     near = get_close_matches(name, list(choices), n=1)

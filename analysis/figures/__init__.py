@@ -13,9 +13,8 @@ from terminator.analysis.factors import numeric_axis
 from terminator.analysis.features import Features, read_features
 from terminator.analysis.figures.curves import learning_curves
 from terminator.analysis.figures.features import feature_maps, features_by_depth, hyper_kernels
-from terminator.analysis.figures.forest import forest, seed_strip
+from terminator.analysis.figures.forest import forest, leave_one_out, screen_figure, seed_strip
 from terminator.analysis.figures.relations import along_axis, heatmap, tradeoff
-from terminator.analysis.figures.screen import leave_one_out, screen_figure
 from terminator.analysis.figures.style import save
 from terminator.analysis.results import Results
 from terminator.analysis.summary import Summary

@@ -1,4 +1,4 @@
-"""What is computed from differences paired by seed: moments, tests, intervals, effect sizes.
+"""What is computed from results paired by seed: moments, tests, intervals, effect sizes, and shares of variance.
 
 A p-value and what it needs (`moments`, `t_p_values`, `equivalence_p_values`, `holm_steps`) are functions of arrays, so
 that one table and a simulated batch of tables go through the same code: the last axis of results is the seed, NaN where
@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import exp, isfinite, lgamma, sqrt
+from math import exp, isfinite, lgamma, nan, sqrt
 from statistics import median
 
 import numpy as np
@@ -154,16 +154,10 @@ def t_interval(pairs: Pairs, level: float = 0.95) -> Interval | None:
 
 def t_test(pairs: Pairs) -> float | None:
     """The two-sided p of the paired t-test; None where there is no spread to test by."""
-    return float(t_p_values(*_t_arguments(pairs))) if pairs.testable else None
-
-
-def equivalence_test(pairs: Pairs, margin: float) -> float | None:
-    """The p of `equivalence_p_values`; None where there is no spread or no margin."""
-    return float(equivalence_p_values(*_t_arguments(pairs), margin)) if pairs.testable and margin > 0 else None
-
-
-def _t_arguments(pairs: Pairs) -> tuple[FloatArray, FloatArray, FloatArray]:
-    return np.float64(pairs.mean), np.float64(pairs.spread / sqrt(pairs.n)), np.float64(pairs.n - 1)
+    if not pairs.testable:
+        return None
+    mean, error = np.float64(pairs.mean), np.float64(pairs.spread / sqrt(pairs.n))
+    return float(t_p_values(mean, error, np.float64(pairs.n - 1)))
 
 
 def holm(p_values: Mapping[str, float | None]) -> dict[str, float | None]:
@@ -247,3 +241,65 @@ def median_spread(variants: Iterable[Pairs]) -> float | None:
     if sum(each.n - 1 for each in pairs) < FEWEST_DEGREES:
         return None
     return median(each.spread / sqrt(special.chdtri(each.n - 1, 0.5) / (each.n - 1)) for each in pairs)
+
+
+def finite_test_set_noise(variant: BoolArray, baseline: BoolArray) -> float:
+    """The standard error of the difference in accuracy that comes of the finite test set, as a fraction.
+
+    Both are (runs, images), true where a run got an image right; images as they stand in one and the same test set,
+    runs need not be as many. The trained networks are held fixed and the images are a sample: each image has one
+    difference, the mean over the variant's runs less that over the baseline's, and their standard deviation over
+    √images is the error. So images that both get wrong alike add nothing. Raises ValueError where the images differ in
+    number, or are fewer than two.
+    """
+    if variant.shape[1] != baseline.shape[1] or variant.shape[1] < 2:
+        raise ValueError(f"images={variant.shape[1]}, {baseline.shape[1]}: must be the same two images or more")
+    differences = variant.mean(axis=0) - baseline.mean(axis=0)
+    return float(np.std(differences, ddof=1)) / sqrt(len(differences))
+
+
+LEVEL = 0.95
+FEWEST_IN_COMMON = 3  # seeds, for an interval of a ratio of variances
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Of the runs of one variant over their seeds: standard deviation (n − 1), and its square as a share of the
+    baseline's. NaN and None where there are too few runs, or the baseline's do not differ."""
+
+    std: float
+    interval: Interval | None
+    share: float
+    share_interval: Interval | None
+
+
+def spread(values: Mapping[int, float], baseline: Mapping[int, float]) -> Spread:
+    """Compare the variance of `values` with that of `baseline`, both seed → result, at the seeds that both have.
+
+    Intervals are those of normal results: of a standard deviation by χ², of a ratio of two variances by Pitman (1939)
+    and Morgan (1939), for which results that share their seeds may be correlated.
+    """
+    seeds = sorted(values.keys() & baseline.keys())
+    ours, all_of_them = (np.array([each[seed] for seed in seeds]) for each in (values, baseline))
+    std = float(np.std(list(values.values()), ddof=1)) if len(values) > 1 else nan
+    if len(seeds) < 2 or not (total := float(np.var(all_of_them, ddof=1))):
+        return Spread(std, _of_std(std, len(values)), nan, None)
+    share = float(np.var(ours, ddof=1)) / total
+    correlation = float(np.corrcoef(ours, all_of_them)[0, 1]) if share else 0.0
+    return Spread(std, _of_std(std, len(values)), share, _of_ratio(share, correlation, len(seeds)))
+
+
+def _of_std(std: float, n: int) -> Interval | None:
+    if n < 2:
+        return None
+    low, high = stats.chi2.ppf([(1 - LEVEL) / 2, (1 + LEVEL) / 2], n - 1)
+    return Interval(std * sqrt((n - 1) / high), std * sqrt((n - 1) / low), LEVEL)
+
+
+def _of_ratio(ratio: float, correlation: float, n: int) -> Interval | None:
+    if n < FEWEST_IN_COMMON:
+        return None
+    t = stats.t.ppf((1 + LEVEL) / 2, n - 2)
+    k = 1 + 2 * max(0.0, 1 - correlation**2) * t**2 / (n - 2)
+    factor = k + sqrt(k**2 - 1)
+    return Interval(ratio / factor, ratio * factor, LEVEL)

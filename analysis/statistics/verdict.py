@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -185,20 +186,17 @@ def headline(
     A variant that takes a part away (its name is in `taken_away`) says that the part helps where it is worse; any other
     says so of what it adds or changes where it is better. `smallest_effect`: with its unit; `seeds`: of the last look.
     """
-    helping = [Verdict.worse if name in taken_away else Verdict.better for name in verdicts]
-    claims = {
-        "help": sum(verdict is good for verdict, good in zip(verdicts.values(), helping, strict=True)),
-        "hurt": sum(
-            verdict in (Verdict.better, Verdict.worse) and verdict is not good
-            for verdict, good in zip(verdicts.values(), helping, strict=True)
-        ),
-    }
-    no_effect = sum(verdict is Verdict.equivalent for verdict in verdicts.values())
-    undecided = sum(verdict is Verdict.undecided for verdict in verdicts.values())
-    said = [f"{number} {claim}{'s' if number == 1 else ''}" for claim, number in claims.items() if number]
-    if no_effect:
+    count = Counter(verdicts.values())
+    helps = sum(each is (Verdict.worse if name in taken_away else Verdict.better) for name, each in verdicts.items())
+    hurts = count[Verdict.better] + count[Verdict.worse] - helps
+    said = [
+        f"{number} {claim}{'s' if number == 1 else ''}"
+        for claim, number in (("help", helps), ("hurt", hurts))
+        if number
+    ]
+    if no_effect := count[Verdict.equivalent]:
         said.append(f"{no_effect} make{'s' if no_effect == 1 else ''} no difference of {smallest_effect}")
-    if undecided:
+    if undecided := count[Verdict.undecided]:
         said.append(f"{undecided} undecided after {counted(seeds, 'seed')}")
     first, _, rest = said[0].partition(" ")
     return ", ".join([f"{first} of {counted(len(verdicts), noun)} {rest}", *said[1:]])

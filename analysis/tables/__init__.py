@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from terminator.analysis.summary import Summary
-from terminator.analysis.tables.ablation import ablation_table, datasets_table
+from terminator.analysis.tables.ablation import ablation_table, datasets_table, is_tuned, tuned_table, variance_table
 from terminator.analysis.tables.details import costs_table, details_table, effects_table
 from terminator.analysis.tables.peers import peers_table
 from terminator.analysis.tables.screen import screen_table
 from terminator.analysis.tables.table import Table
-from terminator.analysis.tables.tuning import is_tuned, tuned_table
-from terminator.analysis.tables.variance import variance_table
 
 OWN_TABLES = (screen_table, effects_table, details_table, costs_table)
 

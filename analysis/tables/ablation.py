@@ -1,9 +1,10 @@
-"""The table of an ablation, of several in one, and of one on several data sets."""
+"""Tables with a row a variant: of an ablation, of several, on several data sets, tuned, and of what seeds draw."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import isnan
 
 from terminator.analysis.metrics import metric
 from terminator.analysis.results import own_settings
@@ -13,12 +14,14 @@ from terminator.analysis.tables.notes import OTHER_CODE, OTHER_LIBRARIES, advice
 from terminator.analysis.tables.table import Cell, Column, Section, Table
 from terminator.analysis.text import NOTHING, bracketed, number, places, verdict_text
 from terminator.errors import UserError
+from terminator.ledger import Ablation
 from terminator.text import counted
 
 DIFFERENCE_DATA = (
     "difference", "difference_low", "difference_high", "difference_std", "pairs", "effect_size",
     "p", "p_holm", "p_sign_flip", "p_equivalence_holm",
 )  # fmt: skip
+AT_EDGE = "(edge)"
 
 
 def ablation_table(summaries: Sequence[Summary], extra: Sequence[str] = ()) -> Table:
@@ -53,10 +56,7 @@ def ablation_table(summaries: Sequence[Summary], extra: Sequence[str] = ()) -> T
         for summary in summaries
     )
     names = [summary.name for summary in summaries]
-    title = (first.question.ablation.question if len(summaries) == 1 else "; ".join(names)) or names[0]
-    title = f"{title} ({first.dataset})"
-    if len(summaries) == 1 and first.headline:
-        title = f"{first.headline}.\n{title}"
+    title = _title(first) if len(summaries) == 1 else f"{'; '.join(names)} ({first.dataset})"
     return Table("+".join(names), title, columns, sections, tuple(notes(summaries)), advice=tuple(advice(summaries)))
 
 
@@ -72,21 +72,76 @@ def datasets_table(summaries: Sequence[Summary]) -> Table:
     if len({summary.metric.name for summary in summaries}) > 1:
         raise UserError(f"ablation={first.name}: judged by different metrics; choose one with metric=")
     columns = [Column("Variant", numeric=False)]
+    rows = {
+        variant.name: [Cell(variant.name, {"variant": variant.name})]
+        for summary in summaries
+        for variant in summary.variants
+    }
     for summary in summaries:
-        columns += [
-            Column(f"{summary.metric.heading}, mean ± std (n)", group=summary.dataset),
-            Column(f"Difference{summary.metric.points_heading} [95\u00a0%]", group=summary.dataset),
-            Column("Verdict", numeric=False, group=summary.dataset),
-        ]
-    names = dict.fromkeys(variant.name for summary in summaries for variant in summary.variants)
-    rows = tuple(
-        (Cell(name, {"variant": name}), *(cell for summary in summaries for cell in _dataset_cells(summary, name)))
-        for name in names
-    )
+        columns += _group_columns(summary, summary.dataset)
+        for name, row in rows.items():
+            row += _group_cells(summary, name, summary.dataset, places([summary]))
     label = f"{first.name}-{'+'.join(datasets)}"
     title = first.question.ablation.question or first.name
     said, typed_next = tuple(notes(summaries)), tuple(advice(summaries))
-    return Table(label, title, tuple(columns), (Section("", rows),), said, advice=typed_next)
+    sections = (Section("", tuple(map(tuple, rows.values()))),)
+    return Table(label, title, tuple(columns), sections, said, advice=typed_next)
+
+
+def is_tuned(untuned: Summary, tuned: Summary) -> bool:
+    """Whether both are of one sweep, in which the second was tuned and the first was not."""
+    sweep, by = tuned.question.sweep, tuned.question.ablation.tuned_by
+    names = [each.name for each in sweep.ablations]
+    return untuned.question.sweep.id == sweep.id and by in names and names[names.index(by) - 1] == untuned.name
+
+
+def tuned_table(untuned: Summary, tuned: Summary) -> Table:
+    """A row a variant: the chosen settings, then difference and verdict without and with tuning; means in CSV alone."""
+    tuning, keys = tuned.question.tuning, tuned.question.tuned_keys
+    assert tuning is not None
+    columns = [Column("Variant", numeric=False), *(Column(key) for key in keys)]
+    overrides = {variant.name: variant.overrides for variant in tuned.question.ablation.variants}
+    rows = {
+        name: [Cell(name, {"variant": name}), *(_chosen_cell(key, overrides[name][key], tuning) for key in keys)]
+        for name in (variant.name for variant in tuned.variants)
+    }
+    for group, summary in (("untuned", untuned), ("tuned", tuned)):
+        columns += _group_columns(tuned, group)[1:]
+        for name, row in rows.items():
+            mean, difference, verdict = _group_cells(summary, name, group, places([untuned, tuned]))
+            row += [replace(difference, data={**mean.data, **difference.data}), verdict]
+    notes = (f"{AT_EDGE}: at an end of its grid; a wider grid may hold a better one.", *tuned.remarks)
+    title = f"{untuned.name}: without and with tuning ({tuned.dataset})"
+    sections = (Section("", tuple(map(tuple, rows.values()))),)
+    return Table(f"{untuned.name}+tuned", title, tuple(columns), sections, notes)
+
+
+def variance_table(summary: Summary) -> Table:
+    """A row a variant: what its seeds draw, mean, standard deviation, and its variance as a share of the baseline's."""
+    of_mean, _ = places([summary])
+    columns = (
+        Column("Variant", numeric=False),
+        Column("Seeds draw", numeric=False),
+        Column(f"{summary.metric.heading}, mean ± std (n)"),
+        Column(f"Std{summary.metric.points_heading} [95\u00a0%]"),
+        Column("Share of variance (%) [95\u00a0%]"),
+    )
+    all_of_them = summary.baseline.name
+    rows = tuple(
+        (
+            Cell(variant.name, {"variant": variant.name}),
+            Cell(", ".join(variant.drawn) or "nothing"),
+            metric_cell(summary, variant, of_mean),
+            *_spread_cells(variant, of_mean + 1, is_all=variant.name == all_of_them),
+        )
+        for variant in summary.variants
+    )
+    said = (
+        f"Share of variance: of that of {all_of_them}; what several sources do only together is in the share "
+        "of each of them. Intervals hold for normal results.",
+        *notes([summary]),
+    )
+    return Table(summary.name, _title(summary), columns, (Section("", rows),), said)
 
 
 def metric_cell(summary: Summary, variant: VariantSummary, places: int) -> Cell:
@@ -151,15 +206,29 @@ def _name_cell(summary: Summary, variant: VariantSummary) -> Cell:
     return Cell(shown, data)
 
 
-def _dataset_cells(summary: Summary, name: str) -> list[Cell]:
+def _title(summary: Summary) -> str:
+    """The headline, if there is one, over the question."""
+    question = f"{summary.question.ablation.question or summary.name} ({summary.dataset})"
+    return f"{summary.headline}.\n{question}" if summary.headline else question
+
+
+def _group_columns(summary: Summary, group: str) -> list[Column]:
+    return [
+        Column(f"{summary.metric.heading}, mean ± std (n)", group=group),
+        Column(f"Difference{summary.metric.points_heading} [95\u00a0%]", group=group),
+        Column("Verdict", numeric=False, group=group),
+    ]
+
+
+def _group_cells(summary: Summary, name: str, group: str, decimals: tuple[int, int]) -> list[Cell]:
+    """Those of a variant under `_group_columns`; their data are named after the group, too."""
     variant = next((variant for variant in summary.variants if variant.name == name), None)
     if variant is None:
         return [Cell(NOTHING)] * 3
-    of_mean, of_difference = places([summary])
-    difference, verdict = difference_cells(summary, variant, of_difference)
+    of_mean, of_difference = decimals
     return [
-        replace(cell, data={f"{summary.dataset}_{key}": value for key, value in cell.data.items()})
-        for cell in (metric_cell(summary, variant, of_mean), difference, verdict)
+        replace(cell, data={f"{group}_{key}": value for key, value in cell.data.items()})
+        for cell in (metric_cell(summary, variant, of_mean), *difference_cells(summary, variant, of_difference))
     ]
 
 
@@ -173,3 +242,28 @@ def _check_alike(first: Summary, other: Summary) -> None:
 
 def _known(value: float) -> float | None:
     return None if value != value else value
+
+
+def _chosen_cell(key: str, value: float, tuning: Ablation) -> Cell:
+    """The value, marked where it is the smallest or the largest of those tried."""
+    tried = [each.factors[key] for each in tuning.variants]
+    is_edge = value in (min(tried), max(tried))
+    return Cell(f"{value:g}" + (f" {AT_EDGE}" if is_edge else ""), {key: value, f"{key}_at_edge": str(is_edge)}, value)
+
+
+def _spread_cells(variant: VariantSummary, places: int, *, is_all: bool) -> tuple[Cell, Cell]:
+    spread = variant.spread
+    if spread is None or spread.interval is None:
+        return Cell(NOTHING), Cell(NOTHING)
+    low, high = spread.interval.low, spread.interval.high
+    text = f"{number(spread.std, places)} [{number(low, places)},\u00a0{number(high, places)}]"
+    std = Cell(text, {"std": spread.std, "std_low": low, "std_high": high}, spread.std)
+    if is_all or isnan(spread.share):
+        return std, Cell(NOTHING)
+    share, interval = 100 * spread.share, spread.share_interval
+    data = {"share_percent": share, "share_low": None, "share_high": None}
+    text = number(share, 0)
+    if interval is not None:
+        data |= {"share_low": 100 * interval.low, "share_high": 100 * interval.high}
+        text += f" [{number(100 * interval.low, 0)},\u00a0{number(100 * interval.high, 0)}]"
+    return std, Cell(text, data, share)

@@ -6,7 +6,7 @@ from math import isnan
 
 from terminator.analysis.factors import Crossing
 from terminator.analysis.metrics import metric
-from terminator.analysis.statistics.factorial import Effect, effects
+from terminator.analysis.statistics.factorial import Effect
 from terminator.analysis.statistics.tests import TRUSTED_PAIRS, bca_interval, smallest_p
 from terminator.analysis.statistics.verdict import Comparison
 from terminator.analysis.summary import Summary, VariantSummary
@@ -124,13 +124,10 @@ def _interval_cell(name: str, interval: Interval | None, places: int, mark: str 
 def effects_table(summary: Summary, label: str) -> Table | None:
     """A row for each effect of leaving the reference level; None where nothing is crossed or cells are missing."""
     crossed = summary.crossing
-    if crossed is None or summary.is_screen:
+    if crossed is None or summary.is_screen or why_no_effects(summary):  # the ablation's table says why
         return None
-    try:
-        found = _effects(summary, crossed)
-    except UserError:  # the ablation's table says why
-        return None
-    places = decimals([(each.interval.high - each.interval.low) / 2 for each in found if each.interval])
+    found = summary.factor_effects()
+    places = decimals(each.interval.half_width for each in found if each.interval)
     columns = (
         Column("Effect", numeric=False),
         Column(f"{summary.metric.title}{summary.metric.points_heading} [95\u00a0%]"),
@@ -149,18 +146,13 @@ def effects_table(summary: Summary, label: str) -> Table | None:
 
 def why_no_effects(summary: Summary) -> str:
     """Why an ablation that crosses factors gets no effects; empty where it does, or crosses none."""
-    if summary.crossing is None or summary.is_screen:
+    if summary.is_screen:
         return ""
     try:
-        _effects(summary, summary.crossing)
+        summary.factor_effects()
     except UserError as error:
         return str(error)
     return ""
-
-
-def _effects(summary: Summary, crossed: Crossing) -> list[Effect]:
-    values = {variant.name: variant.values for variant in summary.variants}
-    return effects({cell: values[name] for cell, name in crossed.cells.items()}, crossed.factors, crossed.reference)
 
 
 def _reference(summary: Summary, crossed: Crossing) -> str:
@@ -176,12 +168,16 @@ def _row(summary: Summary, crossed: Crossing, effect: Effect, places: int) -> tu
     name = " × ".join(
         f"{factor}: {reference[factor]} → {level}" for factor, level in zip(effect.factors, effect.levels, strict=True)
     )
-    mean, interval = effect.pairs.mean, effect.interval
-    text = number(mean, places, sign=True) + (f" {bracketed(interval, places)}" if interval else "")
-    ends = {"effect_low": interval.low if interval else None, "effect_high": interval.high if interval else None}
     return (
         Cell(name, {"ablation": summary.name, "effect": name}),
-        Cell(text, {"effect_mean": mean, **ends}, mean),
+        estimate_cell("effect", effect.pairs.mean, effect.interval, places),
         Cell(p_value(effect.p), {"p_holm": effect.p}, effect.p),
         Cell(str(effect.pairs.n), {"pairs": effect.pairs.n}, float(effect.pairs.n)),
     )
+
+
+def estimate_cell(name: str, mean: float, interval: Interval | None, places: int, *, sign: bool = True) -> Cell:
+    """A mean and its interval, if it has one; `name` begins the names of its data."""
+    text = number(mean, places, sign=sign) + (f" {bracketed(interval, places)}" if interval else "")
+    ends = {f"{name}_low": interval.low if interval else None, f"{name}_high": interval.high if interval else None}
+    return Cell(text, {f"{name}_mean": mean, **ends}, mean)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import fmean
 
 from terminator.analysis.measured import logits, own_collapse
-from terminator.analysis.statistics.factorial import Effect, Shares, effects, shapley
+from terminator.analysis.statistics.factorial import Effect, Shares, shapley
 from terminator.analysis.statistics.tests import Pairs, holm, t_interval, t_test
 from terminator.analysis.summary import Summary, VariantSummary
+from terminator.analysis.tables.details import estimate_cell
 from terminator.analysis.tables.table import Cell, Column, Section, Table
-from terminator.analysis.text import NOTHING, bracketed, decimals, number, p_value, verdict_text
+from terminator.analysis.text import NOTHING, decimals, number, p_value, verdict_text
 from terminator.ledger import Interval
 from terminator.text import counted
 
@@ -21,7 +23,7 @@ def screen_table(summary: Summary, label: str) -> Table | None:
         return None
     judged = summary.judged
     on_logits = summary.effects.metric != summary.metric
-    found = _effects(summary)
+    found = summary.factor_effects()
     main, pairs = [each for each in found if len(each.factors) == 1], [each for each in found if len(each.factors) > 1]
     level = next(
         (each.comparison.interval.level for each in judged if each.comparison and each.comparison.interval), 0.95
@@ -29,7 +31,7 @@ def screen_table(summary: Summary, label: str) -> Table | None:
     shares = shapley([each.pairs for each in main], level)
     p_values = holm({str(place): t_test(each.pairs) for place, each in enumerate(pairs)})
     intervals = [t_interval(each.pairs, level) for each in (*main, *pairs)]
-    places = decimals([(each.high - each.low) / 2 for each in intervals if each])
+    places = decimals(each.half_width for each in intervals if each)
     columns = [
         Column("Switched off", numeric=False, long=True),
         Column(f"Effect{summary.metric.points_heading} [95\u00a0%]"),
@@ -71,19 +73,6 @@ def why_no_screen(summary: Summary) -> str:
     return "no seed has a result in every cell"
 
 
-def points(summary: Summary) -> dict[str, Pairs]:
-    """Switch → its main effect in the metric's own unit, a contrast a seed."""
-    return {each.factors[0]: each.pairs for each in _effects(summary) if len(each.factors) == 1}
-
-
-def _effects(summary: Summary) -> list[Effect]:
-    crossed = summary.crossing
-    assert crossed is not None
-    values = {variant.name: variant.values for variant in summary.variants}
-    cells = {cell: values[name] for cell, name in crossed.cells.items()}
-    return effects(cells, crossed.factors, crossed.reference)
-
-
 def _own_collapse(summary: Summary) -> str:
     """What the worst cell lost by itself, as a note; empty for nothing."""
     crossed = summary.crossing
@@ -115,13 +104,13 @@ def _main_row(
     assert comparison is not None
     cells = [Cell(row.name, {"ablation": summary.name, "dataset": summary.dataset, "effect": row.name})]
     if not on_logits:
-        cells.append(_cell("effect", comparison.pairs.mean, comparison.interval, places))
+        cells.append(estimate_cell("effect", comparison.pairs.mean, comparison.interval, places))
     else:
         cells.append(_effect_cell(pairs, level, places))
-        of_logits = decimals(summary.effects.half_widths) if summary.effects else 2
-        cells.append(_cell("effect_logits", comparison.pairs.mean, comparison.interval, of_logits))
-    of_share = decimals([(share[1].high - share[1].low) / 2]) if share else 0
-    cells.append(_cell("share_percent", *share, of_share) if share else Cell(NOTHING))
+        of_logits = decimals(each.half_width for each in summary.effects.intervals) if summary.effects else 2
+        cells.append(estimate_cell("effect_logits", comparison.pairs.mean, comparison.interval, of_logits))
+    of_share = decimals([share[1].half_width]) if share else 0
+    cells.append(estimate_cell("share_percent", *share, of_share, sign=False) if share else Cell(NOTHING))
     p = comparison.p_difference
     cells.append(Cell(p_value(p), {"p_holm": p, "p_equivalence_holm": comparison.p_equivalence}, p))
     judgement = comparison.judgement
@@ -130,14 +119,8 @@ def _main_row(
 
 
 def _effect_cell(pairs: Pairs, level: float, places: int) -> Cell:
-    cell = _cell("effect", pairs.mean, t_interval(pairs, level), places)
-    return Cell(cell.text, {**cell.data, "seeds": pairs.n}, cell.sort)
-
-
-def _cell(name: str, mean: float, interval: Interval | None, places: int) -> Cell:
-    text = number(mean, places, sign=name != "share_percent") + (f" {bracketed(interval, places)}" if interval else "")
-    ends = {f"{name}_low": interval.low if interval else None, f"{name}_high": interval.high if interval else None}
-    return Cell(text, {f"{name}_mean": mean, **ends}, mean)
+    cell = estimate_cell("effect", pairs.mean, t_interval(pairs, level), places)
+    return replace(cell, data={**cell.data, "seeds": pairs.n})
 
 
 def _name(effect: Effect) -> str:

@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,6 +67,11 @@ class Ablation:
     def plan(self) -> LookPlan:
         """The looks to make, of a fixed list of seeds the one at all of them."""
         return self.looks or LookPlan.fixed(len(self.seeds))
+
+    @property
+    def most_seeds(self) -> int:
+        """The number of seeds at the last look."""
+        return len(self.seeds) if self.looks is None else self.looks.seeds[-1]
 
     @property
     def is_judged(self) -> bool:
@@ -148,6 +153,14 @@ class Sweep:
         """When its command was typed last."""
         return self.created if self.called is None else self.called
 
+    def ablation(self, name: str) -> Ablation:
+        """The ablation of that name. Raises KeyError."""
+        return {each.name: each for each in self.ablations}[name]
+
+    def with_ablation(self, ablation: Ablation) -> Sweep:
+        """The sweep with `ablation` in place of the one of its name."""
+        return replace(self, ablations=[ablation if each.name == ablation.name else each for each in self.ablations])
+
     def cells(self) -> Iterator[Cell]:
         """Every place of the plan, in its order."""
         for ablation in self.ablations:
@@ -173,29 +186,18 @@ class Sweep:
     @staticmethod
     def parse(plain: dict[str, Any]) -> Sweep:
         """From the file's JSON."""
-        settings, data = _typed_before(plain)
-        return Sweep(
-            id=plain["id"],
-            created=float(plain["created"]),
-            command=list(plain["command"]),
-            base=list(plain["base"]),
-            code=Code(**plain["code"]),
-            ablations=[_ablation(each) for each in plain["ablations"]],
-            tracking_uri=plain.get("tracking_uri"),
-            tracked=plain.get("tracked", True),
-            called=plain.get("called"),
-            settings=tuple(plain.get("settings", settings)),
-            data=tuple(plain.get("data", data)),
-            most_looks=plain.get("most_looks"),
-            until=plain.get("until"),
-        )
+        found = {**_typed_before(plain), **plain}
+        found["code"] = Code(**plain["code"])
+        found["ablations"] = [_ablation(each) for each in plain["ablations"]]
+        found |= {name: tuple(found[name]) for name in ("settings", "data")}
+        return Sweep(**{each.name: found[each.name] for each in fields(Sweep) if each.name in found})
 
 
 # The keys, and what keys begin with, that change no run's result.
 _NO_RESULT = ("root", "sweep", "tracking", "cluster", "hydra", "ablation", "machine", "data.folder")
 
 
-def _typed_before(plain: dict[str, Any]) -> tuple[list[str], list[str]]:
+def _typed_before(plain: dict[str, Any]) -> dict[str, Any]:
     """The settings and data of a sweep.json that does not hold them yet, read from the overrides that were typed."""
     seeds = [each for each in plain["command"] if each.startswith("seed=")]
     settings, data = [], "digits"
@@ -205,7 +207,7 @@ def _typed_before(plain: dict[str, Any]) -> tuple[list[str], list[str]]:
             data = value
         elif not any(key == each or key.startswith((f"{each}.", f"{each}/")) for each in _NO_RESULT):
             settings.append(override)
-    return settings, [data]
+    return {"settings": settings, "data": [data]}
 
 
 def ablation_id(ablation: Ablation, keys: Mapping[str, str]) -> str:

@@ -76,6 +76,11 @@ class Verdict(Enum):
     equivalent = "equivalent"
     undecided = "undecided"
 
+    @property
+    def shown(self) -> str:
+        """As tables and legends call it."""
+        return "no effect" if self is Verdict.equivalent else self.value
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -89,6 +94,11 @@ class Interval:
     def bound(self) -> float:
         """Its farther end, in size: the value is at most ± this."""
         return max(abs(self.low), abs(self.high))
+
+    @property
+    def half_width(self) -> float:
+        """Half of the distance between its ends."""
+        return (self.high - self.low) / 2
 
     def contains(self, value: float) -> bool:
         """Whether `value` lies in the interval, ends included."""
@@ -112,16 +122,6 @@ class Decision:
     interval: Interval | None = None
     p_difference: float | None = None
     p_equivalence: float | None = None
-
-    @property
-    def n(self) -> int:
-        """The number of pairs."""
-        return len(self.seeds)
-
-    @property
-    def p(self) -> float | None:
-        """The p that decides: of no difference where the verdict is that, else of a difference."""
-        return self.p_equivalence if self.verdict is Verdict.equivalent else self.p_difference
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,7 @@ def _git(folder: Path, *arguments: str, differs: bool = False) -> str | None:
 
 
 def _environment() -> dict[str, Any]:
-    packages = {name: version for name in PACKAGES if (version := _version(name))}
+    packages = {name: version for name in PACKAGES if (version := package_version(name))}
     return {
         "python": platform.python_version(),
         "torch": packages.get("torch"),
@@ -173,7 +173,8 @@ def _environment() -> dict[str, Any]:
     }
 
 
-def _version(name: str) -> str | None:
+def package_version(name: str) -> str | None:
+    """The version of an installed package; None of one that is not."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

@@ -81,6 +81,11 @@ class Run:
         numbers = self.attempt_numbers()
         return self._attempt(numbers[-1]) if numbers else None
 
+    def open_attempt(self) -> AttemptRecord | None:
+        """The newest attempt, where neither it nor the run is over."""
+        attempt = self.last_attempt() if self.result() is None else None
+        return attempt if attempt is not None and attempt.end is None else None
+
     def state(self, alive: Alive = alive_here) -> Status:
         """Where the run stands; writes nothing. `alive` tells whether an open attempt's process lives, None if unknown.
 

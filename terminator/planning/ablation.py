@@ -13,7 +13,7 @@ from terminator.data.config import DataConfig
 from terminator.errors import UserError
 from terminator.ledger import DEFAULT_SEEDS, DEFAULT_SHARES, OFF, ON, LookPlan, Variant
 from terminator.planning.screen import cell_name, cells
-from terminator.text import describe, did_you_mean, override_value
+from terminator.text import describe, did_you_mean, override_value, short_names
 
 Overrides = dict[str, Any]
 
@@ -24,6 +24,7 @@ METRICS = (  # that a table can judge by
     "convergence_epochs",
 )
 SCREEN_SEEDS = (0, 1, 2, 3, 4)
+GENERATORS = ("leave_one_out", "add_one_in", "one_at_a_time", "grid", "zip")  # but for `screen`
 NOT_OF_VARIANTS = ("seed", "ablation", "sweep", "root", "tracking", "cluster", "hydra")
 
 
@@ -120,8 +121,8 @@ class AblationConfig:
             if isinstance(off, dict) or (isinstance(off, (list, tuple)) and off):
                 rule = "must be the one value that switches it off: a screen has two levels, ablation.grid takes more"
                 raise UserError(f"ablation.screen.{key}={override_value(off)}: {rule}")
-        cells(_shorts(self.screen), self.fold)
-        for name in ("variants", *_GENERATORS):
+        cells(list(short_names(self.screen).values()), self.fold)
+        for name in ("variants", *GENERATORS):
             if getattr(self, name):
                 rule = "a screen's effects are the whole table; put it in a file of its own"
                 raise UserError(f"ablation.{name}: cannot be combined with ablation.screen; {rule}")
@@ -181,12 +182,7 @@ class AblationConfig:
 
 def variants(ablation: AblationConfig, name: str) -> list[Variant]:
     """The baseline first, then every other variant in the file's order. Raises UserError where names collide."""
-    found = list(_listed(ablation, name))
-    for generate, generator in _GENERATORS.items():
-        axes = getattr(ablation, generate)
-        if axes:
-            found.extend(generator(axes, f"ablation.{generate}", ablation.baseline))
-    found.extend(_screen(ablation.screen, ablation.fold, ablation.baseline))
+    found = [*_listed(ablation, name), *_generated(ablation)]
     for variant in found:
         _check_keys(variant, name)
     names = [variant.name for variant in found]
@@ -226,75 +222,44 @@ def _listed(ablation: AblationConfig, name: str) -> Iterator[Variant]:
         yield Variant(variant, overrides)
 
 
-def _leave_one_out(switches: Overrides, where: str, baseline: str) -> Iterator[Variant]:
-    for key, off in switches.items():
-        yield Variant(f"no_{_short(key, switches)}", {key: off}, {key: off})
-
-
-def _add_one_in(switches: Overrides, where: str, baseline: str) -> Iterator[Variant]:
-    for key in switches:
-        others = {other: off for other, off in switches.items() if other != key}
-        yield Variant(f"only_{_short(key, switches)}", others)
-
-
-def _one_at_a_time(axes: Overrides, where: str, baseline: str) -> Iterator[Variant]:
-    for key, values in _checked(axes, where):
-        for value in values:
-            yield _cell({key: value}, axes)
-
-
-def _grid(axes: Overrides, where: str, baseline: str) -> Iterator[Variant]:
-    checked = dict(_checked(axes, where))
-    for values in itertools.product(*checked.values()):
-        yield _cell(dict(zip(checked, values, strict=True)), axes)
-
-
-def _zip(axes: Overrides, where: str, baseline: str) -> Iterator[Variant]:
-    checked = dict(_checked(axes, where))
-    lengths = {key: len(values) for key, values in checked.items()}
+def _generated(ablation: AblationConfig) -> Iterator[Variant]:
+    """The variants of the generators. Raises UserError where their axes are no lists, or do not fit together."""
+    short = short_names(ablation.leave_one_out)
+    for key, off in ablation.leave_one_out.items():
+        yield Variant(f"no_{short[key]}", {key: off}, {key: off})
+    short = short_names(ablation.add_one_in)
+    for key in ablation.add_one_in:
+        yield Variant(f"only_{short[key]}", {other: off for other, off in ablation.add_one_in.items() if other != key})
+    axes = _axes(ablation, "one_at_a_time")
+    yield from (_crossed({key: value}, axes) for key, values in axes.items() for value in values)
+    axes = _axes(ablation, "grid")
+    for values in itertools.product(*axes.values()) if axes else ():
+        yield _crossed(dict(zip(axes, values, strict=True)), axes)
+    axes = _axes(ablation, "zip")
+    lengths = {key: len(values) for key, values in axes.items()}
     if len(set(lengths.values())) > 1:
-        raise UserError(f"{where}: axes must be equally long, here {lengths}")
-    for values in zip(*checked.values(), strict=True):
-        yield _cell(dict(zip(checked, values, strict=True)), axes)
-
-
-def _screen(switches: Overrides, fold: str | None, baseline: str) -> Iterator[Variant]:
-    names = _shorts(switches)
-    for cell in cells(names, fold) if switches else ():
+        raise UserError(f"ablation.zip: axes must be equally long, here {lengths}")
+    for values in zip(*axes.values(), strict=True):
+        yield _crossed(dict(zip(axes, values, strict=True)), axes)
+    switches, names = ablation.screen, list(short_names(ablation.screen).values())
+    for cell in cells(names, ablation.fold) if switches else ():
         overrides = {key: value for (key, value), off in zip(switches.items(), cell, strict=True) if off}
         levels = {key: OFF if key in overrides else ON for key in switches}
-        yield Variant(cell_name(names, cell, baseline), overrides, levels)
+        yield Variant(cell_name(names, cell, ablation.baseline), overrides, levels)
 
 
-def _cell(overrides: Overrides, axes: Overrides) -> Variant:
-    name = ",".join(f"{_short(key, axes)}={override_value(value)}" for key, value in overrides.items())
-    return Variant(name, overrides, dict(overrides))
-
-
-def _checked(axes: Overrides, where: str) -> Iterator[tuple[str, list[Any]]]:
+def _axes(ablation: AblationConfig, generator: str) -> dict[str, list[Any]]:
+    axes: dict[str, list[Any]] = getattr(ablation, generator)
     for key, values in axes.items():
         if not isinstance(values, list) or not values:
-            raise UserError(f"{where}.{key}={values}: must be a list of values")
-        yield key, values
+            raise UserError(f"ablation.{generator}.{key}={values}: must be a list of values")
+    return axes
 
 
-def _short(key: str, among: Overrides) -> str:
-    """The last part of a key where that tells it from the others, else the whole."""
-    last = key.rpartition(".")[2]
-    return last if sum(other.rpartition(".")[2] == last for other in among) == 1 else key
-
-
-def _shorts(keys: Overrides) -> list[str]:
-    return [_short(key, keys) for key in keys]
-
-
-_GENERATORS = {
-    "leave_one_out": _leave_one_out,
-    "add_one_in": _add_one_in,
-    "one_at_a_time": _one_at_a_time,
-    "grid": _grid,
-    "zip": _zip,
-}
+def _crossed(overrides: Overrides, axes: Overrides) -> Variant:
+    short = short_names(axes)
+    name = ",".join(f"{short[key]}={override_value(value)}" for key, value in overrides.items())
+    return Variant(name, overrides, dict(overrides))
 
 
 def kind_of(data: DataConfig) -> DataKind:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -69,25 +71,27 @@ def durations(plan: Plan, variants: Sequence[Variant], ledger: Ledger, profile: 
     """
     kinds = {variant.name: Kind.of(to_plain(plan.config(variant)), profile) for variant in variants}
     contexts = {kind.context for kind in kinds.values()}
-    finished: dict[Kind, list[Pace]] = {}
+    finished: defaultdict[Kind, list[Pace]] = defaultdict(list)
     submitted = _keys_on(ledger, profile)
     for run in itertools.islice(_candidates(plan, ledger), MOST_READ):
         found = _pace(run, submitted, profile)
         if found is not None and found[0].context in contexts:
-            finished.setdefault(found[0], []).append(found[1])
-    points: dict[str, list[Pace]] = {}
+            finished[found[0]].append(found[1])
+    points: defaultdict[str, list[Pace]] = defaultdict(list)
     for kind, paces in finished.items():
-        points.setdefault(kind.context, []).extend(paces)
+        points[kind.context] += paces
     runs = sum(map(len, points.values()))
     flops = {variant.name: cost(plan.config(variant)).flops for variant in variants}
     timed = 0
     deadline = time.perf_counter() + SECONDS_OF_TIMING
-    for context, alike in _by_context(variants, kinds):
-        by_size = sorted(alike, key=lambda variant: flops[variant.name])
-        ends = {flops[variant.name]: variant for variant in (by_size[-1], by_size[0])}
-        for variant in sorted(ends.values(), key=lambda variant: flops[variant.name]) if context not in points else ():
+    alike = Counter(kind.context for kind in kinds.values())
+    for context in [context for context, _ in alike.most_common() if context not in points]:  # the most frequent first
+        of_it = [variant for variant in variants if kinds[variant.name].context == context]
+        by_size = {flops[variant.name]: variant for variant in reversed(of_it)}  # of equals, the first
+        for size in sorted({min(by_size), max(by_size)}):
+            variant = by_size[size]
             if time.perf_counter() < deadline and (pace := time_steps(plan.config(variant), profile)) is not None:
-                points.setdefault(context, []).append(pace)
+                points[context].append(pace)
                 timed += 1
     curves = {kind: Curve(paces) for kind, paces in finished.items()}
     wider = {context: Curve(paces) for context, paces in points.items()}
@@ -136,14 +140,6 @@ def has_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-def _by_context(variants: Iterable[Variant], kinds: Mapping[str, Kind]) -> list[tuple[str, list[Variant]]]:
-    """The variants of each context, the most frequent first."""
-    found: dict[str, list[Variant]] = {}
-    for variant in variants:
-        found.setdefault(kinds[variant.name].context, []).append(variant)
-    return sorted(found.items(), key=lambda item: -len(item[1]))
-
-
 def _candidates(plan: Plan, ledger: Ledger) -> Iterator[Run]:
     """Finished runs on the plan's data: its own, then those of other sweeps; of each variant one, then another."""
     keys: list[str] = []
@@ -151,8 +147,7 @@ def _candidates(plan: Plan, ledger: Ledger) -> Iterator[Run]:
     for sweep in (plan.sweep, *others):
         runs = [list(variant.runs.values()) for ablation in sweep.ablations for variant in ablation.variants]
         keys += [key for of_seed in itertools.zip_longest(*runs) for key in of_seed if key is not None]
-    finished = (run for run in map(ledger.run, dict.fromkeys(keys)) if (run.folder / "result.json").exists())
-    return finished
+    return (run for run in map(ledger.run, dict.fromkeys(keys)) if (run.folder / "result.json").exists())
 
 
 def _keys_on(ledger: Ledger, profile: ClusterProfile | None) -> set[str] | None:
@@ -160,14 +155,10 @@ def _keys_on(ledger: Ledger, profile: ClusterProfile | None) -> set[str] | None:
     if profile is None:
         return None
     arrays = (array for journal in journals(ledger.root) for array in journal.arrays())
-    return {
-        key for array in arrays if _machine(array.profile) == _machine(profile) for job in array.jobs for key in job
-    }
-
-
-def _machine(profile: ClusterProfile) -> list[Any]:
-    names = ("partition", "constraint", "nodes", "tasks_per_node", "gpus_per_node", "cpus_per_task", "runs_per_gpu")
-    return [getattr(profile, name) for name in names]
+    node = attrgetter(
+        "partition", "constraint", "nodes", "tasks_per_node", "gpus_per_node", "cpus_per_task", "runs_per_gpu"
+    )
+    return {key for array in arrays if node(array.profile) == node(profile) for job in array.jobs for key in job}
 
 
 def _pace(run: Run, submitted: set[str] | None, profile: ClusterProfile | None) -> tuple[Kind, Pace] | None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from terminator.cluster.profile import ClusterProfile, profiles_of
 from terminator.config import Device
-from terminator.ledger import Ablation, Ledger, Variant
+from terminator.ledger import Ledger, Variant
 from terminator.planning.duration import Durations, durations, has_gpu
 from terminator.planning.plan import Plan
 from terminator.text import counted, span
@@ -42,10 +41,6 @@ class Need:
     gpu_hours: float | None
     jobs: list[Jobs]
     warnings: list[str]
-
-    def plain(self) -> dict[str, Any]:
-        """As JSON."""
-        return asdict(self)
 
     def lines(self) -> list[str]:
         """Sentences; none where nothing is to run."""
@@ -86,7 +81,7 @@ def need(plan: Plan, ledger: Ledger, done: Container[str], profile: ClusterProfi
     found = durations(plan, list(variants.values()), ledger, profile)
     hours = {key: (found.seconds[variant.name] or 0.0) / 3600 for key, variant in owners.items()}
     further = [
-        (_most_seeds(ablation) - len(variant.runs)) * (found.seconds.get(variant.name) or 0.0) / 3600
+        (ablation.most_seeds - len(variant.runs)) * (found.seconds.get(variant.name) or 0.0) / 3600
         for ablation, variant in later
     ]
     profiles = {} if profile is None else profiles_of(plan.sweep, profile)
@@ -107,10 +102,6 @@ def need(plan: Plan, ledger: Ledger, done: Container[str], profile: ClusterProfi
         jobs=jobs,
         warnings=[line for of, (each, keys) in zip(jobs, groups, strict=True) if (line := _too_short(of, each, found))],
     )
-
-
-def _most_seeds(ablation: Ablation) -> int:
-    return len(ablation.seeds) if ablation.looks is None else ablation.looks.seeds[-1]
 
 
 def _gpus(plan: Plan, key: str, profile: ClusterProfile | None) -> float:

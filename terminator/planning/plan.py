@@ -112,7 +112,7 @@ class Planner:
             raise UserError(f"ablation={name}: resources.{unknown}: no such variant; choose from {', '.join(names)}")
         for variant, resources in config.resources.items():
             ClusterProfile().with_resources(resources, variant)
-        held = _held_seeds(name, config, chosen.seed_of, found)
+        held = _seed_settings(name, config, chosen.seed_of, found)
         found = [
             replace(each, overrides={**held, **each.overrides}, resources=config.resources.get(each.name, {}))
             for each in found
@@ -220,18 +220,15 @@ def own_settings(composer: Composer, base: Sequence[str]) -> list[str]:
     return [override for override in kept if override.partition("=")[0] != "data"]
 
 
-def _held_seeds(
+def _seed_settings(
     name: str, config: AblationConfig, seeds: SourceSeeds, found: Sequence[Variant]
 ) -> dict[str, int | None]:
-    """The settings, other than the usual, by which its seeds draw what ablation.vary says. Raises UserError."""
-    if config.vary is None:
-        return {}
+    """The settings that ablation.vary asks for, but for the usual ones. Raises UserError where others are given."""
     others = [
-        f"{each.name} of {name} sets {key}" for each in found for key in each.overrides if key.startswith("seed_of.")
+        f"{row.name} of {name} sets {key}" for row in found for key in row.overrides if key.startswith("seed_of.")
     ]
-    if seeds != SourceSeeds():
-        others.append("seed_of is given too")
-    if others:
+    others += ["seed_of is given too"] if seeds != SourceSeeds() else []
+    if config.vary is not None and others:
         named = ",".join(source.value for source in config.vary)
         raise UserError(f"ablation.vary=[{named}]: says what the seeds of all variants draw, but {others[0]}")
     usual = to_plain(SourceSeeds())

@@ -7,6 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -28,8 +29,6 @@ from terminator.planning.tuning import describe_tuning
 from terminator.text import NEAR, counted, signed_percent, to_overrides
 
 JOINTS = re.compile(r"(?<=,)|(?<=\.)(?!\d)")  # after a comma, and after a dot that is no decimal point
-
-
 Power = Callable[[Plan, Ablation], Sequence[str]]
 
 
@@ -51,13 +50,14 @@ def show_plan(
             table.add_column(column, justify="right", no_wrap=True)
         table.add_column("overrides", overflow="fold")
         for variant in ablation.variants:
-            costs = cost(plan.config(variant))
+            row = _variant(plan, ablation, variant, done)
+            off = "" if row["off"] is None else signed_percent(row["off"])
             table.add_row(
                 variant.name,
-                f"{costs.parameters:,}",
-                f"{costs.flops / 1e6:,.2f}",
-                *([_off(plan, ablation, variant)] if ablation.match else []),
-                f"{sum(key in done for key in variant.runs.values())}/{len(variant.runs)}",
+                f"{row['parameters']:,}",
+                f"{row['flops'] / 1e6:,.2f}",
+                *([off] if ablation.match else []),
+                f"{row['done']}/{row['runs']}",
                 Breakable(to_overrides(variant.overrides)),
             )
         console.print(table)
@@ -87,7 +87,7 @@ def plan_document(
     needs: list[dict[str, Any]] = []
     for plan in plans:
         done = _done(plan, ledger)
-        needs.append({"sweep": plan.sweep.id, **need(plan, ledger, done, profile).plain()})
+        needs.append({"sweep": plan.sweep.id, **asdict(need(plan, ledger, done, profile))})
         keys, all_done = keys | plan.configs.keys(), all_done | done
         ablations += [
             {
@@ -127,22 +127,14 @@ def _below(plan: Plan, ablation: Ablation, power: Power) -> list[str]:
     """The lines under an ablation's table."""
     if ablation.is_tuning:
         return [describe_tuning(ablation)]
-    screen = [describe_screen(ablation)] if ablation.is_screen else []
-    return [*screen, *notes(plan, ablation), *_looks(ablation), *(power(plan, ablation) if _compares(ablation) else [])]
-
-
-def _compares(ablation: Ablation) -> bool:
-    return len(ablation.variants) > 1
-
-
-def _looks(ablation: Ablation) -> list[str]:
-    """What is planned beyond the first look."""
-    if ablation.looks is None or not _compares(ablation):
-        return []
-    seeds, rows = ablation.looks.seeds, len(ablation.variants)
-    listed = ", ".join(map(str, seeds))
-    most = f"{rows * seeds[0]} runs to the first, at most {rows * seeds[-1]}"
-    return [f"Looks at {listed} seeds, each of what is undecided by then: {most}."]
+    lines = [*([describe_screen(ablation)] if ablation.is_screen else []), *notes(plan, ablation)]
+    if (rows := len(ablation.variants)) == 1:
+        return lines
+    if ablation.looks is not None:
+        seeds = ablation.looks.seeds
+        most = f"{rows * seeds[0]} runs to the first, at most {rows * seeds[-1]}"
+        lines.append(f"Looks at {', '.join(map(str, seeds))} seeds, each of what is undecided by then: {most}.")
+    return [*lines, *power(plan, ablation)]
 
 
 def notes(plan: Plan, ablation: Ablation) -> list[str]:
@@ -162,12 +154,12 @@ def notes(plan: Plan, ablation: Ablation) -> list[str]:
         for names in same_runs(plan, ablation)
     ]
     for variant in ablation.variants:
-        if variant.twin_of and abs(_miss(plan, ablation, variant)) > NEAR:
+        if variant.twin_of and abs(off := _miss(plan, ablation, variant)) > NEAR:
             match, baseline = Match(ablation.match), ablation.variants[0]
             budget = cost(plan.config(baseline))
             lines.append(
                 f"{variant.name} misses the {budget.of(match):,} {match.value} of {baseline.name} by "
-                f"{_off(plan, ablation, variant)}: {obstacle(plan.config(variant), budget, match)}."
+                f"{signed_percent(off)}: {obstacle(plan.config(variant), budget, match)}."
             )
     return lines
 
@@ -199,12 +191,8 @@ def _but_epochs(config: Mapping[str, Any]) -> str:
     return json.dumps({**config, "training": training, "data": data, "machine": threads}, sort_keys=True)
 
 
-def _off(plan: Plan, ablation: Ablation, variant: Variant) -> str:
-    """How far a control is off its budget; empty for what is no control."""
-    return signed_percent(_miss(plan, ablation, variant)) if variant.twin_of else ""
-
-
 def _miss(plan: Plan, ablation: Ablation, variant: Variant) -> float:
+    """How far a control is off its budget, as a share of it."""
     return miss(plan.config(variant), cost(plan.config(ablation.variants[0])), Match(ablation.match))
 
 

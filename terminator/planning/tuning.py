@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -87,14 +87,11 @@ def tuned_record(ablation: Ablation, tuning: Ablation) -> Ablation:
 def describe_tuning(tuning: Ablation) -> str:
     """What is tuned, among what, and how many runs that takes, in a sentence."""
     first = [each for each in tuning.variants if each.candidate_of == tuning.variants[0].candidate_of]
-    settings = _joined([describe(each.factors) for each in first])
+    *settings, last = [describe(each.factors) for each in first]
     rows, runs = len(tuning.variants) // len(first), sum(len(each.runs) for each in tuning.variants)
     return (
-        f"Tuning: for each of {counted(rows, 'row')} the best of {settings}, by its mean {CHOSEN_BY} at "
-        f"{counted(len(tuning.seeds), 'seed')} ({', '.join(map(str, tuning.seeds))}): {counted(runs, 'run')}. "
+        f"Tuning: for each of {counted(rows, 'row')} the best of {', '.join(settings)} and {last}, by its "
+        f"mean {CHOSEN_BY} at {counted(len(tuning.seeds), 'seed')} ({', '.join(map(str, tuning.seeds))}): "
+        f"{counted(runs, 'run')}. "
         f"{tuning.name.removesuffix(TUNING)}{TUNED} then compares the rows with these, at the seeds of the table."
     )
-
-
-def _joined(texts: Sequence[str]) -> str:
-    return f"{', '.join(texts[:-1])} and {texts[-1]}"

@@ -6,7 +6,7 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
@@ -17,9 +17,7 @@ from terminator.ledger import Ledger, RunState, Sweep, default_root
 from terminator.sweeps.scheduler import scheduler_of
 from terminator.sweeps.show import (
     counts,
-    find_sweep,
     is_due,
-    no_sweeps,
     refreshed,
     rows,
     run_document,
@@ -38,6 +36,7 @@ EXAMPLES = """examples:
   terminator sweeps retry branches-1a2b    what has no result, from its checkpoints; a sweep by how its id begins
   terminator sweeps logs no_local/0        the log of a variant's run with seed 0
   terminator sweeps sync                   MLflow, made anew or brought up to date from the results"""
+NO_SWEEPS = "no sweeps in {}; --root or TERMINATOR_ROOT names another"
 NAMES = "its id, how that begins, or an ablation"
 WIDTH_OF_A_PIPE = 200  # where no terminal tells how wide a line may be
 
@@ -77,10 +76,8 @@ def _parser() -> Parser:
     def named(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--sweep", dest="named", metavar="SWEEP", help="the same, as an option")
 
-    listing, status = (
-        add("list", _list, "all sweeps, the last called first"),
-        add("status", _status, "every run of a sweep: its state, epoch, time left, host, and why it failed"),
-    )
+    listing = add("list", _list, "all sweeps, the last called first")
+    status = add("status", _status, "every run of a sweep: its state, epoch, time left, host, and why it failed")
     for sub in (listing, status):
         sub.add_argument("--json", action="store_true", help="as a JSON document")
     for sub in (
@@ -110,10 +107,13 @@ def _console() -> Console:
     return console if console.is_terminal else Console(markup=False, emoji=False, width=WIDTH_OF_A_PIPE)
 
 
-def _name(arguments: argparse.Namespace) -> str | None:
-    """The sweep's name, given by its place or as an option."""
-    name: str | None = arguments.named or arguments.sweep
-    return name
+def _sweep(ledger: Ledger, arguments: argparse.Namespace) -> Sweep:
+    """The sweep that is named, by its place or as an option, else the newest. Raises UserError where there is none."""
+    if (name := arguments.named or arguments.sweep) is not None:
+        return ledger.sweep(name)
+    if not (sweeps := ledger.sweeps()):
+        raise UserError(NO_SWEEPS.format(ledger.root))
+    return sweeps[0]
 
 
 def _print_json(plain: dict[str, Any]) -> None:
@@ -122,19 +122,18 @@ def _print_json(plain: dict[str, Any]) -> None:
 
 def _list(ledger: Ledger, arguments: argparse.Namespace) -> int:
     sweeps = ledger.sweeps()
+    found = [(sweep, rows(ledger, sweep, scheduler_of(ledger, sweep))) for sweep in sweeps]
     if arguments.json:
-        found = [(sweep, rows(ledger, sweep, scheduler_of(ledger, sweep))) for sweep in sweeps]
-        documents = [sweep_document(ledger, sweep, of) for sweep, of in found]
-        _print_json({"root": str(ledger.root), "sweeps": documents})
-    elif sweeps:
-        _console().print(sweep_table(ledger))
+        _print_json({"root": str(ledger.root), "sweeps": [sweep_document(ledger, *each) for each in found]})
+    elif found:
+        _console().print(sweep_table(ledger, found))
     else:
-        print(no_sweeps(ledger))
+        print(NO_SWEEPS.format(ledger.root))
     return 0
 
 
 def _status(ledger: Ledger, arguments: argparse.Namespace) -> int:
-    sweep = find_sweep(ledger, _name(arguments))
+    sweep = _sweep(ledger, arguments)
     scheduler = scheduler_of(ledger, sweep)
     problem = refreshed(ledger, scheduler)
     found = rows(ledger, sweep, scheduler)
@@ -148,14 +147,14 @@ def _status(ledger: Ledger, arguments: argparse.Namespace) -> int:
 
 
 def _watch(ledger: Ledger, arguments: argparse.Namespace) -> int:
-    sweep = find_sweep(ledger, _name(arguments))
+    sweep = _sweep(ledger, arguments)
     found = watch(_console(), ledger, sweep, scheduler_of(ledger, sweep))
     _console().print(run_table(ledger, sweep, found))
     return int(any(row.state != RunState.done.value for row in found))
 
 
 def _retry(ledger: Ledger, arguments: argparse.Namespace) -> int:
-    sweep = find_sweep(ledger, _name(arguments))
+    sweep = _sweep(ledger, arguments)
     scheduler = scheduler_of(ledger, sweep)
     scheduler.refresh()
     again = [row for row in rows(ledger, sweep, scheduler) if row.over and row.state != RunState.done.value]
@@ -167,7 +166,7 @@ def _retry(ledger: Ledger, arguments: argparse.Namespace) -> int:
 
 
 def _cancel(ledger: Ledger, arguments: argparse.Namespace) -> int:
-    sweep = find_sweep(ledger, _name(arguments))
+    sweep = _sweep(ledger, arguments)
     scheduler = scheduler_of(ledger, sweep)
     going = [row.run for row in rows(ledger, sweep, scheduler) if not row.over]
     print(f"{sweep.id}: {counted(scheduler.cancel(going), 'run')} stopped")
@@ -178,7 +177,9 @@ def _sync(ledger: Ledger, arguments: argparse.Namespace) -> int:
     uri = checked_uri(arguments.uri)
     sweeps = [ledger.sweep(name) for name in [*arguments.sweep, *arguments.named]] or None
     if not arguments.follow:  # whoever started a follower looks after the sweep
-        _refresh(ledger, sweeps or ledger.sweeps())
+        for sweep in sweeps or ledger.sweeps():
+            if problem := refreshed(ledger, scheduler_of(ledger, sweep)):
+                print(problem, file=sys.stderr)
     runs = [ledger.find_run(name, sweeps).key for name in arguments.run]
     if arguments.follow:
         report = follow(ledger, sweeps, uri, sys.stdin, runs=runs)
@@ -188,14 +189,8 @@ def _sync(ledger: Ledger, arguments: argparse.Namespace) -> int:
     return int(report.problem is not None)
 
 
-def _refresh(ledger: Ledger, sweeps: Iterable[Sweep]) -> None:
-    for sweep in sweeps:
-        if problem := refreshed(ledger, scheduler_of(ledger, sweep)):
-            print(problem, file=sys.stderr)
-
-
 def _logs(ledger: Ledger, arguments: argparse.Namespace) -> int:
-    name = _name(arguments)
+    name = arguments.named or arguments.sweep
     sweeps = ledger.sweeps() if name is None else [ledger.sweep(name)]
     run = ledger.find_run(arguments.run, sweeps)
     if run.log_path() is None:  # a job that failed before it began has left its words with SLURM

@@ -15,7 +15,7 @@ from rich.console import Console
 from terminator.cluster.journal import journals, run_jobs, under_way
 from terminator.config import Device, from_plain
 from terminator.errors import UserError
-from terminator.ledger import AttemptRecord, Ledger, Reason, Run, RunState, Sweep, alive_here, files
+from terminator.ledger import Ledger, Reason, Run, RunState, Sweep, alive_here, files
 from terminator.ledger.provenance import is_alive, this_process
 from terminator.run_key import code_hash
 from terminator.sweeps.pool import Pool, PoolProgress, View
@@ -79,7 +79,7 @@ class Local(Scheduler):
         for driver in found:
             if driver.alive() is None:
                 print(f"process {driver.pid} on {driver.host} is running it: cancel it there", file=sys.stderr)
-        open_here = [attempt for run in runs if (attempt := _open_attempt(run)) is not None and alive_here(attempt)]
+        open_here = [attempt for run in runs if (attempt := run.open_attempt()) is not None and alive_here(attempt)]
         pids = [attempt.pid for attempt in open_here if attempt.pid is not None]
         for pid in here or pids:
             try:
@@ -91,7 +91,7 @@ class Local(Scheduler):
     def refresh(self) -> None:
         """Close the attempts of this machine whose process is gone."""
         for run in self._ledger.runs_of(self._sweeps):
-            attempt = _open_attempt(run)
+            attempt = run.open_attempt()
             if attempt is not None and alive_here(attempt) is False:
                 message = "the process ended without recording why"
                 run.close(attempt.number, RunState.failed, Reason.killed, message)
@@ -196,9 +196,3 @@ def _default_workers(runs: Sequence[Run]) -> int:
         if gpus := torch.cuda.device_count():
             return gpus
     return len(os.sched_getaffinity(0))
-
-
-def _open_attempt(run: Run) -> AttemptRecord | None:
-    """The attempt that has not ended, if there is one."""
-    attempt = run.last_attempt() if run.result() is None else None
-    return attempt if attempt is not None and attempt.end is None else None

@@ -20,21 +20,6 @@ from terminator.text import counted, moment
 from terminator.tracking import LiveSync
 
 
-def find_sweep(ledger: Ledger, name: str | None) -> Sweep:
-    """The sweep of that name, None for the newest. Raises UserError where there is none."""
-    if name is not None:
-        return ledger.sweep(name)
-    sweeps = ledger.sweeps()
-    if not sweeps:
-        raise UserError(no_sweeps(ledger))
-    return sweeps[0]
-
-
-def no_sweeps(ledger: Ledger) -> str:
-    """What to say of a root without any."""
-    return f"no sweeps in {ledger.root}; --root or TERMINATOR_ROOT names another"
-
-
 def refreshed(ledger: Ledger, scheduler: Scheduler) -> str | None:
     """Look at what goes on, for a command that only shows it: returns what kept it from being recorded, in a line."""
     try:
@@ -59,6 +44,11 @@ class Row:
     state: str
     job: str | None
     seconds_left: float | None
+
+    @property
+    def host(self) -> str | None:
+        """The machine that has it, or had it last; of a job its node."""
+        return (self.status.job.node if self.status.job else None) or self.status.host
 
     @property
     def over(self) -> bool:
@@ -105,19 +95,18 @@ def counts(states: Iterable[str]) -> str:
     return ", ".join(f"{number} {state}" for state, number in Counter(states).most_common())
 
 
-def sweep_table(ledger: Ledger) -> Table:
-    """All sweeps, the last called first."""
+def sweep_table(ledger: Ledger, found: Iterable[tuple[Sweep, Sequence[Row]]]) -> Table:
+    """Sweeps, each with its runs."""
     columns = ("sweep", "data", "settings", "last called", "runs", "states")
     table = Table(*columns, title=str(ledger.root), title_justify="left")
-    for sweep in ledger.sweeps():
-        found = rows(ledger, sweep, scheduler_of(ledger, sweep))
+    for sweep, runs in found:
         table.add_row(
             Text(sweep.id),
             ", ".join(sweep.data),
             Text(" ".join(sweep.settings)),
             moment(sweep.last_called),
-            str(len(found)),
-            counts(row.state for row in found),
+            str(len(runs)),
+            counts(row.state for row in runs),
         )
     return table
 
@@ -185,7 +174,7 @@ def run_table(ledger: Ledger, sweep: Sweep, found: list[Row]) -> Table:
             f"{status.epoch}/{status.epochs}" if status.epochs else "",
             duration(row.seconds_left),
             str(status.attempts),
-            (status.job.node if status.job else None) or status.host or "",
+            row.host or "",
             *([row.job or ""] if with_jobs else []),
             Text(why, overflow="fold"),
             Text(str(log.relative_to(ledger.root)) if log else "", overflow="fold"),
@@ -217,7 +206,7 @@ def run_document(row: Row) -> dict[str, Any]:
         "epochs": status.epochs,
         "seconds_left": row.seconds_left,
         "attempts": status.attempts,
-        "host": (status.job.node if status.job else None) or status.host,
+        "host": row.host,
         "job": row.job,
         "reason": status.reason.value if status.reason else None,
         "message": status.message or None,

@@ -88,7 +88,7 @@ def test_curves_have_a_panel_a_variant(tmp_path: Path) -> None:
     figure = learning_curves(summary, results.epochs_of(summary.question))
     assert figure is not None
     assert sorted(axes.get_title() for axes in figure.axes) == ["no_gated", "no_global_gated", "no_si_glu"]
-    assert learning_curves(summary, results.epochs, "speed") is None
+    assert learning_curves(summary, results.epochs.drop(columns="validation_accuracy")) is None
 
 
 def test_heat_map_has_the_cells_means(tmp_path: Path) -> None:

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from terminator import analysis
-from terminator.analysis.power import power_notes
-from terminator.analysis.statistics.power import difference_power
+from terminator.analysis.power import detectable_difference, difference_power, power_notes
 from terminator.analysis.statistics.tests import median_spread
 from terminator.analysis.summary import summarize
 from terminator.config import RunConfig, to_plain
@@ -102,3 +101,18 @@ def test_another_metric_has_its_own_spread_and_no_images(tmp_path: Path) -> None
         number_after("with a spread of ", note(tmp_path)) / 100, rel=0.1
     )
     assert "The smallest effect that matters, 0.005, is below one typical spread" in warned
+
+
+def test_power_of_the_paired_t_test() -> None:
+    """Cohen's medium effect, d_z = 0.5, takes 34 pairs for a power of 0.8 (G*Power prints 0.8077775)."""
+    assert difference_power(34, 0.5, 1.0, 0.05) == pytest.approx(0.8077775, abs=1e-6)
+    assert difference_power(33, 0.5, 1.0, 0.05) < 0.8
+    assert difference_power(5, 0.0, 1.0, 0.05) == pytest.approx(0.05, abs=1e-6)
+
+
+def test_detectable_difference_is_the_one_that_power_reaches() -> None:
+    found = detectable_difference(5, 0.02, 0.05)
+    assert difference_power(5, found, 0.02, 0.05) == pytest.approx(0.8)
+    assert detectable_difference(5, 0.0, 0.05) == 0
+    with pytest.raises(ValueError, match="seeds=1"):
+        detectable_difference(1, 0.02, 0.05)

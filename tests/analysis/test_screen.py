@@ -11,7 +11,7 @@ import pytest
 
 from terminator.analysis import load
 from terminator.analysis.factors import Crossing
-from terminator.analysis.figures.screen import leave_one_out, screen_figure
+from terminator.analysis.figures.forest import leave_one_out, screen_figure
 from terminator.analysis.measured import Measured, main_effects
 from terminator.analysis.methods import methods
 from terminator.analysis.metrics import metric

@@ -13,7 +13,8 @@ from statsmodels.stats.weightstats import ttost_paired
 from terminator.analysis.statistics.tests import (
     Pairs,
     bca_interval,
-    equivalence_test,
+    equivalence_p_values,
+    finite_test_set_noise,
     hedges_g_z,
     holm,
     holm_steps,
@@ -158,16 +159,19 @@ def test_hedges_g_z() -> None:
     assert hedges_g_z(of([1.0, 2.0])) is None
 
 
+def equivalence(pairs: Pairs, margin: float) -> float:
+    error = np.float64(pairs.spread / sqrt(pairs.n))
+    return float(equivalence_p_values(np.float64(pairs.mean), error, np.float64(pairs.n - 1), margin))
+
+
 def test_equivalence_by_hand() -> None:
     # Of 1, 2, 3 and a margin of 5, the upper test is the harder: t = (2 − 5) / (1/√3) = −√27, two degrees of freedom.
-    assert equivalence_test(of([1.0, 2.0, 3.0]), 5.0) == pytest.approx(0.5 - sqrt(27) / (2 * sqrt(2 + 27)))
-    assert equivalence_test(of([1.0, 2.0, 3.0]), 0.0) is None
-    assert equivalence_test(of([1.0, 1.0]), 5.0) is None
+    assert equivalence(of([1.0, 2.0, 3.0]), 5.0) == pytest.approx(0.5 - sqrt(27) / (2 * sqrt(2 + 27)))
 
 
 def test_equivalence_of_the_sleep_data() -> None:
     published = ttost_paired(np.array(DRUG_1), np.array(DRUG_2), -2.5, 2.5)[0]
-    assert equivalence_test(sleep(), 2.5) == pytest.approx(published)
+    assert equivalence(sleep(), 2.5) == pytest.approx(published)
 
 
 def test_bootstrap_interval_of_darwin_s_maize() -> None:
@@ -209,3 +213,17 @@ def test_one_that_collapsed_does_not_sway_it() -> None:
 def test_too_few_differences_have_none() -> None:
     assert median_spread([]) is None
     assert median_spread([three_seeds(1.0)]) is None  # two degrees of freedom
+
+
+def test_noise_of_a_test_set_by_hand() -> None:
+    """Four images; the variant is right in 1, 1/2, 0, 1 of its runs, the baseline in 1, 1, 1, 0 of its own."""
+    variant = np.array([[True, True, False, True], [True, False, False, True]])
+    baseline = np.array([[True, True, True, False]])
+    # Differences 0, −1/2, −1, 1: mean −1/8, sum of squares 9/4 − 4/64 = 35/16, variance 35/48.
+    assert finite_test_set_noise(variant, baseline) == pytest.approx(sqrt(35 / 48 / 4))
+    assert finite_test_set_noise(baseline, baseline) == 0
+
+
+def test_images_must_be_the_same() -> None:
+    with pytest.raises(ValueError, match="images=2, 3"):
+        finite_test_set_noise(np.ones((1, 2), dtype=bool), np.ones((1, 3), dtype=bool))

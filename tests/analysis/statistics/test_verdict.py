@@ -106,7 +106,7 @@ def test_a_row_stands_at_the_look_that_decided_it() -> None:
     found = compare(BASELINE, {name: values[name] for name in ("clear", "unclear")}, smallest_effect=0.005, looks=looks)
     assert (found["clear"].judgement.verdict, found["clear"].pairs.seeds) == (Verdict.worse, (0, 1, 2))
     assert (found["unclear"].judgement.verdict, found["unclear"].pairs.n) == (Verdict.undecided, 6)
-    assert found["clear"].p_difference == looks[0].decisions["clear"].p
+    assert found["clear"].p_difference == looks[0].decisions["clear"].p_difference
     assert found["unclear"].interval == looks[1].decisions["unclear"].interval
     assert found["clear"].pairs.unpaired == ()
 
