@@ -23,6 +23,7 @@ from terminator.entry import Parser, typed
 from terminator.errors import UserError, storage_errors
 from terminator.ledger import Sweep, Verdict, default_root, files
 from terminator.text import file_name
+from terminator.tracking.parents import record_report
 
 EXAMPLES = """examples:
   terminator report                              everything that has results
@@ -80,6 +81,9 @@ def write_report(
     text, drawn = _page(results, summaries, tables, folder, most)
     remove_older(folder, [*written, *drawn], is_own=out is None)
     files.write(page, text)
+    sweeps = {question.sweep.id: question.sweep for question in results.questions}
+    if len(sweeps) == 1 and not any((out, tracking_uri, metric, dataset)):
+        record_report(home, sweeps.popitem()[1], page)
     if not as_json:
         print(f"Report: {page}")
     return page

@@ -33,6 +33,8 @@ from terminator.ledger import Ablation, Ledger, Look, Reason, Run, RunState, Swe
 from terminator.run_key import code_hash, run_key
 from terminator.sweeps.scheduler import Scheduler, scheduler_of
 from terminator.text import counted, file_name
+from terminator.tracking import sync
+from terminator.tracking.uri import is_server
 
 FOR_GOOD = (Reason.exception, Reason.diverged, Reason.out_of_memory)  # a repetition would end alike
 MOST_TRIES = 3  # of a run that is killed, or cut off by a time limit, again and again
@@ -357,6 +359,8 @@ def _carry_on(ledger: Ledger, sweep: Sweep) -> int:
     if not outcome.ended:
         return 0
     write_report(ledger.root, sweep=sweep.id)
+    if sweep.tracked and is_server(sweep.tracking_uri or ""):  # a file is left to whoever watches
+        print(f"mlflow: {sync(ledger, [sweep])}")
     for run in outcome.missing:
         print(f"run {run.key} has no result: {run.state().message or run.state().state.value}")
     return int(bool(outcome.missing))

@@ -29,7 +29,7 @@ from terminator.analysis.tables.table import Table
 from terminator.analysis.text import NOTHING, number, sentence
 from terminator.config import MachineConfig
 from terminator.text import to_overrides
-from terminator.tracking.store import default_uri, sqlite_path
+from terminator.tracking.uri import default_uri, sqlite_path
 
 TAIL_BYTES = 4096
 MOST_LOGS = 200  # of runs that are done, in a page

@@ -51,7 +51,7 @@ from terminator.run_key import run_key
 from terminator.sweeps.scheduler import Launch, Scheduler, scheduler_for, scheduler_of
 from terminator.sweeps.show import watch
 from terminator.text import counted, did_you_mean, done_already, moment
-from terminator.tracking import LiveSync
+from terminator.tracking import LiveSync, sync
 
 DEFAULT_LAUNCHER = "basic"  # Hydra's; in its place each run gets a process of its own
 OWN_SWEEPER = "ablation"
@@ -283,11 +283,14 @@ def frozen_before(frozen: LookPlan, typed: LookPlan) -> str:
 
 
 def _report(ledger: Ledger, sweeps: Sequence[Sweep], needed: Sequence[Run]) -> None:
-    """Print and write the tables and figures; exit with 1 if a run that was needed has no result."""
+    """Print and write the tables and figures, bring them to MLflow; exit with 1 if a needed run has no result."""
     from terminator.analysis.report import write_report
 
     for sweep in sweeps:
         write_report(ledger.root, sweep=sweep.id)
+    tracked = sync(ledger, [sweep for sweep in sweeps if sweep.tracked])
+    if tracked.problem:
+        _say(f"mlflow: {tracked}")
     missing = sum(run.result() is None for run in needed)
     if missing:
         has, it = ("has", "it") if missing == 1 else ("have", "them")
