@@ -20,6 +20,7 @@ from rich.text import Text
 
 from terminator.analysis.load import load
 from terminator.analysis.measured import judged
+from terminator.analysis.message import tell
 from terminator.analysis.metrics import Metric, metric
 from terminator.analysis.report import report_folder, write_report
 from terminator.analysis.results import Results
@@ -361,6 +362,8 @@ def _carry_on(ledger: Ledger, sweep: Sweep) -> int:
     write_report(ledger.root, sweep=sweep.id)
     if sweep.tracked and is_server(sweep.tracking_uri or ""):  # a file is left to whoever watches
         print(f"mlflow: {sync(ledger, [sweep])}")
+    if problem := tell(ledger, ledger.sweep(sweep.id)):
+        print(f"terminator: {problem}")
     for run in outcome.missing:
         print(f"run {run.key} has no result: {run.state().message or run.state().state.value}")
     return int(bool(outcome.missing))

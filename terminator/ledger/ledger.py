@@ -122,6 +122,7 @@ class Sweep:
     `tracked`: whether MLflow hears of it; `tracking_uri`: where MLflow is, None for ROOT/mlflow.db.
     `settings`: what was typed that changes results, but for the choice of data; `data`: its runs' data sets, by name.
     `most_looks`: stop after so many looks; `until`: start no more runs after this moment; None goes on.
+    `notify`: the Apprise configuration file for a message at the end, None for none.
     """
 
     id: str
@@ -137,6 +138,7 @@ class Sweep:
     data: tuple[str, ...] = ()
     most_looks: int | None = None
     until: float | None = None
+    notify: str | None = None
 
     @property
     def is_comparable(self) -> bool:
@@ -188,6 +190,7 @@ class Sweep:
             data=tuple(plain.get("data", data)),
             most_looks=plain.get("most_looks"),
             until=plain.get("until"),
+            notify=plain.get("notify"),
         )
 
 
