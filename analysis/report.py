@@ -19,7 +19,7 @@ from terminator.analysis.tables import build_tables, labels
 from terminator.analysis.tables.render import print_table, write_tables
 from terminator.analysis.tables.screen import why_no_screen
 from terminator.analysis.tables.table import Table
-from terminator.entry import Parser, typed
+from terminator.entry import Parser, start, typed
 from terminator.errors import UserError, storage_errors
 from terminator.ledger import Sweep, Verdict, default_root, files
 from terminator.text import file_name
@@ -243,4 +243,4 @@ def report_folder(
 
 
 if __name__ == "__main__":
-    main()
+    start(main)
