@@ -24,7 +24,7 @@ from terminator.analysis.tables.render import print_table, write_tables
 from terminator.analysis.tables.table import Cell, Column, Section, Table
 from terminator.analysis.text import NOTHING, places, verdict_text
 from terminator.config import shipped
-from terminator.entry import Parser, typed
+from terminator.entry import Parser, start, typed
 from terminator.errors import UserError, storage_errors
 from terminator.ledger import Ledger, Verdict, default_root
 
@@ -331,4 +331,4 @@ def _run(claims: Sequence[Claim], root: Path, dataset: str, overrides: Sequence[
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

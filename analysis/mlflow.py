@@ -15,13 +15,10 @@ from terminator.ledger import Ablation, Code, Sweep, Variant
 from terminator.tracking.store import (
     StoredRun,
     ablation_fields,
-    checked_uri,
-    default_uri,
-    is_server,
     read_runs,
-    sqlite_path,
     state_of,
 )
+from terminator.tracking.uri import checked_uri, default_uri, is_server, sqlite_path
 
 LOCAL_UI = "http://127.0.0.1:5000"  # where `mlflow ui` shows a sqlite file
 log = logging.getLogger(__name__)
@@ -96,13 +93,13 @@ def linked(results: Results, root: Path) -> Results:
 
 
 def _read(uri: str, experiments: Collection[str] | None = None, *, details: bool = True) -> list[StoredRun]:
-    """`read_runs`, its errors as UserError."""
+    """The training runs of `read_runs`, its errors as UserError."""
     uri = checked_uri(uri) or uri
     path = sqlite_path(uri)
     if path is not None and not path.exists():
         raise UserError(f"tracking_uri={uri}: no such file")
     try:
-        return read_runs(uri, experiments, details=details)
+        return [run for run in read_runs(uri, experiments, details=details) if not run.is_sweep]
     except Exception as error:  # sqlite's, MLflow's, or one of the libraries' that MLflow uses
         why = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"tracking_uri={uri}: cannot be read as an MLflow store ({why})") from None

@@ -19,10 +19,11 @@ from terminator.analysis.tables import build_tables, labels
 from terminator.analysis.tables.render import print_table, write_tables
 from terminator.analysis.tables.screen import why_no_screen
 from terminator.analysis.tables.table import Table
-from terminator.entry import Parser, typed
+from terminator.entry import Parser, start, typed
 from terminator.errors import UserError, storage_errors
 from terminator.ledger import Sweep, Verdict, default_root, files
 from terminator.text import file_name
+from terminator.tracking.parents import record_report
 
 EXAMPLES = """examples:
   terminator report                              everything that has results
@@ -80,6 +81,9 @@ def write_report(
     text, drawn = _page(results, summaries, tables, folder, most)
     remove_older(folder, [*written, *drawn], is_own=out is None)
     files.write(page, text)
+    sweeps = {question.sweep.id: question.sweep for question in results.questions}
+    if len(sweeps) == 1 and not any((out, tracking_uri, metric, dataset)):
+        record_report(home, sweeps.popitem()[1], page)
     if not as_json:
         print(f"Report: {page}")
     return page
@@ -239,4 +243,4 @@ def report_folder(
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

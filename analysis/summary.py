@@ -161,14 +161,15 @@ class Summary:
             return self._of_spreads()
         own = [each for each in self.judged if each.twin_of is None]
         compared = {each.name: each.comparison for each in own if each.comparison is not None}
-        if not own or (self.question.looks == () and self.is_own_metric):
+        seeds = max((each.pairs.n for each in compared.values()), default=0)
+        if not seeds or (self.question.looks == () and self.is_own_metric):
             return ""
         kinds, margin = {each.change.kind for each in own}, f"{self.smallest_effect:.2g}{self.metric.points_suffix}"
         return headline(
             {name: each.judgement.verdict for name, each in compared.items()},
             {each.name for each in own if each.change.kind is Kind.removal},
             "1 point" if margin == "1 points" else margin,
-            max(each.pairs.n for each in compared.values()),
+            seeds,
             "change" if Kind.replacement in kinds else "part",
         )
 

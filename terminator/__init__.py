@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from terminator.entry import heed_interrupts
+
 if TYPE_CHECKING:
     from terminator.loading import load as load
+
+heed_interrupts()
 
 
 def __getattr__(name: str) -> Any:

@@ -36,14 +36,18 @@ def main() -> None:
         sys.argv = [f"terminator {command}", *sys.argv[2:]]
         start(COMMANDS[command][0])
     elif command in ("", "-h", "--help"):
-        lines = [f"  {name:11} {purpose}" for name, (_, purpose) in COMMANDS.items()]
-        print("\n".join(["usage: terminator COMMAND …", "", "commands:", *lines, "", EXAMPLES]))
+        start(_help)
     elif command == "--version":
         print(f"terminator {_version()}")
     else:
         meant = did_you_mean(command, COMMANDS)
         print(f"terminator: {command}: no such command; {meant}choose from {', '.join(COMMANDS)}", file=sys.stderr)
         sys.exit(2)
+
+
+def _help() -> None:
+    lines = [f"  {name:11} {purpose}" for name, (_, purpose) in COMMANDS.items()]
+    print("\n".join(["usage: terminator COMMAND …", "", "commands:", *lines, "", EXAMPLES]))
 
 
 def _version() -> str:

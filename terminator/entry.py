@@ -10,7 +10,7 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from types import FrameType
@@ -46,8 +46,19 @@ class Parser(argparse.ArgumentParser):
         sys.exit(2)
 
 
-def start(module: str) -> None:
-    """Import a command's module and call its `main`.
+def heed_interrupts() -> None:
+    """Where one of the commands is being imported by `python -m`: see `start` on Ctrl-C, from now on.
+
+    `python -m` imports the package before the module that is to run, which can do nothing about it.
+    """
+    names = {*MODULES.values(), "analysis.report", "analysis.claims"}
+    is_default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if is_default and sys.argv[:1] == ["-m"] and not names.isdisjoint(sys.orig_argv):
+        signal.signal(signal.SIGINT, _leave)
+
+
+def start(module: str | Callable[[], None]) -> None:
+    """Import a command's module and call its `main`; or call it, where it is here.
 
     Ctrl-C at any moment prints one line and exits with 130. Until `interruptible`, it ends the process at once, as an
     exception would come up in the middle of an import; every file is whole or not there. Output that is read no longer,
@@ -58,7 +69,8 @@ def start(module: str) -> None:
         signal.signal(signal.SIGINT, _leave)
     try:
         try:
-            import_module(module).main()
+            command = import_module(module).main if isinstance(module, str) else module
+            command()
         finally:
             sys.stdout.flush()
     except KeyboardInterrupt:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from terminator.entry import Parser, typed
+from terminator.entry import Parser, start, typed
 from terminator.errors import UserError
 from terminator.ledger import Ledger, Run, Variant, default_root, files
 from terminator.loading import load_run, one_line_each
@@ -138,4 +138,4 @@ def _write(path: Path, arrays: dict[str, np.ndarray[Any, Any]], facts: dict[str,
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

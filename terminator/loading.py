@@ -25,7 +25,7 @@ from terminator.data.folder import describe
 from terminator.data.load import fingerprint
 from terminator.data.load import load as load_data
 from terminator.data.splits import Data
-from terminator.entry import Parser, typed
+from terminator.entry import Parser, start, typed
 from terminator.errors import UserError
 from terminator.ledger import Code, Ledger, Result, Run, default_root, provenance
 from terminator.ledger.provenance import package_version
@@ -263,4 +263,4 @@ def one_line_each() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -20,6 +20,7 @@ from rich.text import Text
 
 from terminator.analysis.load import load
 from terminator.analysis.measured import judged
+from terminator.analysis.message import tell
 from terminator.analysis.metrics import Metric, metric
 from terminator.analysis.report import report_folder, write_report
 from terminator.analysis.statistics.looks import next_look, take_look
@@ -32,6 +33,8 @@ from terminator.ledger import Ablation, Ledger, Look, Reason, Run, RunState, Swe
 from terminator.run_key import code_hash, run_key
 from terminator.sweeps.scheduler import Scheduler, scheduler_of
 from terminator.text import counted, file_name
+from terminator.tracking import sync
+from terminator.tracking.uri import is_server
 
 FOR_GOOD = (Reason.exception, Reason.diverged, Reason.out_of_memory)  # a repetition would end alike
 STOPPED = (Reason.cancelled, Reason.interrupted)  # by somebody, on purpose
@@ -326,17 +329,23 @@ def main() -> int:
     folder = Path(sys.argv[1])
     ledger = Ledger(folder.parents[3])
     with storage_errors(ledger.root):
-        sweep = ledger.sweep(folder.parents[1].name)
-        scheduler_of(ledger, sweep).refresh()
-        runs = ledger.runs_of([sweep])
-        ended = {run.key for run in runs if _settled(run, {run.key}) or run.state().reason in STOPPED}
-        outcome = carry_out(ledger, [sweep], lambda now: scheduler_of(ledger, now[0]), print, ended)
-        if not outcome.ended:
-            return 0
-        write_report(ledger.root, sweep=sweep.id)
-        for run in outcome.missing:
-            print(f"run {run.key} has no result: {run.state().message or run.state().state.value}")
-        return int(bool(outcome.missing))
+        return _carry_on(ledger, ledger.sweep(folder.parents[1].name))
+
+
+def _carry_on(ledger: Ledger, sweep: Sweep) -> int:
+    scheduler_of(ledger, sweep).refresh()
+    ended = {run.key for run in ledger.runs_of([sweep]) if _settled(run, {run.key}) or run.state().reason in STOPPED}
+    outcome = carry_out(ledger, [sweep], lambda now: scheduler_of(ledger, now[0]), print, ended)
+    if not outcome.ended:
+        return 0
+    write_report(ledger.root, sweep=sweep.id)
+    if sweep.tracked and is_server(sweep.tracking_uri or ""):  # a file is left to whoever watches
+        print(f"mlflow: {sync(ledger, [sweep])}")
+    if problem := tell(ledger, ledger.sweep(sweep.id)):
+        print(f"terminator: {problem}")
+    for run in outcome.missing:
+        print(f"run {run.key} has no result: {run.state().message or run.state().state.value}")
+    return int(bool(outcome.missing))
 
 
 if __name__ == "__main__":

@@ -121,7 +121,11 @@ def test_a_sweep_its_table_its_mlflow_and_the_second_time(folder: Path, run: Com
     client = MlflowClient(f"sqlite:///{folder / 'outputs' / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("sub/pair")
     assert experiment is not None
-    tracked = client.search_runs([experiment.experiment_id])
+    tracked = client.search_runs([experiment.experiment_id], "tags.run_key != ''")
+    (parent,) = client.search_runs([experiment.experiment_id], "tags.kind = 'sweep'")
+    kept = {path.relative_to(reports) for path in reports.rglob("*.*") if path.parent != reports}
+    in_mlflow = Path(parent.info.artifact_uri.removeprefix("file://").replace("%20", " ")) / "report"
+    assert kept <= {path.relative_to(in_mlflow) for path in in_mlflow.rglob("*.*")}
     assert sorted((each.data.tags["variant"], each.data.tags["seed"]) for each in tracked) == [
         ("full", "0"),
         ("full", "1"),

@@ -45,6 +45,17 @@ def test_ctrl_c_is_one_line_at_any_moment(tmp_path: Path, command: str, out: byt
     assert _start(tmp_path, command) == (130, out, b"terminator: interrupted\n")
 
 
+@pytest.mark.parametrize("module", ["analysis.report", "analysis.claims", "terminator.inspect", "terminator.loading"])
+def test_ctrl_c_while_python_m_imports_is_one_line(tmp_path: Path, module: str) -> None:
+    for heavy in ("numpy", "torch"):  # the first of them that is imported interrupts
+        (tmp_path / f"{heavy}.py").write_text(INTERRUPT)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-m", module, "--help"], cwd=tmp_path, env=environment, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"terminator: interrupted\n")
+
+
 def test_output_that_nobody_reads_ends_a_command_without_a_word(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)

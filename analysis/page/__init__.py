@@ -27,12 +27,14 @@ from terminator.analysis.tables.render import templates
 from terminator.analysis.tables.table import Table
 from terminator.analysis.text import NOTHING, number, sentence
 from terminator.config import MachineConfig
-from terminator.text import to_overrides
-from terminator.tracking.store import default_uri, sqlite_path
+from terminator.ledger import RunState
+from terminator.text import counted, to_overrides
+from terminator.tracking.uri import default_uri, sqlite_path
 
 TAIL_BYTES = 4096
 MOST_LOGS = 200  # of runs that are done, in a page
 TAIL_LINES = 25
+OPEN = (RunState.pending, RunState.running, RunState.preempted, RunState.interrupted)
 COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -89,9 +91,18 @@ def _content(results: Results, part: Part) -> dict[str, object]:
         "figures": [(f"data:image/png;base64,{_base64(each.png.read_bytes())}", each.caption) for each in figures],
         "runs": runs,
         "lost": missing_runs(summary),
+        "unfinished": unfinished(states),
         "viewer": _viewer(results) if any(str(run["link"]).startswith(LOCAL_UI) for run in runs) else "",
         "counts": ", ".join(f"{count} {state}" for state, count in states.items()),
     }
+
+
+def unfinished(states: Mapping[str, int]) -> str:
+    """How far a sweep is that is not over, as a sentence; empty for one that is. `states`: state → number of runs."""
+    if not (to_come := sum(states.get(each.value, 0) for each in OPEN)):
+        return ""
+    done, runs = states.get(RunState.done.value, 0), counted(sum(states.values()), "run")
+    return f"Not finished: {done:,} of {runs} done, {to_come:,} to come."
 
 
 def _viewer(results: Results) -> str:

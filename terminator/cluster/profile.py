@@ -32,6 +32,7 @@ class ClusterProfile:
     `python`: the command that starts Python on a node; by default the interpreter of the submission.
     `look_job`: what the small job asks for that makes a look when its runs have ended, where not one core for half an
     hour and no GPU.
+    `notify`: as `sweep.notify`, for all sweeps with this profile.
     """
 
     partition: str | None = None
@@ -54,6 +55,7 @@ class ClusterProfile:
     sbatch: dict[str, Any] = field(default_factory=dict)
     python: str | None = None
     look_job: dict[str, Any] = field(default_factory=dict)
+    notify: str | None = None
 
     def __post_init__(self) -> None:
         for names, least in ((AT_LEAST_ONE, 1), (AT_LEAST_ZERO, 0)):

@@ -88,7 +88,7 @@ class Slurm:
         return False
 
     def _submit_look_job(self, sweep: Sweep, runs: Sequence[Run]) -> None:
-        if any(ablation.is_judged for ablation in sweep.ablations):
+        if sweep.notify is not None or any(ablation.is_judged for ablation in sweep.ablations):
             submit_look_job(self._ledger, sweep, runs)
 
     def retry(self, runs: Sequence[Run]) -> bool:

@@ -127,6 +127,7 @@ class Sweep:
     `tracked`: whether MLflow hears of it; `tracking_uri`: where MLflow is, None for ROOT/mlflow.db.
     `settings`: what was typed that changes results, but for the choice of data; `data`: its runs' data sets, by name.
     `most_looks`: stop after so many looks; `until`: start no more runs after this moment; None goes on.
+    `notify`: the Apprise configuration file for a message at the end, None for none.
     """
 
     id: str
@@ -142,6 +143,7 @@ class Sweep:
     data: tuple[str, ...] = ()
     most_looks: int | None = None
     until: float | None = None
+    notify: str | None = None
 
     @property
     def is_comparable(self) -> bool:

@@ -11,6 +11,7 @@ from terminator.config import RunConfig, SourceSeeds, to_plain
 from terminator.data.load import fingerprint
 from terminator.errors import UserError
 from terminator.ledger import Ablation, Ledger, Provenance, Sweep, Variant, ablation_id, sweep_id
+from terminator.notify import checked_file
 from terminator.planning.ablation import AblationConfig, Match, check_kind, variants
 from terminator.planning.compose import CommandLine, Composer
 from terminator.planning.cost import check, cost, size_matched
@@ -59,13 +60,14 @@ class Planner:
     def __init__(
         self, composer: Composer, provenance: Provenance, command: Sequence[str] = (), settings: Settings | None = None
     ) -> None:
-        """Raises UserError for a tracking URI that is none."""
+        """Raises UserError for a tracking URI that is none, and for a file of which no message could be sent."""
         tracking = settings.tracking if settings else TrackingConfig()
         self._composer = composer
         self._provenance = provenance
         self._command = list(command)
         self._tracked, self._tracking_uri = tracking.enabled, checked_uri(tracking.uri)
         self._limits = settings.sweep if settings else SweepConfig()
+        self._notify = checked_file(settings.notify) if settings else None
         self._configs: dict[str, RunConfig] = {}
         self._merged: dict[str, list[str]] = {}
 
@@ -198,6 +200,7 @@ class Planner:
             settings=tuple(own_settings(self._composer, base)),
             data=tuple(dict.fromkeys(config.data.name for config in configs.values())),
             most_looks=self._limits.looks,
+            notify=self._notify,
             until=None if minutes is None else now + 60 * minutes,
         )
         return Plan(sweep, configs, {each.name: self._merged.get(each.name, []) for each in found})

@@ -31,6 +31,7 @@ class SweepConfig:
     `plan`: print the plan and run nothing; `json`: as JSON. `workers`: processes side by side, None for what the
     machine has. `wait`: stay until the jobs of a cluster have ended. `looks`: stop after so many looks; `budget_min`:
     start no more runs after so many minutes; None goes on until every row is decided or the last look is made.
+    `notify`: an Apprise configuration file, whose services get a message when the sweep ends.
     """
 
     plan: bool = False
@@ -39,6 +40,7 @@ class SweepConfig:
     wait: bool = False
     looks: int | None = None
     budget_min: float | None = None
+    notify: str | None = None
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
@@ -68,6 +70,11 @@ class Settings(RunConfig):
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     ablation: AblationConfig = field(default_factory=AblationConfig)
     cluster: Any = None
+
+    @property
+    def notify(self) -> str | None:
+        """The file that `sweep.notify` names, else the cluster profile."""
+        return self.sweep.notify or (self.cluster.notify if isinstance(self.cluster, ClusterProfile) else None)
 
     def run_config(self) -> RunConfig:
         """The part that makes a run, with the shape and classes of a user's own data.

@@ -51,7 +51,7 @@ from terminator.run_key import run_key
 from terminator.sweeps.scheduler import Launch, Scheduler, scheduler_for, scheduler_of
 from terminator.sweeps.show import watch
 from terminator.text import counted, did_you_mean, done_already, moment
-from terminator.tracking import LiveSync
+from terminator.tracking import LiveSync, sync
 
 DEFAULT_LAUNCHER = "basic"  # Hydra's; in its place each run gets a process of its own
 OWN_SWEEPER = "ablation"
@@ -157,6 +157,8 @@ def run_one(config: DictConfig) -> float:
         raise UserError(f"cluster={cluster}: a single run is trained here; {remedy} to submit it")
     if settings.sweep.plan:
         raise UserError(f"sweep.plan=true: a single run has no plan; {remedy}")
+    if settings.sweep.notify:
+        raise UserError(f"sweep.notify={settings.sweep.notify}: a single run sends no message; {remedy}")
     origin, ledger = provenance(), Ledger(settings.root_folder())
     run = ledger.run(run_key(settings.run_config()))
     tracked: list[Sweep] = []
@@ -238,7 +240,7 @@ def _run_plans(
     when = f" (the last {moment(max(finished))})" if finished else ""
     counts = f"{len(finished)} done already{when}, {len(runs) - len(finished)} to run"
     _say(f"{counted(len(runs), 'run')}: {counts} in {ledger.root}")
-    hint = "interrupted; the same command continues where it stopped"
+    hint, here = "interrupted; the same command continues where it stopped", True
 
     def scheduler(current: Sequence[Sweep]) -> Scheduler:
         return scheduler_for(settings, ledger, current, launch, Board(ledger, current))
@@ -249,7 +251,7 @@ def _run_plans(
             if not outcome.ended:
                 if not settings.sweep.wait:
                     return
-                hint = "the jobs go on without this command"
+                hint, here = "the jobs go on without this command", False
                 for sweep in outcome.sweeps:
                     watch(Console(markup=False, emoji=False), ledger, sweep, scheduler_of(ledger, sweep))
                 sweeps = [ledger.sweep(sweep.id) for sweep in sweeps]
@@ -258,8 +260,10 @@ def _run_plans(
         _say(hint)
         for table in last_tables(ledger, sweeps):
             _say(f"the table of the last look: {table}")
+        if here:
+            _tell(ledger, sweeps, interrupted=True)
         sys.exit(entry.INTERRUPTED)
-    _report(ledger, sweeps, outcome.missing)
+    _report(ledger, sweeps, outcome.missing, here)
 
 
 def _launch(context: HydraContext, task: TaskFunction, master: DictConfig) -> Launch | None:
@@ -290,17 +294,33 @@ def frozen_before(frozen: LookPlan, typed: LookPlan) -> str:
     )
 
 
-def _report(ledger: Ledger, sweeps: Sequence[Sweep], needed: Sequence[Run]) -> None:
-    """Print and write the tables and figures; exit with 1 if a run that was needed has no result."""
+def _report(ledger: Ledger, sweeps: Sequence[Sweep], needed: Sequence[Run], here: bool) -> None:
+    """Print and write the tables and figures, bring them to MLflow; exit with 1 if a needed run has no result.
+
+    `here`: whether this process ends the sweep, and no job of a cluster does.
+    """
     from terminator.analysis.report import write_report
 
     for sweep in sweeps:
         write_report(ledger.root, sweep=sweep.id)
+    tracked = sync(ledger, [sweep for sweep in sweeps if sweep.tracked])
+    if tracked.problem:
+        _say(f"mlflow: {tracked}")
+    if here:
+        _tell(ledger, sweeps)
     missing = sum(run.result() is None for run in needed)
     if missing:
         has, it = ("has", "it") if missing == 1 else ("have", "them")
         _say(f"{counted(missing, 'run')} {has} no result; the same command runs {it} again")
         sys.exit(1)
+
+
+def _tell(ledger: Ledger, sweeps: Sequence[Sweep], *, interrupted: bool = False) -> None:
+    from terminator.analysis.message import tell
+
+    for sweep in sweeps:
+        if problem := tell(ledger, ledger.sweep(sweep.id), interrupted=interrupted):  # with the runs it has now
+            _say(problem)
 
 
 def _power(ledger: Ledger, plan: Plan, ablation: Ablation) -> list[str]:

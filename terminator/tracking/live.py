@@ -13,8 +13,8 @@ from typing import IO
 
 from terminator.ledger import Ledger, Sweep
 from terminator.ledger.provenance import PACKAGE
-from terminator.tracking.store import is_server
 from terminator.tracking.sync import SyncReport, sync
+from terminator.tracking.uri import is_server
 
 SECONDS_BETWEEN = 10.0
 LARGEST_SHARE = 0.1  # of its time that a follower spends syncing

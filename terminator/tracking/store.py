@@ -6,36 +6,30 @@ and the curves of a thousand runs come many times faster than through MLflow's c
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
-import re
 import sqlite3
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from terminator.errors import UserError
 from terminator.ledger import Ablation, Reason, RunState, Status, files
+from terminator.tracking.uri import SQLITE, is_server, sqlite_path
 
-SQLITE = "sqlite:///"
-SERVERS = ("http://", "https://")
-DATABASES = ("postgresql", "mysql", SQLITE)
-INSTEAD_OF_PASSWORD = {  # what the libraries below MLflow read
-    "postgresql": "set PGPASSWORD, or keep it in ~/.pgpass",
-    "mysql": "keep it in an option file and end the URI in ?read_default_file=FILE",
-    "http": "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
-}
 SECONDS_FOR_LOCK = 20.0
 SMALLEST_DATABASE = 1 << 20  # bytes, with MLflow's tables in it
-POINTS_PER_BATCH = 1000  # MLflow's limits
+ENTITIES_PER_BATCH = 1000  # MLflow's limits
 PARAMETERS_PER_BATCH = 100
 RESULTS_PER_PAGE = 1000
+LONGEST_DIGEST = 36
+LONGEST_TAG = 8000
 ENVIRONMENT = {  # read by mlflow when it is imported; what the user has set stays
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the default waits minutes for a server that is not there
@@ -65,53 +59,12 @@ ABLATION_TAGS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def checked_uri(uri: str | None) -> str | None:
-    """The tracking URI, with a sqlite file's path made absolute, for MLflow would read it from any current folder.
-
-    Raises UserError for what is no tracking URI, and for one that holds a password: it is kept with the sweep, shown on
-    the page and seen in lists of processes. MLflow's old store of plain folders is closed, so a path is none.
-    """
-    if uri is None:
-        return None
-    if _has_password(uri):
-        known = (hint for scheme, hint in INSTEAD_OF_PASSWORD.items() if uri.startswith(scheme))
-        hint = next(known, INSTEAD_OF_PASSWORD["http"])
-        raise UserError(f"tracking.uri: must not hold a password, which others could read with the sweep; {hint}")
-    if not uri.startswith((*SERVERS, *DATABASES)):
-        raise UserError(f"tracking.uri={uri}: must begin with http://, https://, sqlite:///, postgresql or mysql")
-    path = sqlite_path(uri)
-    return uri if path is None else f"{SQLITE}{path.absolute()}"
-
-
-def _has_password(uri: str) -> bool:
-    """Before the host or as an option. For a server a name alone counts as well: it may be a token."""
-    rest = uri.partition("://")[2]
-    if is_server(uri):
-        return "@" in re.split("[/?#]", rest)[0]
-    return bool(re.match("[^:/]*:[^@]*@", rest) or re.search("[?&][^=&]*passw(or)?d=", rest, re.IGNORECASE))
-
-
-def default_uri(root: Path) -> str:
-    """The sqlite file in an output root."""
-    return f"{SQLITE}{root / 'mlflow.db'}"
-
-
-def sqlite_path(uri: str) -> Path | None:
-    """The file of a sqlite URI; None for other stores."""
-    return Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
-
-
 def is_damage(error: BaseException) -> bool:
     """Whether it tells of a sqlite file that is none, or no longer whole."""
     chain = [error]
     while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
         chain.append(cause)
     return any(type(each) is sqlite3.DatabaseError for each in chain)  # not of its subclasses: it is locked, say
-
-
-def is_server(uri: str) -> bool:
-    """Whether it is an MLflow server, which keeps artifacts itself."""
-    return uri.startswith(SERVERS)
 
 
 def status_of(status: Status) -> str:
@@ -138,6 +91,9 @@ def ablation_fields(tags: Mapping[str, str]) -> dict[str, Any]:
 def as_text(value: Any) -> str:
     """A value as a tag or a parameter: JSON, but text as it is."""
     return value if isinstance(value, str) else json.dumps(value)
+
+
+PARENT = {"kind": "sweep"}  # a tag that tells the run of a sweep from those of its training runs
 
 
 class Place(NamedTuple):
@@ -181,6 +137,11 @@ class StoredRun:
     def place(self) -> Place:
         """Where it belongs."""
         return Place(self.experiment, *(self.tags.get(name, "") for name in Place._fields[1:]))
+
+    @property
+    def is_sweep(self) -> bool:
+        """Whether it stands for a sweep, as the parent of its training runs."""
+        return PARENT.items() <= self.tags.items()
 
 
 def read_runs(
@@ -282,37 +243,68 @@ class Store:
         if path := sqlite_path(uri):
             make_database(path, artifacts)
         self._artifacts = None if is_server(uri) else artifacts
+        self._uri = uri
         self._client = _mlflow().MlflowClient(uri, registry_uri=uri)
         self._entities = _mlflow("mlflow.entities")
+        self._repository = _mlflow("mlflow.store.artifact.artifact_repository_registry").get_artifact_repository
         self._experiments: dict[str, str] = {}  # name → id
+        self._artifacts_of: dict[str, str] = {}  # run → where its artifacts are
+        gc.freeze()  # a sync makes objects by thousands, and none of the libraries' many becomes garbage by that
 
-    def create(self, place: Place, question: str, start: int | None) -> str:
-        """A new run's id. `question`: what a new experiment's description says; `start` in milliseconds since 1970."""
-        tags = place._asdict()
-        experiment = tags.pop("experiment")
+    def create(
+        self, experiment: str, name: str, tags: Mapping[str, str], question: str, start: int | None
+    ) -> StoredRun:
+        """A new run. `question`: what a new experiment's description says; `start` in milliseconds since 1970."""
         if experiment not in self._experiments:
             self._experiments[experiment] = self._experiment(experiment, question)
-        name = f"{place.variant}/{place.seed}"
         run = self._client.create_run(self._experiments[experiment], start_time=start, tags=tags, run_name=name)
-        return str(run.info.run_id)
+        self._artifacts_of[run.info.run_id] = run.info.artifact_uri
+        return StoredRun(
+            run.info.run_id, self._experiments[experiment], experiment, name, "", None, None, tags=dict(tags)
+        )
 
-    def set_up(self, run_id: str, parameters: Mapping[str, str], artifacts: Iterable[Path]) -> None:
-        """Write what doesn't change any more: parameters (those it has can't be changed) and files."""
+    def lacks(self, run_id: str, parameters: Mapping[str, str]) -> dict[str, str]:
+        """Those of the parameters that the run does not have; those it has can't be changed."""
         known = self._client.get_run(run_id).data.params
-        new = [self._entities.Param(name, value) for name, value in parameters.items() if name not in known]
-        for start in range(0, len(new), PARAMETERS_PER_BATCH):
-            self._client.log_batch(run_id, params=new[start : start + PARAMETERS_PER_BATCH])
-        for path in artifacts:
-            self._client.log_artifact(run_id, str(path))
+        return {name: value for name, value in parameters.items() if name not in known}
 
-    def log(self, run_id: str, points: Sequence[Point], tags: Mapping[str, str]) -> None:
-        """Write points in as few requests as MLflow allows, and the tags in the last: they say that all is there."""
+    def log(
+        self, run_id: str, points: Sequence[Point], tags: Mapping[str, str], parameters: Mapping[str, str] | None = None
+    ) -> None:
+        """Write all in as few requests as MLflow allows, and the tags in the last: they say that all is there."""
         metrics = [self._entities.Metric(point.name, point.value, point.time, point.epoch) for point in points]
-        last = max(len(metrics) - 1, 0) // POINTS_PER_BATCH * POINTS_PER_BATCH
-        for start in range(0, last, POINTS_PER_BATCH):
-            self._client.log_batch(run_id, metrics[start : start + POINTS_PER_BATCH])
+        settings = [self._entities.Param(name, value) for name, value in (parameters or {}).items()]
         marks = [self._entities.RunTag(name, value) for name, value in tags.items()]
-        self._client.log_batch(run_id, metrics[last:], tags=marks)
+        while True:
+            some, settings = settings[:PARAMETERS_PER_BATCH], settings[PARAMETERS_PER_BATCH:]
+            room = ENTITIES_PER_BATCH - len(some) - len(marks)
+            now, metrics = metrics[:room], metrics[room:]
+            over = not (settings or metrics)
+            self._client.log_batch(run_id, now, some, marks if over else [])
+            if over:
+                return
+
+    def add_file(self, run_id: str, path: Path) -> None:
+        """A file as an artifact."""
+        self._artifacts_at(run_id).log_artifact(str(path))
+
+    def replace_folder(self, run_id: str, folder: Path, name: str) -> None:
+        """A folder as the artifacts `name`, in the place of what was there before."""
+        repository = self._artifacts_at(run_id)
+        if repository.list_artifacts(name):
+            repository.delete_artifacts(name)
+        repository.log_artifacts(str(folder), name)
+
+    def add_dataset(self, run_id: str, name: str, digest: str, source: Mapping[str, Any]) -> None:
+        """Show that the run has read a data set. `digest`: of its contents; `source`: where it comes from."""
+        dataset = self._entities.Dataset(name, digest[:LONGEST_DIGEST], "local", json.dumps(source))
+        context = self._entities.InputTag("mlflow.data.context", "training")
+        self._client.log_inputs(run_id, [self._entities.DatasetInput(dataset, [context])])
+
+    def _artifacts_at(self, run_id: str) -> Any:
+        if run_id not in self._artifacts_of:
+            self._artifacts_of[run_id] = self._client.get_run(run_id).info.artifact_uri
+        return self._repository(self._artifacts_of[run_id], tracking_uri=self._uri)
 
     def set_status(self, run_id: str, status: str, ended: int | None) -> None:
         """Set a run's status, and when it ended where that is final."""

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from terminator.errors import FULL, NO_RIGHTS
 from terminator.ledger import Cell, Ledger, Result, Run, RunState, Spec, Status, Sweep, files
 from terminator.text import counted
+from terminator.tracking import parents
 from terminator.tracking.store import (
     Place,
     Point,
@@ -21,12 +22,11 @@ from terminator.tracking.store import (
     StoredRun,
     ablation_tags,
     as_text,
-    default_uri,
     is_damage,
     read_runs,
-    sqlite_path,
     status_of,
 )
+from terminator.tracking.uri import default_uri, sqlite_path
 
 LONGEST_PARAMETER = 6000  # MLflow's limit; the artifact spec.json holds the whole value
 SECONDS_FOR_LOCK = 30.0
@@ -58,7 +58,7 @@ class Entry(NamedTuple):
     """One MLflow run: a run of the ledger in its place in an ablation. One shared by two ablations has two entries."""
 
     store: str  # its tracking URI
-    sweep: str
+    sweeps: list[Sweep]  # that hold the place, the newest first: it counts
     cell: Cell
 
     @property
@@ -88,7 +88,7 @@ def sync(
     runs: Collection[str] = (),
     patience: float = SECONDS_FOR_LOCK,
 ) -> SyncReport:
-    """Bring MLflow up to date with the runs of `sweeps` (None: with all), at `uri` (None: each sweep's own store).
+    """Bring MLflow up to date with `sweeps` (None: with all), at `uri` (None: each sweep's own store).
 
     `runs`: with those of these keys only. Waits up to `patience` seconds for another sync. Raises nothing on MLflow's
     account: a store that is slow, locked or not there is the report's problem.
@@ -118,8 +118,8 @@ def entries(
     for sweep in ledger.sweeps():
         if sweep.tracked or uri is not None:
             store = uri or sweep.tracking_uri or default_uri(ledger.root)
-            for entry in (Entry(store, sweep.id, cell) for cell in sweep.cells() if cell.key in wanted):
-                found.setdefault((store, entry.place), entry)
+            for entry in (Entry(store, [], cell) for cell in sweep.cells() if cell.key in wanted):
+                found.setdefault((store, entry.place), entry).sweeps.append(sweep)
     return list(found.values())
 
 
@@ -128,15 +128,19 @@ def _sync_store(ledger: Ledger, uri: str, todo: list[Entry], patience: float) ->
     # before others have to wait.
     store = None if sqlite_path(uri) else Store(ledger.root, uri)
     with _one_at_a_time(ledger.root / ".sync.lock", patience):
-        stored = read_runs(uri, {entry.place.experiment for entry in todo}, details=False, deleted=True)
-        known = {run.place: run for run in reversed(stored)}  # of several in one place, the oldest
+        sweeps = {sweep.id: sweep for entry in todo for sweep in entry.sweeps}
+        experiments = {entry.place.experiment for entry in todo} | {parents.home(sweep) for sweep in sweeps.values()}
+        stored = read_runs(uri, experiments, details=False, deleted=True)
+        known = {run.place: run for run in reversed(stored) if not run.is_sweep}  # of several in one place, the oldest
+        of_sweeps = {run.tags["sweep"]: run for run in reversed(stored) if run.is_sweep}
+        states: dict[str, Status] = {}
         for entry in todo:
             run, mine = ledger.run(entry.cell.key), known.get(entry.place)
             try:
-                status = run.state()
+                states[run.key] = status = run.state()
                 if status.state is RunState.pending:
                     continue  # there is nothing of it yet
-                update = _update(entry, run, status, mine)
+                update = _update(entry, run, status, mine, of_sweeps)
             except Exception as error:  # something is wrong with this run's files: the others' may be in order
                 yield SyncReport(problem=f"{entry.name}: {_why(error)}")
                 continue
@@ -145,6 +149,10 @@ def _sync_store(ledger: Ledger, uri: str, todo: list[Entry], patience: float) ->
                 continue
             store = store or Store(ledger.root, uri)
             try:
+                for sweep in entry.sweeps:
+                    if sweep.id not in of_sweeps:
+                        of_sweeps[sweep.id] = parents.create(store, sweep)
+                update.tags["mlflow.parentRunId"] = of_sweeps[entry.sweeps[0].id].run_id
                 _write(store, entry, run, status, mine, update)
             except Exception as error:
                 if getattr(error, "error_code", "") not in BAD_REQUESTS:
@@ -152,6 +160,11 @@ def _sync_store(ledger: Ledger, uri: str, todo: list[Entry], patience: float) ->
                 yield SyncReport(problem=f"{entry.name}: {_why(error)}")
             else:
                 yield SyncReport(runs=1, points=len(update.points))
+        for name in sweeps.keys() & of_sweeps.keys():
+            keys, own = sweeps[name].keys(), of_sweeps[name]
+            of_it = [states[key] for key in keys if key in states]
+            if len(of_it) == len(keys) and not parents.is_current(ledger, sweeps[name], of_it, own):
+                parents.write(store := store or Store(ledger.root, uri), ledger, sweeps[name], of_it, own)
 
 
 @contextmanager
@@ -170,13 +183,17 @@ def _one_at_a_time(path: Path, patience: float) -> Iterator[None]:
         yield
 
 
-def _update(entry: Entry, run: Run, status: Status, mine: StoredRun | None) -> _Update | None:
+def _update(
+    entry: Entry, run: Run, status: Status, mine: StoredRun | None, of_sweeps: Mapping[str, StoredRun]
+) -> _Update | None:
     """What there is to write; None if nothing, or if the user has deleted the run in MLflow."""
     if mine and mine.deleted:
         return None
     tags, stands = run_tags(entry, run.spec(), status), status_of(status)
     had = mine.tags if mine else {}
-    same = mine is not None and mine.status == stands and tags.items() <= had.items() and "epoch" in had
+    parent = of_sweeps.get(entry.sweeps[0].id)
+    nested = parent is not None and had.get("mlflow.parentRunId") == parent.run_id
+    same = nested and mine is not None and mine.status == stands and tags.items() <= had.items() and "epoch" in had
     if same and status.state is not RunState.running:
         return None
     rows = run.metrics()
@@ -194,12 +211,22 @@ def _update(entry: Entry, run: Run, status: Status, mine: StoredRun | None) -> _
 def _write(store: Store, entry: Entry, run: Run, status: Status, mine: StoredRun | None, update: _Update) -> None:
     began = next((attempt.started for attempt in run.attempts() if attempt.started is not None), None)
     ended = None if status.state is RunState.running else status.updated
-    run_id = mine.run_id if mine else store.create(entry.place, entry.cell.ablation.question, _milliseconds(began))
-    if mine is None or "epoch" not in mine.tags:
-        store.set_up(run_id, run_parameters(run.spec().config), [run.folder / "spec.json"])
-    store.log(run_id, update.points, update.tags)
+    identity = entry.place._asdict()
+    experiment, question = identity.pop("experiment"), entry.cell.ablation.question
+    own = mine or store.create(experiment, entry.name, identity, question, _milliseconds(began))
+    parameters: dict[str, str] = {}
+    if "epoch" not in own.tags:
+        spec = run.spec()
+        parameters = run_parameters(spec.config)
+        if mine is not None:  # a sync that died halfway has begun it
+            parameters = store.lacks(own.run_id, parameters)
+        data = spec.config.get("data", {})
+        source = data.get("folder") or data.get("repository") or data.get("format", "")
+        store.add_dataset(own.run_id, str(data.get("name", "")), spec.data_fingerprint or "unknown", {"uri": source})
+        store.add_file(own.run_id, run.folder / "spec.json")
+    store.log(own.run_id, update.points, update.tags, parameters)
     if mine is None or mine.status != update.status:
-        store.set_status(run_id, update.status, _milliseconds(ended))
+        store.set_status(own.run_id, update.status, _milliseconds(ended))
 
 
 def run_tags(entry: Entry, spec: Spec, status: Status) -> dict[str, str]:
@@ -213,7 +240,9 @@ def run_tags(entry: Entry, spec: Spec, status: Status) -> dict[str, str]:
         "state": status.state.value,
         "reason": status.reason.value if status.reason else "",
         "attempt": str(status.attempt),
-        "sweep": entry.sweep,
+        "sweep": entry.sweeps[0].id,
+        **{parents.membership(sweep): "true" for sweep in entry.sweeps},
+        **parents.source_tags(entry.sweeps[0]),
         "dataset": str(spec.config.get("data", {}).get("name", "")),
         "code": spec.code.hash,
         "commit": f"{commit}+changes" if spec.code.dirty else commit,

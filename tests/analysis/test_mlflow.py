@@ -10,11 +10,14 @@ import pytest
 
 from terminator import analysis
 from terminator.analysis.mlflow import linked, load_mlflow
+from terminator.analysis.report import write_report
 from terminator.analysis.summary import summarize
 from terminator.errors import UserError
-from terminator.ledger import Reason, Variant
+from terminator.ledger import Ledger, Reason, Variant
 from terminator.tracking import SyncReport, sync
-from terminator.tracking.store import default_uri
+from terminator.tracking.parents import record_report
+from terminator.tracking.store import read_runs
+from terminator.tracking.uri import default_uri
 from tests.analysis.ledgers import branches
 
 # mlflow's database layer warns of its own calls.
@@ -87,6 +90,31 @@ def test_runs_are_linked_to_mlflow(root: Path, tmp_path: Path, caplog: pytest.Lo
         f"tracking_uri=sqlite:///{tmp_path}/mlflow.db: cannot be read as an MLflow store (file is not a database): "
         "the page has no links to its runs"
     ]
+
+
+def test_a_sweep_holds_its_report(root: Path) -> None:
+    """As artifacts of its run in MLflow, with the table in its description: the newest, and only the sweep's own."""
+    ledger, page = Ledger(root), write_report(root)
+    [sweep] = ledger.sweeps()
+    assert sync(ledger, None) == SyncReport(unchanged=4)
+    [parent] = [run for run in read_runs(default_uri(root)) if run.is_sweep]
+    assert (parent.name, parent.status) == (sweep.id, "FAILED")  # as one of its runs has
+    artifacts = root / "mlflow-artifacts" / "branches" / parent.run_id / "artifacts" / "report"
+    first = page.read_bytes()
+    assert (artifacts / "report.html").read_bytes() == first
+    figure = page.parent / "figures" / "branches-differences.png"
+    assert (artifacts / "tables" / "branches.tex").exists()
+    assert (artifacts / "figures" / figure.name).exists()
+    assert (page.parent / "tables" / "branches.md").read_text("utf-8") in parent.tags["mlflow.note.content"]
+    page.write_bytes(b"another sweep's")
+    sync(ledger, None)
+    assert (artifacts / "report.html").read_bytes() == first
+    page.write_bytes(b"its own")
+    record_report(root, sweep, page)
+    figure.unlink()
+    sync(ledger, None)
+    assert (artifacts / "report.html").read_bytes() == b"its own"
+    assert not (artifacts / "figures" / figure.name).exists()
 
 
 def test_what_is_not_there_is_named(root: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from terminator.analysis import load
 from terminator.analysis.methods import methods
+from terminator.analysis.page import Part, render_page, unfinished
 from terminator.analysis.page.parts import Picture, glossary, picture
 from terminator.analysis.summary import summarize
 from terminator.analysis.tables.ablation import ablation_table
@@ -49,6 +50,16 @@ def test_the_picture_has_a_line_for_each_row_of_the_table(tmp_path: Path) -> Non
 
 def test_without_pairs_there_is_no_picture(tmp_path: Path) -> None:
     assert picture_of(branches(1, pending=[("full", seed) for seed in range(3)]), tmp_path) is None
+
+
+def test_the_page_of_an_unfinished_sweep_says_how_far_it_is(tmp_path: Path) -> None:
+    lost = {("no_gated", 1): (Reason.killed, "")}
+    pending = [("full", 1), ("full", 0)]
+    results, summary = summarized(branches(1, seeds=(0, 1), epochs=2, failed=lost, pending=pending), tmp_path)
+    assert summary.headline == ""  # no pair is there, so nothing is undecided "after 0 seeds"
+    page = render_page(results, [Part("branches", summary, [ablation_table([summary])], [])], [])
+    assert '<p class="lost">Not finished: 1 of 4 runs done, 2 to come. What stands here' in page
+    assert unfinished({"done": 3, "failed": 1}) == ""
 
 
 def test_the_glossary_says_what_each_name_changes(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -62,7 +63,10 @@ def test_what_fails_before_python_starts_says_why(
             {"python": "/nowhere/python"},
             {"setup": ["true", "exit 3"]},
             {"setup": ["module() { ls /nowhere; }", "if true; then", "module load cuda", "fi", "echo too late"]},
-            {"setup": [f"source {tmp_path}/lenient.sh", "trap 'echo bye' EXIT"]},
+            {  # which works, and so does a command of several words, as a container's is
+                "setup": [f"source {tmp_path}/lenient.sh", "trap 'echo bye' EXIT"],
+                "python": f"env OMP_NUM_THREADS=1 {shlex.quote(sys.executable)}",
+            },
         ),
         strict=True,
     ):

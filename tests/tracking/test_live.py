@@ -14,7 +14,8 @@ from tests.ledger.processes import python
 
 def finished_runs(ledger: Ledger) -> int:
     with sqlite3.connect(ledger.root / "mlflow.db") as database:
-        count = database.execute("select count(*) from runs where status = 'FINISHED'").fetchone()[0]
+        of_runs = "select count(*) from runs where status = 'FINISHED' and name like '%/%'"
+        count = database.execute(of_runs).fetchone()[0]
     database.close()
     return int(count)
 

@@ -12,12 +12,13 @@ import sqlite3
 import threading
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run as MlflowRun
 
-from terminator.ledger import Ablation, Cell, Code, Ledger, Reason, Result, RunState, Spec, Status, Variant
+from terminator.ledger import Ablation, Cell, Code, Ledger, Reason, Result, RunState, Spec, Status, Sweep, Variant
 from terminator.tracking import SyncReport, sync
 from terminator.tracking.sync import Entry, Point, curve_points, entries, final_points, run_parameters, run_tags
 from tests.ledger.examples import EPOCHS, finish, finish_all, row, sweep, train
@@ -31,7 +32,8 @@ def client(ledger: Ledger) -> MlflowClient:
 
 def runs(ledger: Ledger, experiment: str = "branches") -> dict[str, MlflowRun]:
     found = client(ledger).get_experiment_by_name(experiment)
-    return {run.info.run_name: run for run in client(ledger).search_runs([found.experiment_id])}
+    of_runs = client(ledger).search_runs([found.experiment_id], "tags.run_key != ''")
+    return {run.info.run_name: run for run in of_runs}
 
 
 def row_counts(ledger: Ledger) -> dict[str, int]:
@@ -81,7 +83,8 @@ def test_a_final_metric_leaves_the_curve_of_its_name_alone() -> None:
 
 def test_tags_name_the_commit_and_what_was_asked() -> None:
     ablation = Ablation("branches", "Why?", "full", "test_loss", False, 0.02, [0], [])
-    entry = Entry("http://there", "branches-1", Cell(ablation, Variant("full"), 0, "k"))
+    asking = Sweep("branches-1", 1.0, ["python"], [], Code("c0de", "1f2e", True), [ablation])
+    entry = Entry("http://there", [asking], Cell(ablation, Variant("full"), 0, "k"))
     spec = Spec("k", {"data": {"name": "digits"}}, Code("c0de", "1f2e", True), {}, 1.0)
     tags = run_tags(entry, spec, Status(RunState.done, attempt=2))
     assert tags["commit"] == "1f2e+changes"
@@ -110,7 +113,8 @@ def test_of_these_runs_only(ledger: Ledger) -> None:
 def test_of_a_places_sweeps_the_newest_counts(ledger: Ledger) -> None:
     old, new = sweep(ledger, "branches", created=1.0), sweep(ledger, "branches", "gating", created=2.0)
     found = entries(ledger, [old])
-    assert {entry.sweep for entry in found} == {new.id}
+    assert [sweep.id for sweep in found[0].sweeps] == [new.id, old.id]
+    assert {entry.sweeps[0].id for entry in found} == {new.id}
     assert len(found) == 8  # the old sweep's runs, wherever they stand
 
 
@@ -158,6 +162,45 @@ def test_everything_that_a_run_left_is_in_mlflow(ledger: Ledger) -> None:
     ]
     artifact = ledger.root / "mlflow-artifacts" / "branches" / run.info.run_id / "artifacts" / "spec.json"
     assert json.loads(artifact.read_text())["key"] == key
+    assert [(each.dataset.name, each.dataset.digest) for each in run.inputs.dataset_inputs] == [("digits", "unknown")]
+    source = {name: value for name, value in run.data.tags.items() if name.startswith("mlflow.source")}
+    assert source == {
+        "mlflow.source.name": "python",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.commit": "1f2e",
+    }
+
+
+def found_under(ledger: Ledger, planned: Sweep) -> tuple[MlflowRun, set[str], set[str]]:
+    """The sweep's run; the names of its children; of all its training runs, by the search in its description."""
+    everywhere = [each.experiment_id for each in client(ledger).search_experiments()]
+    (parent,) = client(ledger).search_runs(everywhere, f"tags.kind = 'sweep' and tags.sweep = '{planned.id}'")
+    note = parent.data.tags["mlflow.note.content"]
+    (search,) = re.findall("`(.*?)`", note)
+    assert f"#/experiments/{parent.info.experiment_id}?searchFilter={quote(search, safe='')}" in note
+    children = client(ledger).search_runs(everywhere, f"tags.mlflow.parentRunId = '{parent.info.run_id}'")
+    all_runs = client(ledger).search_runs(everywhere, f"{search} and tags.run_key != ''")
+    return parent, {run.info.run_name for run in children}, {run.info.run_name for run in all_runs}
+
+
+def test_a_run_of_two_sweeps_is_found_under_both(ledger: Ledger) -> None:
+    """It is the newest's child; a search that the other's description names finds it there."""
+    old, new = sweep(ledger, "branches", created=1.0), sweep(ledger, "branches", "gating", created=2.0)
+    first, *others = map(ledger.run, new.keys())
+    train(first)
+    sync(ledger, [old])
+    assert found_under(ledger, new)[1:] == ({"full/0"}, {"full/0"})
+    assert found_under(ledger, old)[0].info.status == "RUNNING"
+    first.begin().finish({"test_accuracy": 0.75})
+    for run in others:
+        finish(run)
+    assert sync(ledger, None).problem is None
+    names = {"full/0", "full/1", "no_local/0", "no_local/1"}
+    parent, children, all_runs = found_under(ledger, new)
+    assert (parent.info.run_name, parent.info.status) == ("branches+gating-" + new.id[-8:], "FINISHED")
+    assert (children, all_runs) == (names, names)
+    assert found_under(ledger, old)[1:] == (set(), names)
+    assert sync(ledger, None) == SyncReport(unchanged=8)
 
 
 def test_a_second_sync_writes_nothing(finished: Ledger) -> None:

@@ -1,0 +1,43 @@
+"""What is told of a sweep when it ends, in a few lines."""
+
+from __future__ import annotations
+
+import time
+
+from terminator.analysis.load import load
+from terminator.analysis.summary import summarize
+from terminator.errors import UserError
+from terminator.ledger import Ledger, RunState, Sweep
+from terminator.notify import send
+from terminator.tracking.parents import reported
+
+MOST_NAMED = 10
+
+
+def tell(ledger: Ledger, sweep: Sweep, *, interrupted: bool = False) -> str | None:
+    """Send the sweep's message, if one was asked for. Returns what went wrong, in a line."""
+    return None if sweep.notify is None else send(sweep.notify, *message(ledger, sweep, interrupted=interrupted))
+
+
+def message(ledger: Ledger, sweep: Sweep, *, interrupted: bool = False) -> tuple[str, str]:
+    """Title and text: how many runs are done, each table's headline, why runs have no result, where the report is."""
+    states = {name: ledger.run(key).state() for key, name in sweep.names().items()}
+    done = sum(each.state is RunState.done for each in states.values())
+    lost = {name: each for name, each in states.items() if each.state is not RunState.done}
+    spent = lost and sweep.until is not None and time.time() >= sweep.until
+    how = "interrupted, " if interrupted else "sweep.budget_min is spent, " if spent else ""
+    lines = []
+    try:
+        for results in (load(ledger.root, each.name, sweep=sweep.id) for each in sweep.ablations if not each.is_tuning):
+            summary = summarize(results, results.questions[0])
+            lines.append(f"{summary.name}: {summary.headline or 'nothing is tested yet'}")
+    except UserError as error:  # no results yet, say
+        lines.append(str(error))
+    for name, status in list(lost.items())[:MOST_NAMED]:
+        why = ": ".join(filter(None, [status.state.value, status.reason and status.reason.value, status.message]))
+        lines.append(f"{name}: {why}")
+    if len(lost) > MOST_NAMED:
+        lines.append(f"and {len(lost) - MOST_NAMED:,} more without a result")
+    report = reported(ledger, sweep)
+    lines.append(f"Report: {report.page}" if report and report.is_there() else f"Runs: {ledger.root}")
+    return f"{sweep.id}: {how}{done:,} of {len(states):,} runs done", "\n".join(lines)
