@@ -1,6 +1,6 @@
 """Hydra's own tests of launchers, with the suite's plugins loaded: no launcher behaves differently beside them.
 
-Whole applications beside them: tests/test_wheel.py; on SLURM: tests/slurm/test_command_line.py.
+Those that take longest are in tests/slurm/test_launchers.py.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
-from hydra.test_utils.launcher_common_tests import BatchedSweeperTestSuite, LauncherTestSuite
+from hydra.test_utils.launcher_common_tests import BatchedSweeperTestSuite, IntegrationTestSuite, LauncherTestSuite
 
 # They set no version_base, for which Hydra warns.
 pytestmark = [
@@ -27,3 +27,7 @@ class TestLauncher(LauncherTestSuite): ...
 
 @pytest.mark.parametrize(("launcher_name", "overrides"), [("basic", ["hydra.sweeper.max_batch_size=2"])])
 class TestBatches(BatchedSweeperTestSuite): ...
+
+
+@pytest.mark.parametrize(("task_launcher_cfg", "extra_flags"), [({}, ["-m"])], ids=["basic"])
+class TestApplication(IntegrationTestSuite): ...

@@ -93,7 +93,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["data=digit"], r"data=digit: no such data; did you mean digits\? choose from .*"),
         (["data=null"], r"data=null: must name a file of the group data, or be left out"),
         (["cluster=cpu"], r"cluster=cpu: a single run is trained here; add -m to submit it"),
-        (["-m", "cluster=dev", "cluster.timeout_min=soon"], r"cluster\.timeout_min: Value 'soon' of type 'str' .*"),
         (["-m", "cluster=cpuu"], r"cluster=cpuu: no such cluster; did you mean cpu\? choose from cpu, .*"),
         (["ablation=pair"], r"ablation=pair: an ablation is a sweep; add -m"),
         (["-m", "ablation=nope"], r"ablation=nope: no such ablation; choose from .*branches, .*pair.*"),
