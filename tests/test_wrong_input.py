@@ -78,7 +78,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ([*SWEEP, "seed=0", "seed=1"], r"seed=1: seed= is given twice; list its values, as in seed=a,b"),
         ([*SWEEP, "model.width=[1"], r"model\.width=\[1: cannot be read; text needs quotes of its own, .*"),
         (["foo"], r"foo: must be key=value, as in seed=0,1,2"),
-        (["sweep.notify=there"], r"sweep\.notify=there: a single run sends no message; add -m"),
+        (["sweep.notify=there"], r"sweep\.notify: a single run sends no message; add -m"),
         (
             [*SWEEP, "sweep.notify=slack://secret"],
             r"sweep\.notify: must be a file, as others could read an address and its token; .*",

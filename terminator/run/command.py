@@ -158,7 +158,7 @@ def run_one(config: DictConfig) -> float:
     if settings.sweep.plan:
         raise UserError(f"sweep.plan=true: a single run has no plan; {remedy}")
     if settings.sweep.notify:
-        raise UserError(f"sweep.notify={settings.sweep.notify}: a single run sends no message; {remedy}")
+        raise UserError(f"sweep.notify: a single run sends no message; {remedy}")  # the value may hold a token
     origin, ledger = provenance(), Ledger(settings.root_folder())
     run = ledger.run(run_key(settings.run_config()))
     tracked: list[Sweep] = []
