@@ -133,7 +133,7 @@ def train_until_killed(run: Run, check: int) -> None:
 @pytest.mark.parametrize(("processes", "accumulated"), [(1, 1), (2, 2)])
 def test_killed_at_random_steps(small: RunConfig, freeze: Freeze, processes: int, accumulated: int) -> None:
     data = DataConfig(crop_padding=1, horizontal_flip=True, cutout=3, mixup=0.4)
-    config = with_training(small, epochs=2 + KILLS // 4, batch_size=60, gradient_accumulation_steps=accumulated)
+    config = with_training(small, epochs=1 + KILLS * 3 // 2, batch_size=60, gradient_accumulation_steps=accumulated)
     config = replace(config, data=data, machine=replace(config.machine, checkpoint_min=0.0))  # as often as there can be
     undisturbed, disturbed = freeze(config, "undisturbed"), freeze(config, "disturbed")
     assert ended(start(processes, execute, undisturbed)) == [0] * processes
