@@ -1,7 +1,8 @@
 """`python -m tests.same_numbers`: train the recorded sweeps anew and compare every epoch row and result, to the bit.
 
-recorded.json holds the runs of commit 3795d4e. The last bits depend on the processor and on PyTorch's version, so a
-comparison on another machine says so: record again there, at a commit that is known to be right, with `--record`.
+recorded.json holds runs with the numbers of commit 133338c, whose steps round otherwise than before; up to its parent
+they were those of 3795d4e. The last bits depend on the processor and on PyTorch's version, so a comparison on another
+machine says so: record again there, at a commit that is known to be right, with `--record`.
 """
 
 from __future__ import annotations
