@@ -37,13 +37,15 @@ def check_name(group: str, name: str, own: Sequence[str], *, key: str, what: str
         raise UserError(f"{key}={name}: {', '.join(rivals)} have a {what} of this name; uninstall one")
 
 
-def packaged_config(group: str, name: str, base: type[Base], *, field: str, functions: Sequence[str]) -> type[Base]:
+def packaged_config(
+    group: str, name: str, base: type[Base], *, key: str, field: str, functions: Sequence[str]
+) -> type[Base]:
     """The `Config` of the module that this entry point names: a subclass of `base`, whose `field` is the name.
 
-    Raises UserError where the module lacks one of `functions`, or has no such class.
+    Raises UserError, which begins with `key`, where the module lacks one of `functions`, or has no such class.
     """
     (module,) = installed(group)[name]
-    where = f"{group.removeprefix('terminator.').rstrip('s')}={name}: {module}, its entry point in {group},"
+    where = f"{key}={name}: {module}, its entry point in {group},"
     try:
         loaded = import_module(module)
         config, *_ = [getattr(loaded, each) for each in ("Config", *functions)]

@@ -239,7 +239,9 @@ def data_config(kind: str) -> type[DataConfig]:
     with a configuration of that name."""
     check_name(ENTRY_POINTS, kind, FORMATS, key="data.format", what="format")
     if kind in installed(ENTRY_POINTS):
-        return packaged_config(ENTRY_POINTS, kind, DataConfig, field="format", functions=["read", "fingerprint"])
+        return packaged_config(
+            ENTRY_POINTS, kind, DataConfig, key="data", field="format", functions=["read", "fingerprint"]
+        )
     return _CONFIGS.get(kind, DataConfig)
 
 

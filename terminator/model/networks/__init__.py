@@ -28,7 +28,9 @@ def network_config(architecture: str) -> type[ModelConfig]:
         return TerminatorConfig  # without its network, which would import torch
     module = module_of(architecture)
     if architecture in installed(ENTRY_POINTS):
-        return packaged_config(ENTRY_POINTS, architecture, ModelConfig, field="architecture", functions=["build"])
+        return packaged_config(
+            ENTRY_POINTS, architecture, ModelConfig, key="model", field="architecture", functions=["build"]
+        )
     return import_module(module).Config  # type: ignore[no-any-return]
 
 
