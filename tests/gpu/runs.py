@@ -20,7 +20,7 @@ from terminator.config import (
     to_plain,
 )
 from terminator.data.config import DataConfig, FolderConfig
-from terminator.data.load import Data, Split
+from terminator.data.splits import Data, Split
 from terminator.ledger import Code, Ledger, Provenance, Run, digest
 from terminator.model.build import build
 from terminator.model.config import ModelConfig, TerminatorConfig
@@ -82,7 +82,7 @@ def steps(
         if len(shape) == 3
         else FolderConfig(image_shape=list(shape), classes=10),
         optimizer=OptimizerConfig(OptimizerName.sgd, lr=0.01, betas=[0.9]),
-        training=TrainingConfig(epochs=1, warmup_epochs=0, **training),
+        training=TrainingConfig(epochs=1, warmup_epochs=0, batch_size=batch, **training),
         machine=MachineConfig(Device(device)),
     )
     generator = torch.Generator().manual_seed(0)
@@ -92,4 +92,4 @@ def steps(
     network = build(model, image_shape=shape, classes=10, generator=generator_for(0, "weights"))
     network = network.to(device, dtype).train()
     step = TrainingStep(config, network, Data(split, split, split, middle, middle / 2), 1000, Distributed())
-    return lambda number: float(step(split, number)[0])
+    return lambda number: float(step(iter([split]), number)[0])

@@ -110,16 +110,11 @@ def test_a_damaged_checkpoint_is_set_aside(small: RunConfig, freeze: Freeze, har
 KILLS = int(os.environ.get("TERMINATOR_KILLS", "1"))
 
 
-class KillAtCheck(StopRequest):
-    """Ends the process, as kill -9 does, at the loop's `number`-th check for a stop."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.left = number
+class KillAtCheck(StopAtCheck):
+    """Ends the process, as kill -9 does, at the loop's `number`-th look."""
 
     def asked(self) -> RunState | None:
-        self.left -= 1
-        if self.left == 0:
+        if super().asked():
             os.kill(os.getpid(), signal.SIGKILL)
         return None
 
