@@ -13,7 +13,7 @@ from terminator.analysis.load import CURVE, load
 from terminator.analysis.metrics import check_logged
 from terminator.analysis.mlflow import linked
 from terminator.analysis.results import OneOrMany, Results, own_settings
-from terminator.analysis.statistics.tests import Spread
+from terminator.analysis.statistics.variance import Spread
 from terminator.analysis.summary import Summary, VariantSummary, summarize
 from terminator.analysis.tables import build_tables, labels
 from terminator.analysis.tables.render import print_table, write_tables

@@ -17,7 +17,8 @@ from terminator.analysis.measured import Measured, by_variant, main_effects, mea
 from terminator.analysis.metrics import Metric, metric
 from terminator.analysis.results import Question, Results
 from terminator.analysis.statistics.factorial import Effect, effects
-from terminator.analysis.statistics.tests import BoolArray, Spread, finite_test_set_noise, spread
+from terminator.analysis.statistics.tests import BoolArray, finite_test_set_noise
+from terminator.analysis.statistics.variance import Spread, spread
 from terminator.analysis.statistics.verdict import Comparison, best_and_tied, compare, headline
 from terminator.config import Source
 from terminator.data.config import TEST_DRAWN

@@ -19,7 +19,8 @@ import pandas as pd
 from terminator.analysis.figures import DIFFERENCES, Drawn
 from terminator.analysis.methods import listed, methods
 from terminator.analysis.mlflow import LOCAL_UI
-from terminator.analysis.page.parts import glossary, picture
+from terminator.analysis.page.glossary import glossary
+from terminator.analysis.page.picture import picture
 from terminator.analysis.results import Question, Results
 from terminator.analysis.summary import Summary
 from terminator.analysis.tables.notes import MISSING, missing_runs

@@ -10,7 +10,8 @@ import pytest
 from terminator.analysis import load
 from terminator.analysis.methods import methods
 from terminator.analysis.page import Part, render_page, unfinished
-from terminator.analysis.page.parts import Picture, glossary, picture
+from terminator.analysis.page.glossary import glossary
+from terminator.analysis.page.picture import Picture, picture
 from terminator.analysis.summary import summarize
 from terminator.analysis.tables.ablation import ablation_table
 from terminator.config import shipped

@@ -7,7 +7,7 @@ from math import isnan
 import numpy as np
 import pytest
 
-from terminator.analysis.statistics.tests import Spread, spread
+from terminator.analysis.statistics.variance import Spread, spread
 
 TABLES = 600
 SHARES = {"init": 0.6, "order": 0.3, "split": 0.1}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from terminator.analysis.figures import draw_figures
 from terminator.analysis.methods import methods
-from terminator.analysis.page.parts import glossary
+from terminator.analysis.page.glossary import glossary
 from terminator.analysis.report import record
 from terminator.analysis.tables import build_tables
 from terminator.analysis.tables.latex import latex
