@@ -117,7 +117,7 @@ def step_flops(subject: Subject, *, backward: bool) -> int:
     def step() -> None:
         output = subject.forward(subject.images)
         if backward:
-            objective(output, subject.labels).backward()
+            objective(output, subject.labels).backward()  # type: ignore[no-untyped-call]
         subject.network.zero_grad()
 
     return count_flops(step)

@@ -40,10 +40,11 @@ def main() -> None:
     with torch.no_grad():
         flops = step_flops(subject, backward=False)
     makers = {"peak": matrix_product} | {form.value: make_step for form in forms}
-    given = {form.value: (arguments.case, form.value, arguments.batch, arguments.device) for form in forms}
-    measured = measure(
-        makers, {"peak": (arguments.device,)} | given, rounds=arguments.rounds, threads=arguments.threads
-    )
+    given: dict[str, tuple[object, ...]] = {
+        form.value: (arguments.case, form.value, arguments.batch, arguments.device) for form in forms
+    }
+    given["peak"] = (arguments.device,)
+    measured = measure(makers, given, rounds=arguments.rounds, threads=arguments.threads)
     report(measured, subject, flops, f"evaluation, {arguments.case}, batch {len(subject.images)}")
 
 

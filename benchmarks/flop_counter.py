@@ -23,17 +23,20 @@ def convolution_backward(gradient: Shape, x: Shape, weight: Shape, *options: Any
     """Each of the two gradients takes the products of the forward pass. PyTorch's own formula forgets the groups of
     the weight's: in a depth-wise convolution it counts as many times too much as there are channels."""
     _bias, _stride, _padding, _dilation, transposed, _output_padding, _groups, output_mask = options
-    return sum(output_mask[:2]) * conv_flop_count(x, weight, gradient, transposed=transposed)
+    forward: int = conv_flop_count(x, weight, gradient, transposed=transposed)
+    return forward * int(sum(output_mask[:2]))
 
 
 def attention(query: Shape, key: Shape, value: Shape, *_: Any, **__: Any) -> int:
     """PyTorch has this formula for attention on a GPU alone."""
-    return sdpa_flop_count(query, key, value)
+    flops: int = sdpa_flop_count(query, key, value)  # type: ignore[no-untyped-call]
+    return flops
 
 
 def attention_backward(gradient: Shape, query: Shape, key: Shape, value: Shape, *_: Any, **__: Any) -> int:
     """PyTorch has this formula for attention on a GPU alone."""
-    return sdpa_backward_flop_count(gradient, query, key, value)
+    flops: int = sdpa_backward_flop_count(gradient, query, key, value)  # type: ignore[no-untyped-call]
+    return flops
 
 
 FORMULAS = {

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -61,7 +62,7 @@ def main() -> None:
             file.write(np.random.default_rng(start).bytes(min(2**26, pixels - start)))
         file.flush()
         inputs = (given.images, given.size, given.batch)
-        makers = {"release": make_step, "memory": make_input, "mapped": make_input}
+        makers: dict[str, Callable[..., Step]] = {"release": make_step, "memory": make_input, "mapped": make_input}
         arguments = {
             "release": ("release", "fast", given.batch, "cpu"),
             "memory": (*inputs, None),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ class Measured(NamedTuple):
 
 
 def measure(
-    makers: dict[str, Callable[..., Step]], arguments: dict[str, tuple[object, ...]], *, rounds: int, threads: int
+    makers: Mapping[str, Callable[..., Step]], arguments: Mapping[str, tuple[object, ...]], *, rounds: int, threads: int
 ) -> dict[str, Measured]:
     """Run `makers[name](*arguments[name])` in a process each, then its step once a round, in turns."""
     context = multiprocessing.get_context("spawn")

@@ -21,7 +21,7 @@ def step_of(network: nn.Module, images: Tensor, *, backward: bool) -> Step:
             output = network(images)
             logits = output if isinstance(output, Tensor) else output.logits
             if backward:
-                F.cross_entropy(logits, labels).backward()
+                F.cross_entropy(logits, labels).backward()  # type: ignore[no-untyped-call]
                 network.zero_grad()
 
     return step

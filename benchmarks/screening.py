@@ -77,8 +77,9 @@ def screen(results: FloatArray, scale: str, system: System = SUMS) -> Judged:
     values = {name: dict(enumerate(row)) for name, row in zip(NAMES, results.tolist(), strict=True)}
     effects = main_effects(Measured(values, shown, True, MARGIN, IMAGES, 100 / IMAGES), CROSSED, "full")
     seeds = range(results.shape[1])
-    rule = {"margin": effects.smallest_effect, "resolution": effects.resolution}
-    look = take_look(LookPlan.fixed(len(seeds)), (), seeds, effects.values, "full", **rule)
+    margin, resolution = effects.smallest_effect, effects.resolution
+    plan = LookPlan.fixed(len(seeds))
+    look = take_look(plan, (), seeds, effects.values, "full", margin=margin, resolution=resolution)
     wrong, found = False, []
     for part, effect in zip(PARTS, MAIN_EFFECTS * system.smaller, strict=True):
         verdict = look.decisions[part].verdict

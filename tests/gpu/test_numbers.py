@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from terminator.config import Precision, RunConfig
+from terminator.config import Precision
 from terminator.ledger import Attempt, Run
 from terminator.model.config import ModelConfig
 from terminator.model.networks import architectures
@@ -99,7 +99,7 @@ def test_processes_train_one_run_together(tmp_path: Path) -> None:
         figure("NCCL", "one process alone: a single GPU")
         return
     plain = small_run(tmp_path / "images")
-    config: RunConfig = replace(plain, model=replace(plain.model, dropout=[0.0]))  # type: ignore[type-var]
+    config = replace(plain, model=replace(SMALL, dropout=[0.0]))
     alone, together = freeze(config, tmp_path / "alone"), freeze(config, tmp_path / "together")
     finish(alone)
     with socket.socket() as listener:
@@ -111,17 +111,23 @@ def test_processes_train_one_run_together(tmp_path: Path) -> None:
         ranks = [{**group, "RANK": str(rank), "CUDA_VISIBLE_DEVICES": str(rank)} for rank in range(2)]
         job = ("-m", "terminator.job", str(together.folder))
         list(threads.map(lambda variables: python(*job, most=120, **variables), ranks))
-    loss, other = (run.result().metrics["test_loss"] for run in (alone, together))
+    loss, other = (final_metrics(run)["test_loss"] for run in (alone, together))
     figure("NCCL" if DEVICE == "cuda" else "Gloo", f"two processes: test loss {other:.6f}, alone {loss:.6f}")
     assert other == pytest.approx(loss, rel=1e-3)
     assert Attempt(together, 1).checkpoint_path.exists()
+
+
+def final_metrics(run: Run) -> dict[str, Any]:
+    result = run.result()
+    assert result is not None
+    return result.metrics
 
 
 def difference(first: Run, second: Run) -> float:
     """The largest of two runs' final weights; 0 only if results, rows and weights are equal to the bit."""
     weights, others = (final_weights(run) for run in (first, second))
     apart = max(float((weight - others[name]).abs().max()) for name, weight in weights.items())
-    same = numbers(first.result().metrics) == numbers(second.result().metrics) and [
+    same = numbers(final_metrics(first)) == numbers(final_metrics(second)) and [
         numbers(row) for row in first.metrics()
     ] == [numbers(row) for row in second.metrics()]
     return apart if apart or same else float("nan")
@@ -162,7 +168,7 @@ def test_stop_and_resume_are_exact(form: str, tmp_path: Path, monkeypatch: pytes
     words = ["equal to the bit" if apart == 0 else f"weights {apart:.1e} apart" for apart in (repeated, resumed)]
     figure(f"a run again, {form}", words[0])
     figure(f"a run stopped twice and resumed, {form}", words[1])
-    metrics = undisturbed.result().metrics
+    metrics = final_metrics(undisturbed)
     figure(f"test loss of that run, {form}", f"{metrics['test_loss']:.6f}, {peak(metrics)}")
     assert (repeated, resumed) == (0, 0)
 
