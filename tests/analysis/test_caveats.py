@@ -12,10 +12,11 @@ import pytest
 
 from terminator import analysis
 from terminator.analysis.caveats import OPTIMISTIC, SEQUENCES, Kind, caveats, change
-from terminator.analysis.claims import Claim, Expectation, claims_table, judge
+from terminator.analysis.findings import Claim, Expectation, judge
 from terminator.analysis.report import write_report
 from terminator.analysis.summary import summarize
 from terminator.analysis.tables import peers
+from terminator.analysis.tables.claims import claims_table
 from terminator.analysis.tables.notes import notes
 from terminator.analysis.tables.render import comma_separated
 from tests.analysis.ledgers import Invented, Row, branches
@@ -88,12 +89,12 @@ def test_a_claim_on_sequences_says_so(root: Path) -> None:
         (claim, f"{SEQUENCES}: full, no_gated, no_si_glu."),
         (replace(claim, expect=Expectation.zero_mean), f"{SEQUENCES}."),
     ):
-        table = claims_table([judge(each, root, "sdigits")], "sdigits")
+        table = claims_table({"sdigits": [judge(each, root, "sdigits")]})
         assert caveat in table.notes
         assert caveat in comma_separated(table)
     both = [judge(each, root, "sdigits") for each in (claim, replace(claim, expect=Expectation.zero_mean))]
-    assert [note for note in claims_table(both, "sdigits").notes if SEQUENCES in note] == [f"{SEQUENCES}."]
-    assert not any(SEQUENCES in note for note in claims_table([judge(claim, root, "digits")], "digits").notes)
+    assert [note for note in claims_table({"sdigits": both}).notes if SEQUENCES in note] == [f"{SEQUENCES}."]
+    assert not any(SEQUENCES in note for note in claims_table({"digits": [judge(claim, root, "digits")]}).notes)
 
 
 def test_our_results_beside_published_ones_say_so(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

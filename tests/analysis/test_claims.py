@@ -5,12 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
 from terminator import analysis
-from terminator.analysis.claims import Claim, Expectation, Finding, has_ablation, judge, main, read_claims
+from terminator.analysis.claims import main
 from terminator.analysis.features import features_path
+from terminator.analysis.figures.claims import claims_figure
+from terminator.analysis.findings import NO_RESULTS, Claim, Expectation, Finding, has_ablation, judge, read_claims
 from terminator.config import shipped
 from terminator.errors import UserError
 from terminator.planning.ablation import AblationConfig, variants
@@ -63,7 +66,7 @@ def test_open_without_ablation_or_results(tmp_path: Path) -> None:
     (evidence,) = judge(claim, tmp_path, "digits").evidence
     assert (evidence.finding, evidence.note) == (Finding.open, "there is no ablation entanglement yet")
     (evidence,) = judge(replace(claim, ablation="gating"), tmp_path, "digits").evidence
-    assert evidence.note == "no results: python -m terminator.run -m ablation=gating data=digits"
+    assert evidence.note == NO_RESULTS
     CLEAR.write(tmp_path)
     judged = judge(replace(claim, ablation="branches"), tmp_path, "digits")
     assert judged.finding is Finding.open
@@ -118,11 +121,30 @@ def test_the_shipped_claims_are_held_against_results(tmp_path: Path, capsys: pyt
     assert len(table) == 1 + sum(len(claim.variants) for claim in claims)
 
 
+def test_several_data_sets_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    CLEAR.write(tmp_path)
+    replace(CLEAR, dataset="sdigits", created=1.0).write(tmp_path)
+    assert exit_code("--root", str(tmp_path), "--data", "digits", "sdigits", "pdigits") == 0
+    assert "pdigits: branches, context, slow_loss" in " ".join(capsys.readouterr().out.split())
+    folder = tmp_path / "reports" / "claims" / "digits+sdigits+pdigits"
+    rows = pd.read_csv(folder / "claims.csv").set_index(["data", "ablation", "variant"])["finding"]
+    assert rows["sdigits", "branches", "no_local"] == "supported"
+    assert rows["pdigits", "branches", "no_local"] == "open"
+    assert (folder / "claims.pdf").stat().st_size > 1000
+    claims = [Claim("it does", "branches", ("no_local", "no_gated"), Expectation.worse)]
+    figure = claims_figure({each: [judge(claims[0], tmp_path, each)] for each in ("digits", "pdigits")})
+    words = [text.get_text() for text in figure.axes[0].texts]
+    assert words[:8] == ["digits", "pdigits", "it does", "contradicted", "open", "no_local", "−5.00 (5)", "–"]
+
+
 def test_run_hands_overrides_on(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "claims.yaml").write_text("- {claim: x, ablation: slow_loss, variants: ['off'], expect: worse}")
     given = ["--root", str(tmp_path), "--claims", str(tmp_path / "claims.yaml")]
-    assert exit_code(*given, "--run", "seed=0,1", "model.depth=1", "sweep.plan=true") == 0
+    run = ["--run", "--data", "digits", "seed=0,1", "model.depth=1", "sweep.plan=true"]
+    assert exit_code(*given, *run) == 0
     assert "10 runs; 0 done, 10 to run" in capfd.readouterr().out
+    assert exit_code(*given, "--run", "--data", "seed=0,1") == 2
+    assert "--data: must be followed by a data set's name" in capfd.readouterr().err
     assert exit_code(*given, "seed=0,1") == 2
     assert "seed=0,1: overrides are for the runs of --run" in capfd.readouterr().err
 

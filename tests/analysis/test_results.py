@@ -12,6 +12,7 @@ import pytest
 from terminator import analysis
 from terminator.analysis.claims import main as claims
 from terminator.analysis.claims import write_claims
+from terminator.analysis.findings import read_claims
 from terminator.analysis.report import main, write_report
 from terminator.analysis.results import own_settings
 from terminator.ledger import Sweep
@@ -93,10 +94,10 @@ def test_claims_are_held_against_results_and_name_a_trial(root: Path, tmp_path: 
         "- {claim: other, ablation: gating, variants: [no_gated], expect: worse}\n"
         "- {claim: third, ablation: gating, variants: [full], expect: zero_mean}\n"
     )
-    text = (write_claims(root, claims=path) / "claims.md").read_text("utf-8")
+    text = (write_claims(read_claims(path), root) / "claims.md").read_text("utf-8")
     assert text.count(SAID) == 1
     assert f"- Settings of gating: {SAID}." in text
-    folder = write_claims(root, claims=path, sweep=trial(root))
+    folder = write_claims(read_claims(path), root, sweeps=[trial(root)])
     assert folder == root / "reports" / "claims" / trial(root)
     assert f"- Settings of branches: {SAID}." in (folder / "claims.md").read_text("utf-8")
 
