@@ -88,10 +88,11 @@ class Planner:
         found = []
         for context in contexts:
             overrides = dict(each.split("=", 1) for each in context)
-            found.append(Variant(" ".join(context) or "default", overrides, dict(overrides)))
-        default = [self._composer.settings(base).seed] if seeds is None else list(seeds)
+            name = " ".join(context).replace("\\", "") or "default"  # Hydra escapes what its grammar knows
+            found.append(Variant(name, overrides, dict(overrides)))
+        default = [self._composer.settings([*base, *contexts[0]]).seed] if seeds is None else list(seeds)
         config = AblationConfig(baseline=found[0].name, seeds=default)
-        return self._plan(base, [self._compose("choices", config, found, base)])
+        return self._plan(base, [self._compose("choices", config, found, base)], contexts[0])
 
     def single(self, config: RunConfig, base: Sequence[str]) -> Plan:
         """One run, as a sweep of one variant."""
@@ -184,7 +185,7 @@ class Planner:
         keys = {name: run_key(replace(config, seed=0)) for name, config in first.items()}
         return replace(record, variants=rows, id=ablation_id(record, keys))
 
-    def _plan(self, base: Sequence[str], found: Sequence[Ablation]) -> Plan:
+    def _plan(self, base: Sequence[str], found: Sequence[Ablation], context: Sequence[str] = ()) -> Plan:
         keys = [key for ablation in found for variant in ablation.variants for key in variant.runs.values()]
         configs = {key: self._configs[key] for key in keys}
         now, minutes = time.time(), self._limits.budget_min
@@ -197,7 +198,7 @@ class Planner:
             ablations=list(found),
             tracking_uri=self._tracking_uri,
             tracked=self._tracked,
-            settings=tuple(own_settings(self._composer, base)),
+            settings=tuple(own_settings(self._composer, base, context)),
             data=tuple(dict.fromkeys(config.data.name for config in configs.values())),
             most_looks=self._limits.looks,
             notify=self._notify,
@@ -206,17 +207,18 @@ class Planner:
         return Plan(sweep, configs, {each.name: self._merged.get(each.name, []) for each in found})
 
 
-def own_settings(composer: Composer, base: Sequence[str]) -> list[str]:
+def own_settings(composer: Composer, base: Sequence[str], context: Sequence[str] = ()) -> list[str]:
     """The overrides of `base` that change a run's key, as its typed configuration has it, but for the choice of data.
 
-    An override counts if the composition without it comes to another key, or to none.
+    An override counts if the composition without it comes to another key, or to none. `context`: further overrides,
+    without which `base` may not compose.
     """
     kept = _of_runs(base)
-    whole = to_plain(composer.settings(kept).run_config(), key_only=True)
+    whole = to_plain(composer.settings([*kept, *context]).run_config(), key_only=True)
     for override in list(kept):
         others = [other for other in kept if other is not override]
         try:
-            if to_plain(composer.settings(others).run_config(), key_only=True) == whole:
+            if to_plain(composer.settings([*others, *context]).run_config(), key_only=True) == whole:
                 kept = others
         except UserError:  # the others need this one
             continue

@@ -195,7 +195,8 @@ def run_sweep(context: HydraContext, task: TaskFunction, master: DictConfig, arg
     line = read_command_line(context.config_loader, arguments)
     composer = Composer(context.config_loader, master)
     # An override of the ablation's keys fits only where an ablation was chosen.
-    settings = composer.settings([*line.base, *(f"ablation={name}" for name in line.ablations[:1])])
+    chosen = [f"ablation={name}" for name in line.ablations[:1]]
+    settings = composer.settings([*line.base, *next(line.contexts()), *chosen])
     origin = provenance()
     plans = Planner(composer, origin, [*_typed(master.hydra), "-m", *arguments], settings).plans(line)
     ledger = Ledger(settings.root_folder())

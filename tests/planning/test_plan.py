@@ -82,6 +82,15 @@ def test_a_variant_equal_to_the_baseline_is_the_baseline(planner: Planner) -> No
     assert len(again.variants) == 1
 
 
+def test_choices_may_hold_what_every_run_needs(planner: Planner) -> None:
+    """As `-m model=custom model.target=nets:Linear,nets:Mlp`, where model=custom alone is no configuration."""
+    contexts = [[rf"model.target=torch.nn\:{name}"] for name in ("Identity", "Flatten")]
+    with pytest.raises(UserError, match="must be module:name"):
+        planner.choices([[]], ["model=custom"], None)
+    with pytest.raises(UserError, match="Identity: has no parameters to train"):
+        planner.choices(contexts, ["model=custom"], None)
+
+
 def test_size_matched_controls_come_close_to_the_baselines_budget(plan: Callable[..., Plan]) -> None:
     planned = plan("gating", "ablation.match=parameters", "model.depth=2")
     [ablation] = planned.sweep.ablations
