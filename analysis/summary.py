@@ -21,7 +21,7 @@ from terminator.analysis.statistics.tests import BoolArray, finite_test_set_nois
 from terminator.analysis.statistics.variance import Spread, spread
 from terminator.analysis.statistics.verdict import Comparison, best_and_tied, compare, headline
 from terminator.config import Source
-from terminator.data.config import TEST_DRAWN
+from terminator.data.config import FORMATS, TEST_DRAWN
 from terminator.errors import UserError
 from terminator.ledger import Interval, Look
 
@@ -326,9 +326,10 @@ def _test_noise(
 
 
 def _draws_test(configs: Mapping[str, Iterable[Mapping[str, Any]]]) -> bool:
-    """Whether the test images differ from seed to seed."""
+    """Whether the test images differ from seed to seed, as they may in data of an installed package."""
     known = (config for each in configs.values() for config in each if Source.split in drawn(config))
-    return any(config.get("data", {}).get("format") in TEST_DRAWN for config in known)
+    published = {*FORMATS} - {*TEST_DRAWN}
+    return any(config.get("data", {}).get("format") not in published for config in known)
 
 
 def _correct(rows: pd.DataFrame, images: int) -> BoolArray:

@@ -67,7 +67,9 @@ def test_test_images_that_differ_between_seeds_are_no_one_test_set(tmp_path: Pat
     rows = [Row("full"), Row("no_local", {"model.branches.local": False})]
     right = {(name, seed): (1, 1, 0, seed) for name in ("full", "no_local") for seed in range(2)}
     noise = {}
-    for name, seeds in {"usual": {}, "varied": {"seed_of.split": None}}.items():
-        own = [Row(row.name, {**row.overrides, **seeds}) for row in rows]
-        noise[name] = summarized(Invented(own, seeds=range(2), right=right), tmp_path / name)[1].test_noise
-    assert noise == {"usual": 0.0, "varied": None}
+    varied = {"seed_of.split": None}
+    published, packaged = ({**varied, "data.format": each} for each in ("mnist1d", "of_a_package"))
+    for name, own in {"usual": {}, "varied": varied, "published": published, "packaged": packaged}.items():
+        changed = [Row(row.name, {**row.overrides, **own}) for row in rows]
+        noise[name] = summarized(Invented(changed, seeds=range(2), right=right), tmp_path / name)[1].test_noise
+    assert noise == {"usual": 0.0, "varied": None, "published": 0.0, "packaged": None}
