@@ -14,19 +14,26 @@ from terminator.tracking.parents import reported
 MOST_NAMED = 10
 
 
-def tell(ledger: Ledger, sweep: Sweep, *, interrupted: bool = False) -> str | None:
+def tell(ledger: Ledger, sweep: Sweep, *, interrupted: bool = False, problem: str = "") -> str | None:
     """Send the sweep's message, if one was asked for. Returns what went wrong, in a line."""
-    return None if sweep.notify is None else send(sweep.notify, *message(ledger, sweep, interrupted=interrupted))
+    return (
+        None
+        if sweep.notify is None
+        else send(sweep.notify, *message(ledger, sweep, interrupted=interrupted, problem=problem))
+    )
 
 
-def message(ledger: Ledger, sweep: Sweep, *, interrupted: bool = False) -> tuple[str, str]:
-    """Title and text: how many runs are done, each table's headline, why runs have no result, where the report is."""
+def message(ledger: Ledger, sweep: Sweep, *, interrupted: bool = False, problem: str = "") -> tuple[str, str]:
+    """Title and text: how many runs are done, each table's headline, why runs have no result, where the report is.
+
+    `problem`: why the sweep cannot go on, which comes first.
+    """
     states = {name: ledger.run(key).state() for key, name in sweep.names().items()}
     done = sum(each.state is RunState.done for each in states.values())
     lost = {name: each for name, each in states.items() if each.state is not RunState.done}
     spent = lost and sweep.until is not None and time.time() >= sweep.until
-    how = "interrupted, " if interrupted else "sweep.budget_min is spent, " if spent else ""
-    lines = []
+    how = "stopped, " if problem else "interrupted, " if interrupted else "sweep.budget_min is spent, " if spent else ""
+    lines = [problem] if problem else []
     try:
         for results in (load(ledger.root, each.name, sweep=sweep.id) for each in sweep.ablations if not each.is_tuning):
             summary = summarize(results, results.questions[0])

@@ -328,8 +328,13 @@ def main() -> int:
     """Make the look whose jobs have ended, submit the next one's runs, or write the report. Returns an exit code."""
     folder = Path(sys.argv[1])
     ledger = Ledger(folder.parents[3])
-    with storage_errors(ledger.root):
-        return _carry_on(ledger, ledger.sweep(folder.parents[1].name))
+    sweep = ledger.sweep(folder.parents[1].name)
+    try:
+        with storage_errors(ledger.root):
+            return _carry_on(ledger, sweep)
+    except UserError as error:
+        _tell(ledger, sweep, problem=str(error))
+        raise
 
 
 def _carry_on(ledger: Ledger, sweep: Sweep) -> int:
@@ -341,11 +346,15 @@ def _carry_on(ledger: Ledger, sweep: Sweep) -> int:
     write_report(ledger.root, sweep=sweep.id)
     if sweep.tracked and is_server(sweep.tracking_uri or ""):  # a file is left to whoever watches
         print(f"mlflow: {sync(ledger, [sweep])}")
-    if problem := tell(ledger, ledger.sweep(sweep.id)):
-        print(f"terminator: {problem}")
+    _tell(ledger, ledger.sweep(sweep.id))
     for run in outcome.missing:
         print(f"run {run.key} has no result: {run.state().message or run.state().state.value}")
     return int(bool(outcome.missing))
+
+
+def _tell(ledger: Ledger, sweep: Sweep, problem: str = "") -> None:
+    if unsent := tell(ledger, sweep, problem=problem):
+        print(f"terminator: {unsent}")
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ import pytest
 from terminator.analysis.message import tell
 from terminator.errors import UserError
 from terminator.ledger import Ledger, Reason
+from terminator.looks import main
 from terminator.notify import checked_file
-from tests.analysis.ledgers import branches
+from tests.analysis.ledgers import LOOKS, branches
 
 pytest.importorskip("apprise")
 
@@ -79,6 +80,20 @@ def test_a_message_says_what_came_out_and_what_failed(
     file.unlink()
     assert str(tell(ledger, sweep)).startswith(f"sweep.notify={file}: cannot be read (No such file or directory)")
     assert "secret" not in (Ledger(tmp_path).sweep_folder(sweep) / "sweep.json").read_text()
+
+
+def test_a_look_that_cannot_go_on_says_why(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a cluster nobody sees what its job prints."""
+    ledger = LOOKS.write(tmp_path)
+    (services := tmp_path / "services").write_text(f"json://127.0.0.1:{server.server_port}/hook?format=text\n")
+    [sweep] = ledger.sweeps()
+    sweep = ledger.write_sweep(replace(sweep, notify=checked_file(str(services))))
+    monkeypatch.setattr(sys, "argv", ["looks", str(ledger.sweep_folder(sweep) / "slurm" / "0001")])
+    with pytest.raises(UserError, match="its runs were frozen with other code") as refused:
+        main()
+    [sent] = server.taken
+    assert sent["title"] == f"{sweep.id}: stopped, 15 of 15 runs done"
+    assert sent["message"].splitlines()[0] == str(refused.value)
 
 
 @pytest.mark.parametrize(
