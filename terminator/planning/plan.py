@@ -72,9 +72,14 @@ class Planner:
         self._merged: dict[str, list[str]] = {}
 
     def plans(self, line: CommandLine) -> list[Plan]:
-        """Ablations are planned once for each combination of the other choices; without any, these are compared."""
+        """Ablations are planned once for each combination of the other choices; without any, these are compared, on
+        each data set by itself."""
         if not line.ablations:
-            return [self.choices(list(line.contexts()), line.base, line.seeds)]
+            compared: dict[tuple[str, ...], list[list[str]]] = {}
+            for context in line.contexts():
+                data = tuple(each for each in context if each.startswith("data="))
+                compared.setdefault(data, []).append([each for each in context if each not in data])
+            return [self.choices(each, [*line.base, *data], line.seeds) for data, each in compared.items()]
         return [self.ablations(line.ablations, [*line.base, *chosen], line.seeds) for chosen in line.contexts()]
 
     def ablations(self, names: Sequence[str], base: Sequence[str], seeds: Sequence[int] | None) -> Plan:

@@ -14,7 +14,7 @@ from terminator.data.load import fingerprint
 from terminator.errors import UserError
 from terminator.ledger import Ledger, LookPlan, provenance
 from terminator.model.config import Gate, TerminatorConfig
-from terminator.planning.compose import Composer
+from terminator.planning.compose import CommandLine, Composer
 from terminator.planning.cost import cost
 from terminator.planning.plan import Plan, Planner, own_settings
 from terminator.planning.settings import Settings
@@ -80,6 +80,16 @@ def test_a_variant_equal_to_the_baseline_is_the_baseline(planner: Planner) -> No
     assert [variant.name for variant in ablation.variants] == ["model.gate=rgu", "model.gate=glu"]
     [again] = planner.choices([["model.gate=rgu"], ["model.gate=rgu"]], [], [0]).sweep.ablations
     assert len(again.variants) == 1
+
+
+def test_choices_are_compared_on_each_data_set_by_itself(planner: Planner) -> None:
+    line = CommandLine([], [0], [], {"model.gate": ["rgu", "glu"], "data": ["digits", "sdigits"]})
+    sweeps = [plan.sweep for plan in planner.plans(line)]
+    assert [(sweep.data, sweep.base) for sweep in sweeps] == [
+        ((name,), [f"data={name}"]) for name in ("digits", "sdigits")
+    ]
+    names = [[variant.name for variant in sweep.ablations[0].variants] for sweep in sweeps]
+    assert names == [["model.gate=rgu", "model.gate=glu"]] * 2
 
 
 def test_choices_may_hold_what_every_run_needs(planner: Planner) -> None:

@@ -1,0 +1,41 @@
+"""Networks whose accuracy on MNIST-1D is published (Greydanus and Kobak, ICML 2024), as a check of data and training.
+
+    python -m terminator.run -m model=custom data=mnist1d,pmnist1d seed=0,1,2 \\
+      model.target=benchmarks.mnist1d:Linear,benchmarks.mnist1d:Perceptron,benchmarks.mnist1d:Convolutional \\
+      optimizer=adamw optimizer.lr=0.01 training.epochs=150 training.batch_size=100
+
+What it gave stands in docs/data.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+HIDDEN = 100
+CHANNELS = 25
+
+
+class Linear(nn.Sequential):
+    """Logistic regression: (n, 1, L) to logits (n, classes)."""
+
+    def __init__(self, image_shape: Sequence[int], classes: int) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(image_shape[1], classes))
+
+
+class Perceptron(nn.Sequential):
+    """Two hidden layers of 100: (n, 1, L) to logits (n, classes)."""
+
+    def __init__(self, image_shape: Sequence[int], classes: int) -> None:
+        layers = [nn.Linear(image_shape[1], HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU()]
+        super().__init__(nn.Flatten(), *layers, nn.Linear(HIDDEN, classes))
+
+
+class Convolutional(nn.Sequential):
+    """Three convolutions with stride 2 and 25 channels: (n, 1, 40) to logits (n, classes)."""
+
+    def __init__(self, classes: int) -> None:
+        sizes = ((1, 5), (CHANNELS, 3), (CHANNELS, 3))
+        layers = [(nn.Conv1d(inputs, CHANNELS, size, stride=2, padding=1), nn.ReLU()) for inputs, size in sizes]
+        super().__init__(*(each for pair in layers for each in pair), nn.Flatten(), nn.Linear(5 * CHANNELS, classes))
