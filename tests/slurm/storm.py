@@ -355,18 +355,35 @@ def compare(injector: FaultInjector, reference: Path, title: str) -> list[str]:
     return wrong
 
 
-def words(seeds: Sequence[int], epochs: int) -> tuple[str, ...]:
-    """The sweep's overrides: three variants of a pointwise network, untuned and tuned, at these looks."""
+TUNED = """
+one_at_a_time: {objective.label_smoothing: [0.0, 0.3]}
+tune: optimizer.lr
+tune_values: [0.001, 0.01]
+tune_seeds: [1000]
+looks: {looks}
+shares: {shares}
+"""
+SCREENED = """
+screen: {objective.label_smoothing: 0.0, optimizer.lr: 0.001}
+seeds: [0, 1, 2]
+"""
+
+
+def words(folder: Path, seeds: Sequence[int], epochs: int) -> tuple[str, ...]:
+    """The sweep's arguments: variants of a pointwise network, untuned and tuned, and a screen, at these looks.
+
+    `folder`: where the files of the two ablations are written to.
+    """
+    (folder / "ablation").mkdir(parents=True)
+    tuned = TUNED.replace("{looks}", str(list(seeds))).replace("{shares}", str([1 / len(seeds)] * len(seeds)))
+    for name, text in (("tuned", tuned), ("screened", SCREENED)):
+        (folder / "ablation" / f"{name}.yaml").write_text(text)
     return (
         "-m",
-        "ablation=label_smoothing",
-        "ablation.one_at_a_time={objective.label_smoothing:[0.0,0.3]}",
-        f"ablation.looks={list(seeds)}".replace(" ", ""),
-        f"ablation.shares={[1 / len(seeds)] * len(seeds)}".replace(" ", ""),
+        "--config-dir",
+        str(folder),
+        "ablation=tuned,screened",
         "ablation.smallest_effect=0.0001",  # so that rows stay undecided, and all looks are made
-        "ablation.tune=optimizer.lr",
-        "ablation.tune_values=[0.001,0.01]",
-        "ablation.tune_seeds=[1000]",
         "model.channels=[12]",
         "model.previous_blocks=[[]]",
         *(f"model.branches.{name}=false" for name in ("si_glu", "gated", "interaction", "local")),
@@ -385,7 +402,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     scratch = Path(tempfile.mkdtemp(prefix="storm-"))
-    sweep = words((3, 5, 8, 12), 60)
+    sweep = words(scratch / "configs", (3, 5, 8, 12), 60)
     run_undisturbed(scratch / "undisturbed", (*sweep, "sweep.workers=2"))
     chance = random.Random(arguments.seed)
     with small_disk(scratch / "here") as root:

@@ -25,7 +25,7 @@ def test_faults_on_slurm_change_nothing(
 ) -> None:
     require_slurm()
     monkeypatch.setenv("SLURM_CONF", str(tmp_path / "slurm" / "slurm.conf"))
-    sweep = words((3,), 16)
+    sweep = words(tmp_path / "configs", (3,), 16)
     run_undisturbed(tmp_path / "undisturbed", (*sweep, "sweep.workers=2"))
     with running_cluster(tmp_path / "slurm", *LOSES_NODES_SOON) as cluster, small_disk(tmp_path / "root") as root:
         injector = FaultInjector(root, (*sweep, "cluster=dev"), kill_hook(tmp_path), random.Random(3), cluster)
