@@ -14,10 +14,12 @@ from terminator.analysis.findings import Claim, Expectation, has_ablation, judge
 from terminator.analysis.tables.claims import claims_table
 from terminator.analysis.tables.render import print_table, write_tables
 from terminator.config import shipped
+from terminator.data.config import ENTRY_POINTS as DATA
 from terminator.entry import Parser, start, typed
 from terminator.errors import UserError, storage_errors
 from terminator.ledger import Ledger, default_root
-from terminator.text import file_name
+from terminator.plugins import installed
+from terminator.text import did_you_mean, file_name
 
 EMBEDDED_DATA = "digits"
 DESCRIPTION = """The paper's claims on its parts, and whether the results support or contradict them.
@@ -73,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     code, sweeps = 0, []
     try:
         claims = read_claims(given.claims or shipped("sweeps") / "claims.yaml")
+        _check(datasets, root)
         for dataset in datasets if given.run else ():
             began = time.time()
             code = _run(claims, root, dataset, overrides) or code
@@ -84,6 +87,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"terminator: {error}", file=sys.stderr)
         sys.exit(2)
     sys.exit(code)
+
+
+def _check(datasets: Sequence[str], root: Path) -> None:
+    """Raises UserError for a data set that there is not, neither to run on nor among the results."""
+    known = {path.stem for path in (shipped("conf") / "data").glob("*.yaml")} | {*installed(DATA)}
+    known |= {name for sweep in Ledger(root).sweeps() for name in sweep.data}
+    for name in datasets:
+        if name not in known:
+            choices = sorted(known)
+            raise UserError(
+                f"data={name}: no such data set; {did_you_mean(name, choices)}choose from {', '.join(choices)}"
+            )
 
 
 def _run(claims: Sequence[Claim], root: Path, dataset: str, overrides: Sequence[str]) -> int:

@@ -145,6 +145,8 @@ def test_run_hands_overrides_on(tmp_path: Path, capfd: pytest.CaptureFixture[str
     assert "10 runs; 0 done, 10 to run" in capfd.readouterr().out
     assert exit_code(*given, "--run", "--data", "seed=0,1") == 2
     assert "--data: must be followed by a data set's name" in capfd.readouterr().err
+    assert exit_code(*given, "--data", "digits", "mist") == 2
+    assert "data=mist: no such data set; did you mean mnist? choose from cifar10, " in capfd.readouterr().err
     assert exit_code(*given, "seed=0,1") == 2
     assert "seed=0,1: overrides are for the runs of --run" in capfd.readouterr().err
 
