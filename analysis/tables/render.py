@@ -112,11 +112,6 @@ def _escaped(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>|~#])", r"\\\1", text.replace("\n", " "))
 
 
-def html(table: Table) -> str:
-    """A `<table class="results">`; each section is a `<tbody>`, and sortable cells have `data-sort`."""
-    return templates().get_template("table.html.j2").render(table=table)
-
-
 def standalone(table: Table) -> str:
     """A whole document that needs nothing but itself."""
     return templates().get_template("table_page.html.j2").render(table=table)
