@@ -1,6 +1,6 @@
 """Hydra's own tests of launchers, with the suite's plugins loaded: no launcher behaves differently beside them.
 
-Those that take longest are in tests/slurm/test_launchers.py.
+All of them with Submitit's launcher are in tests/slurm/test_launchers.py; here it starts processes of this machine.
 """
 
 from __future__ import annotations
@@ -21,8 +21,15 @@ def test_the_suites_plugins_are_loaded() -> None:
     assert "AblationSweeper" in [plugin.__name__ for plugin in Plugins.instance().discover(Sweeper)]
 
 
-@pytest.mark.parametrize(("launcher_name", "overrides"), [("basic", []), ("submitit_local", [])])
+@pytest.mark.parametrize(("launcher_name", "overrides"), [("basic", [])])
 class TestLauncher(LauncherTestSuite): ...
+
+
+@pytest.mark.parametrize(("launcher_name", "overrides"), [("submitit_local", [])])
+class TestSubmitit:
+    get_task_function = LauncherTestSuite.get_task_function
+    test_sweep_2_jobs = LauncherTestSuite.test_sweep_2_jobs
+    test_sweep_with_custom_resolver = LauncherTestSuite.test_sweep_with_custom_resolver
 
 
 @pytest.mark.parametrize(("launcher_name", "overrides"), [("basic", ["hydra.sweeper.max_batch_size=2"])])

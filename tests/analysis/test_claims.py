@@ -121,7 +121,7 @@ def test_the_shipped_claims_are_held_against_results(tmp_path: Path, capsys: pyt
 def test_run_hands_overrides_on(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "claims.yaml").write_text("- {claim: x, ablation: slow_loss, variants: ['off'], expect: worse}")
     given = ["--root", str(tmp_path), "--claims", str(tmp_path / "claims.yaml")]
-    assert exit_code(*given, "--run", "seed=0,1", "model.depth=1", "sweep.plan=true") == 0
+    assert exit_code(*given, "--run", "seed=0,1", "model.depth=1", "model.channels=[12]", "sweep.plan=true") == 0
     assert "10 runs; 0 done, 10 to run" in capfd.readouterr().out
     assert exit_code(*given, "seed=0,1") == 2
     assert "seed=0,1: overrides are for the runs of --run" in capfd.readouterr().err

@@ -3,7 +3,6 @@ from __future__ import annotations
 import subprocess
 import sys
 
-
 PRINT = "print(*{name.partition('.')[0] for name in sys.modules})"
 CODE = f"""
 import sys, terminator.analysis.report; {PRINT}

@@ -145,19 +145,6 @@ def test_preempted_while_starting(small: RunConfig, freeze: Freeze, tmp_path: Pa
     assert "preempted" in (tmp_path / "log").read_text()
 
 
-def test_killed_and_resumed(small: RunConfig, freeze: Freeze, tmp_path: Path) -> None:
-    config = with_training(small, epochs=12)
-    undisturbed, run = freeze(config, "undisturbed"), freeze(config, "disturbed")
-    process = start(run, tmp_path / "log")
-    wait_for(lambda: len(run.metrics()) >= 2)
-    process.kill()
-    process.wait(120)
-    assert (run.state().state, run.state().reason) == (RunState.failed, Reason.killed)
-    assert execute(run) == 0
-    assert run.attempts()[1].resumed_from.epoch >= 1  # a row is written just before its checkpoint
-    assert numbers(run.result().metrics) == numbers(finish(undisturbed))
-
-
 def test_compiled_runs_of_a_root_share_a_cache_unless_the_environment_names_one(
     small: RunConfig, freeze: Freeze, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
