@@ -111,11 +111,15 @@ def test_json_of_several_ablations_is_a_list(tmp_path: Path, capsys: pytest.Capt
     assert {(each["metric"], each["unit"], each["smallest_effect"]) for each in by_loss} == {("test_loss", None, 0.0)}
 
 
-def test_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    branches(1).write(tmp_path)
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return branches(1).write(tmp_path_factory.mktemp("root")).root
+
+
+def test_a_folder_that_cannot_be_written(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "taken").write_text("a file", "utf-8")
     with pytest.raises(SystemExit) as exit_:
-        main(["--root", str(tmp_path), "--out", str(tmp_path / "taken" / "here")])
+        main(["--root", str(root), "--out", str(tmp_path / "taken" / "here")])
     assert exit_.value.code == 2
     assert "here/tables: cannot be written (Not a directory)" in capsys.readouterr().err
 
@@ -134,11 +138,10 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureF
     ],
 )
 def test_bad_input_is_one_line(
-    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    branches(1).write(tmp_path)
     with pytest.raises(SystemExit) as exit_:
-        main([*arguments, "--root", str(tmp_path)])
+        main([*arguments, "--root", str(root)])
     assert exit_.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("terminator: ")
