@@ -61,6 +61,16 @@ def ledger(tmp_path: Path) -> Ledger:
     return Ledger(tmp_path)
 
 
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new MLflow database, which takes seconds to make: tests copy it."""
+    from terminator.tracking.store import make_database
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    make_database(path, path.parent.as_uri())
+    return path
+
+
 @pytest.fixture
 def oldest_hydra_base() -> Iterator[None]:
     """The version base of applications that name none, whatever another test has set in this process."""

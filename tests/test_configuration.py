@@ -18,13 +18,17 @@ from terminator.model.config import TerminatorConfig
 from terminator.planning.compose import typed
 from terminator.planning.settings import Settings, group_schemas, register_schemas
 
-GROUPS = ("model", "data", "optimizer", "recipe", "+experiment")
-CHOICES = [
-    (group, path.stem) for group in GROUPS for path in sorted((shipped("conf") / group.lstrip("+")).glob("*.yaml"))
+GROUPS = ("model", "data", "optimizer", "recipe")
+CHOICES = {group: sorted(path.stem for path in (shipped("conf") / group).glob("*.yaml")) for group in GROUPS}
+EXPERIMENTS = sorted(path.stem for path in (shipped("conf") / "experiment").glob("*.yaml"))
+# One of every group at a time, the shorter groups again from their start.
+TOGETHER = [
+    [f"{group}={names[number % len(names)]}" for group, names in CHOICES.items()]
+    for number in range(max(map(len, CHOICES.values())))
 ]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _hydra() -> Iterator[None]:
     GlobalHydra.instance().clear()
     register_schemas()
@@ -37,12 +41,11 @@ def _settings(*words: str) -> Settings:
 
 
 def test_nothing_is_left_out() -> None:
-    known = {
-        shipped("conf") / "config.yaml",
-        *(shipped("conf") / group.lstrip("+") / f"{name}.yaml" for group, name in CHOICES),
-    }
-    assert set(shipped("conf").rglob("*.yaml")) == known
-    assert len(CHOICES) > len(GROUPS)
+    named = {"experiment": EXPERIMENTS, **CHOICES}
+    known = {shipped("conf") / group / f"{name}.yaml" for group, names in named.items() for name in names}
+    assert set(shipped("conf").rglob("*.yaml")) == known | {shipped("conf") / "config.yaml"}
+    assert all(named.values())
+    assert {word for words in TOGETHER for word in words} == {f"{g}={name}" for g in GROUPS for name in CHOICES[g]}
 
 
 @pytest.mark.parametrize(("group", "name"), [tuple(path.split("/")) for path in group_schemas()])
@@ -52,15 +55,15 @@ def test_a_groups_schema_is_no_choice(group: str, name: str) -> None:
     assert choices
 
 
-@pytest.mark.parametrize(("group", "name"), CHOICES)
-def test_choice_composes_and_survives_a_record(group: str, name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [*TOGETHER, *([f"+experiment={name}"] for name in EXPERIMENTS)], ids=" ".join)
+def test_choices_compose_and_survive_a_record(words: list[str], tmp_path: Path) -> None:
     np.savez(tmp_path / "mine.npz", image=np.ones((200, 1, 9)), label=np.arange(200) % 2)
-    needed = {("model", "custom"): ["model.target=my_nets:Net"], ("data", "folder"): [f"data.folder={tmp_path}"]}
-    config = _settings(f"{group}={name}", *needed.get((group, name), [])).run_config()
+    needed = {"model=custom": "model.target=my_nets:Net", "data=folder": f"data.folder={tmp_path}"}
+    config = _settings(*words, *(needed[word] for word in words if word in needed)).run_config()
     assert from_plain(to_plain(config)) == config
 
 
-@pytest.mark.parametrize("name", [name for group, name in CHOICES if group == "model" and name.endswith("_matched")])
+@pytest.mark.parametrize("name", [name for name in CHOICES["model"] if name.endswith("_matched")])
 def test_matched_models_have_the_releases_parameters(name: str) -> None:
     config = _settings("data=cifar10", f"model={name}").run_config()
     data = config.data

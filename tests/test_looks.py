@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
@@ -46,19 +47,24 @@ def config_of(name: str, seed: int) -> RunConfig:
     return replace(config, objective=replace(config.objective, label_smoothing=SMOOTHING[name]))
 
 
+@cache
+def key_of(name: str, seed: int) -> str:
+    return run_key(config_of(name, seed))
+
+
 def planned(ledger: Ledger, looks: LookPlan | None = PLAN, seeds: Sequence[int] = (0, 1, 2), **own: object) -> Sweep:
     """What typing the sweep's command does: freeze its runs and write it down. `seeds` without `looks` are a list."""
     variants = []
     for name in SMOOTHING:
         configs = {seed: config_of(name, seed) for seed in seeds}
-        runs = {seed: run_key(config) for seed, config in configs.items()}
+        runs = {seed: key_of(name, seed) for seed in seeds}
         for seed, config in configs.items():
             origin = Provenance(Code(code_hash(config), "1f2e", False), "", {"python": "3.11"})
             ledger.freeze(runs[seed], to_plain(config), origin)
         variants.append(Variant(name, {"objective.label_smoothing": SMOOTHING[name]}, runs=runs))
     asked = ("Does it matter?", "full", "test_accuracy", True, 0.005, list(seeds), variants)
     ablation = Ablation("some", *asked, looks=looks)
-    ablation = replace(ablation, id=ablation_id(ablation, {name: run_key(config_of(name, 0)) for name in SMOOTHING}))
+    ablation = replace(ablation, id=ablation_id(ablation, {name: key_of(name, 0) for name in SMOOTHING}))
     ledger.looks(ablation).freeze(ablation.plan)
     code = Code("c0de", "1f2e", False)
     sweep = Sweep(sweep_id([ablation]), 1.0, ["python"], [], code, [ablation], tracked=False, data=("digits",), **own)
@@ -172,7 +178,7 @@ def test_the_sweep_holds_the_runs_of_its_looks_frozen_as_the_first_were(ledger: 
     assert outcome.sweeps == [sweep]
     assert [list(each.runs) for each in sweep.ablations[0].variants] == [[*range(6)], [0, 1, 2], [*range(6)]]
     full, later = (ledger.run(sweep.ablations[0].variants[0].runs[seed]).spec() for seed in (0, 5))
-    assert later.key == run_key(config_of("full", 5))
+    assert later.key == key_of("full", 5)
     assert (later.code, later.environment, later.config) == (full.code, full.environment, {**full.config, "seed": 5})
     assert sweep.created == first.created
 
@@ -307,7 +313,7 @@ class Interrupted:
         finish(run)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_interruptions_change_no_look(ledger: Ledger, undisturbed: dict[str, bytes], seed: int) -> None:
     """The command is interrupted again and again, each time after a random number of runs."""
     random, interruptions = np.random.default_rng(seed), 0
@@ -366,7 +372,7 @@ def test_other_seeds_typed_later_spend_the_reserve(ledger: Ledger) -> None:
     assert looks[3].decisions["worse"] == looks[0].decisions["worse"]  # it was decided
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_whatever_is_typed_no_more_than_the_level_is_spent(ledger: Ledger, seed: int) -> None:
     random = np.random.default_rng(seed)
     for _ in range(6):

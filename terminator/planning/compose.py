@@ -137,7 +137,7 @@ class Composer:
         try:
             try:
                 return typed(self._apply(overrides))
-            except INPUT_ERRORS:  # Hydra's own error names the override
+            except (HydraException, OmegaConfBaseException):  # Hydra's own error names the override
                 return typed(self._loader.load_sweep_config(self._master, list(overrides)))
         except INPUT_ERRORS as error:
             raise UserError(f"{of}: {format_error(error)}" if of else format_error(error)) from error
@@ -149,7 +149,10 @@ class Composer:
         of_values = [self._parsed[text] for text in overrides if self._is_of_value(self._parsed[text])]
         chosen = tuple(text for text in overrides if self._parsed[text] not in of_values)
         if chosen not in self._composed:
-            self._composed[chosen] = pickle.dumps(self._loader.load_sweep_config(self._master, list(chosen)))
+            composed = self._loader.load_sweep_config(self._master, list(chosen))
+            with open_dict(composed):
+                composed.pop("hydra", None)  # larger than the rest, and no setting
+            self._composed[chosen] = pickle.dumps(composed)
         config: DictConfig = pickle.loads(self._composed[chosen])
         for override in of_values:
             OmegaConf.update(config, override.key_or_group, override.value(), merge=True)

@@ -19,10 +19,11 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from terminator.config import OptimizerName
 from terminator.ledger import Reason, Run, RunState, Status
 
-OWN_OPTIMIZERS = {OptimizerName.kar2.value, OptimizerName.kar3.value}  # the others are PyTorch's
+# What every job needs. A job imports PyTorch only once its signals are heeded, so the server is told of it by name; and
+# of the compiler, seconds a run, which PyTorch imports to be deterministic, and for its own optimizers.
+PRELOADED = ["terminator.job", "terminator.training.loop", "torch._inductor.config"]
 View = Callable[[], RenderableType]  # what stands above the bar, drawn anew about twice a second
 
 
@@ -45,11 +46,7 @@ class Pool:
         self._workers = workers
         self._on_change = on_change
         self._context = multiprocessing.get_context("forkserver")
-        # A job imports PyTorch only once its signals are heeded, so the server is told of it by name; and of the
-        # compiler, seconds a run, which PyTorch's own optimizers import.
-        own = {run.spec().config["optimizer"]["name"] for run in self.waiting} <= OWN_OPTIMIZERS
-        preload = ["terminator.job", "terminator.training.loop", *([] if own else ["torch._dynamo"])]
-        self._context.set_forkserver_preload(preload)
+        self._context.set_forkserver_preload(PRELOADED)
 
     def run(self) -> None:
         """Returns when every run has ended, or, after an interruption, when those under way have stopped."""

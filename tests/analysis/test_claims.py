@@ -140,7 +140,7 @@ def test_several_data_sets_side_by_side(tmp_path: Path, capsys: pytest.CaptureFi
 def test_run_hands_overrides_on(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "claims.yaml").write_text("- {claim: x, ablation: slow_loss, variants: ['off'], expect: worse}")
     given = ["--root", str(tmp_path), "--claims", str(tmp_path / "claims.yaml")]
-    run = ["--run", "--data", "digits", "seed=0,1", "model.depth=1", "sweep.plan=true"]
+    run = ["--run", "--data", "digits", "seed=0,1", "model.depth=1", "model.channels=[12]", "sweep.plan=true"]
     assert exit_code(*given, *run) == 0
     assert "10 runs; 0 done, 10 to run" in capfd.readouterr().out
     assert exit_code(*given, "--run", "--data", "seed=0,1") == 2

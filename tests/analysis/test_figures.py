@@ -47,12 +47,13 @@ def crossed() -> Invented:
 
 def test_all_figures_are_written_at_column_width(tmp_path: Path) -> None:
     results, summary = summarized(crossed(), tmp_path)
-    drawn = draw_figures(results, summary, tmp_path / "figures", "crossed")
+    drawn = draw_figures(results, summary, tmp_path / "figures", "crossed", 0)
     names = ["differences", "seeds", "curves", "parameters", "flops", "crossing"]
     assert [each.png.name for each in drawn] == [f"crossed-{name}.png" for name in names]
     for each in drawn:
         assert image.imread(each.png).shape[1] == round(COLUMN_INCHES * DOTS_PER_INCH)
         assert each.pdf.read_bytes().startswith(b"%PDF")
+        assert "--most" not in each.caption
 
 
 def test_forest_shows_every_variant_and_says_what_is_missing(tmp_path: Path) -> None:
@@ -331,4 +332,3 @@ def test_of_many_variants_those_farthest_away_are_drawn(tmp_path: Path) -> None:
     assert summary.farthest(6) == summary
     captions = [each.caption for each in draw_figures(results, summary, tmp_path / "some", "some", 2)]
     assert sum("The 2 of 6 variants that differ most; --most 0 draws all." in caption for caption in captions) == 5
-    assert not any("--most" in each.caption for each in draw_figures(results, summary, tmp_path / "all", "all", 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +34,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture
+def other(tmp_path: Path, database: Path) -> Path:
+    """A root with a database without runs."""
+    shutil.copy(database, tmp_path)
+    return tmp_path
+
+
 def test_a_synced_ledger_reads_the_same(root: Path) -> None:
     ledger, store = analysis.load(root), analysis.load(tracking_uri=default_uri(root))
     columns = ["variant", "seed", "key", "state", "reason", "dataset", "model", "commit", "code_hash", "is_baseline"]
@@ -47,9 +55,9 @@ def test_a_synced_ledger_reads_the_same(root: Path) -> None:
     assert summary.variants[1].change.parts() == ["gated"]
 
 
-def test_what_was_asked_is_read_back(tmp_path: Path) -> None:
+def test_what_was_asked_is_read_back(other: Path) -> None:
     """Also when the same runs are asked anew: the newest sweep's question counts, and nothing but tags is written."""
-    ledger = branches(1, seeds=(0, 1), epochs=2).write(tmp_path)
+    ledger = branches(1, seeds=(0, 1), epochs=2).write(other)
     sync(ledger, None)
     [sweep] = ledger.sweeps()
     changes = {"baseline": "no_gated", "metric": "test_loss", "higher_is_better": False, "smallest_effect": 0.02}
@@ -57,20 +65,20 @@ def test_what_was_asked_is_read_back(tmp_path: Path) -> None:
     ledger.write_sweep(replace(sweep, id="branches-anew", created=sweep.created + 1, ablations=[anew]))
     assert sync(ledger, None) == SyncReport(runs=4)
     assert sync(ledger, None) == SyncReport(unchanged=4)
-    uri = default_uri(tmp_path)
-    [ours], [theirs] = analysis.load(tmp_path).questions, analysis.load(tracking_uri=uri).questions
+    uri = default_uri(other)
+    [ours], [theirs] = analysis.load(other).questions, analysis.load(tracking_uri=uri).questions
     variants = [Variant(variant.name) for variant in anew.variants]
     assert theirs.ablation == replace(ours.ablation, question="", variants=variants)
     assert theirs.sweep.id == ours.sweep.id == "branches-anew"
     assert (theirs.ablation.baseline, theirs.ablation.smallest_effect) == ("no_gated", 0.02)
-    other = load_mlflow(uri, baseline="full", metric="test_accuracy").questions[0].ablation
+    chosen = load_mlflow(uri, baseline="full", metric="test_accuracy").questions[0].ablation
     usual = ("full", "test_accuracy", True, 0.005)
-    assert (other.baseline, other.metric, other.higher_is_better, other.smallest_effect) == usual
+    assert (chosen.baseline, chosen.metric, chosen.higher_is_better, chosen.smallest_effect) == usual
 
 
-def test_runs_without_their_baseline_are_compared_with_nothing_else(tmp_path: Path) -> None:
-    sync(branches(2, seeds=(0,), epochs=2, pending=[("full", 0)]).write(tmp_path), None)
-    results = analysis.load(tracking_uri=default_uri(tmp_path))
+def test_runs_without_their_baseline_are_compared_with_nothing_else(other: Path) -> None:
+    sync(branches(2, seeds=(0,), epochs=2, pending=[("full", 0)]).write(other), None)
+    results = analysis.load(tracking_uri=default_uri(other))
     assert results.questions[0].ablation.baseline == "full"
     with pytest.raises(UserError, match="ablation=branches: no run of its baseline full to compare with"):
         summarize(results, results.questions[0])
@@ -130,13 +138,13 @@ def test_what_is_not_there_is_named(root: Path, tmp_path: Path) -> None:
         load_mlflow(default_uri(tmp_path))
 
 
-def test_somebody_else_s_runs(tmp_path: Path) -> None:
+def test_somebody_else_s_runs(other: Path) -> None:
     """By names and parameters alone, through MLflow's own client."""
     from mlflow import MlflowClient
 
-    uri = default_uri(tmp_path)
+    uri = default_uri(other)
     client = MlflowClient(uri)
-    experiment = client.create_experiment("kernels", (tmp_path / "artifacts").as_uri())
+    experiment = client.create_experiment("kernels", (other / "artifacts").as_uri())
     for variant, level in (("wide", 0.9), ("narrow", 0.8)):
         for seed in range(3):
             run = client.create_run(experiment, run_name=f"{variant} {seed}").info.run_id

@@ -8,13 +8,17 @@ from typing import Any
 import pytest
 
 from terminator.analysis import load
-from terminator.analysis.report import LISTING, main, remove_older, write_report
+from terminator.analysis.report import LISTING, main, remove_older
 from terminator.analysis.summary import summarize
 from tests.analysis.ledgers import LOOKS, branches
 
 
-def test_report_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    branches(2).write(tmp_path)
+def test_report_prints_and_writes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where the features of a run are damaged, which are named and left out."""
+    ledger = branches(2).write(tmp_path)
+    (next(ledger.runs()).folder / "features.npz").write_bytes(b"half a file")
     older = tmp_path / "reports" / "branches" / "figures" / "branches-crossing.png"
     older.parent.mkdir(parents=True)
     older.write_bytes(b"of a report that crossed factors")
@@ -23,6 +27,7 @@ def test_report_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[
     out = capsys.readouterr().out
     assert "no_gated" in out
     assert "Images/s" in out
+    assert "python -m terminator.inspect" in caplog.text
     folder = tmp_path / "reports" / "branches"
     assert out.splitlines()[-1] == f"Report: {folder / 'report.html'}"
     assert (folder / "figures" / "branches-differences.pdf").exists()
@@ -106,21 +111,17 @@ def test_json_of_several_ablations_is_a_list(tmp_path: Path, capsys: pytest.Capt
     assert {(each["metric"], each["unit"], each["smallest_effect"]) for each in by_loss} == {("test_loss", None, 0.0)}
 
 
-def test_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    branches(1).write(tmp_path)
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return branches(1).write(tmp_path_factory.mktemp("root")).root
+
+
+def test_a_folder_that_cannot_be_written(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "taken").write_text("a file", "utf-8")
     with pytest.raises(SystemExit) as exit_:
-        main(["--root", str(tmp_path), "--out", str(tmp_path / "taken" / "here")])
+        main(["--root", str(root), "--out", str(tmp_path / "taken" / "here")])
     assert exit_.value.code == 2
     assert "here/tables: cannot be written (Not a directory)" in capsys.readouterr().err
-
-
-def test_damaged_features_are_named_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    ledger = branches(1).write(tmp_path)
-    (next(ledger.runs()).folder / "features.npz").write_bytes(b"half a file")
-    page = write_report(tmp_path, "branches")
-    assert page.exists()
-    assert "python -m terminator.inspect" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -137,11 +138,10 @@ def test_damaged_features_are_named_and_left_out(tmp_path: Path, caplog: pytest.
     ],
 )
 def test_bad_input_is_one_line(
-    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    branches(1).write(tmp_path)
     with pytest.raises(SystemExit) as exit_:
-        main([*arguments, "--root", str(tmp_path)])
+        main([*arguments, "--root", str(root)])
     assert exit_.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("terminator: ")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import Tensor
 
 from terminator.config import SlowLoss
@@ -15,6 +15,7 @@ from terminator.model.build import build
 from terminator.model.config import ModelConfig, TerminatorConfig
 from terminator.model.networks.resnet import ResNetConfig
 from terminator.training.step import slow_loss
+from tests.training.conftest import ended, start
 
 STEPS = 10
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-6}  # relative
@@ -56,17 +57,17 @@ def train(config: ModelConfig, dtype: torch.dtype, rank: int = 0, processes: int
     return torch.cat([torch.stack(losses), *running])
 
 
-def train_in_process(rank: int, meeting: str, folder: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
+def train_in_process(folder: Path) -> None:
+    rank = int(os.environ["RANK"])
+    dist.init_process_group("gloo")
     trained = {(name, dtype): train(config, dtype, rank, 2) for name, config in CONFIGS.items() for dtype in TOLERANCES}
-    torch.save(trained, Path(folder) / f"trained-{rank}.pt")
+    torch.save(trained, folder / f"trained-{rank}.pt")
     dist.barrier()  # who leaves first would take the connection along
     dist.destroy_process_group()
 
 
 def test_two_processes_give_the_losses_of_one(tmp_path: Path) -> None:
-    arguments = (str(tmp_path / "meeting"), str(tmp_path))
-    mp.start_processes(train_in_process, arguments, nprocs=2, start_method="forkserver")  # type: ignore[no-untyped-call]
+    assert ended(start(2, train_in_process, tmp_path)) == [0, 0]
     together = [torch.load(tmp_path / f"trained-{rank}.pt") for rank in (0, 1)]
     for (name, config), (dtype, tolerance) in itertools.product(CONFIGS.items(), TOLERANCES.items()):
         alone = train(config, dtype)

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import pytest
 
 from terminator.config import RunConfig, shipped
-from terminator.model.build import build
 from terminator.planning.ablation import AblationConfig, DataKind, variants
 from terminator.planning.compose import Composer
+from terminator.planning.cost import check
 from terminator.text import to_overrides
 
 ABLATIONS = sorted(path.stem for path in (shipped("sweeps") / "ablation").glob("*.yaml"))
@@ -56,8 +56,7 @@ def test_the_variants_make_networks_and_the_table_is_true(composer: Composer, na
         if config in configs:
             continue
         configs.append(config)
-        if all(config.model != other.model for other in configs[:-1]):
-            build(config.model, image_shape=config.data.input_shape, classes=config.data.classes)
+        check(config)
     row = _rows()[name]
     twins = len(configs) - 1 if ablation.match else 0
     assert int(row.runs) == (len(configs) + twins) * len(ablation.fixed_seeds or range(ablation.looks[0]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-from hydra import compose
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError
@@ -92,8 +91,7 @@ def test_bad_input_names_key_value_and_choices(composer: Composer, override: str
     assert "\n" not in str(caught.value)
 
 
-def test_values_are_applied_as_hydra_applies_them(composer: Composer, loader: ConfigLoader) -> None:
-    master = compose("config", return_hydra_config=True)
+def test_values_are_applied_as_hydra_applies_them(composer: Composer, loader: ConfigLoader, master: DictConfig) -> None:
     for overrides in (
         ["model.width=2", "objective.label_smoothing=0.2", "model.width=3"],
         ["data=sdigits", "data.test_images=40", "model=ckcnn", "model.depth=2"],

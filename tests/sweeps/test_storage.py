@@ -102,7 +102,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", folder], check=True)
 
 
-def test_a_full_disk_is_told_in_a_line(disk: Path) -> None:
+def test_a_full_disk_is_told_in_a_line(disk: Path, sweeps: Callable[..., Answer]) -> None:
     root = disk / "root"
     run = planned(root)
     with (disk / "others").open("wb", buffering=0) as others, contextlib.suppress(OSError):
@@ -119,7 +119,7 @@ def test_a_full_disk_is_told_in_a_line(disk: Path) -> None:
     assert [path for path in disk.rglob(".*") if path.name != ".sync.lock"] == []
     assert run.attempts()[0].end is None
     (disk / "others").unlink()
-    (status,) = answers(root, "sweeps status")
+    status = sweeps("status", "--root", str(root))
     assert (status.code, status.err) == (0, "")
     assert run.attempts()[0].end is not None
     assert Ledger(root).sweeps()

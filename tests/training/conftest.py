@@ -19,6 +19,7 @@ from terminator.config import Device, MachineConfig, OptimizerConfig, RunConfig,
 from terminator.ledger import Attempt, Code, Ledger, Provenance, Run, RunState, digest
 from terminator.model.config import TerminatorConfig
 from terminator.stop import StopRequest
+from terminator.sweeps.pool import PRELOADED
 from terminator.training.loop import train
 
 TIMINGS = {"train_seconds", "images_per_second", "peak_memory_bytes", "time", "epoch_seconds"}
@@ -107,7 +108,7 @@ def start(count: int, target: Callable[..., int | None], *arguments: object) -> 
         port = listener.getsockname()[1]
     group = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["terminator.training.loop", "torch._dynamo"])
+    context.set_forkserver_preload(PRELOADED)
     ranks = [{**group, "RANK": str(rank)} for rank in range(count)]
     processes = [context.Process(target=in_group, args=(rank, target, *arguments)) for rank in ranks]
     for process in processes:

@@ -15,11 +15,6 @@ from terminator.errors import UserError
 from terminator.training.device import peak_memory_bytes, prepare_device
 
 
-def printed(code: str) -> bytes:
-    """What a Python process of its own prints."""
-    return subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True).stdout
-
-
 def test_cpu_on_demand() -> None:
     assert prepare_device(MachineConfig(device=Device.cpu, threads=1)) == torch.device("cpu")
     assert torch.get_num_threads() == 1
@@ -42,30 +37,28 @@ def test_peak_memory_in_bytes() -> None:
     assert 0.9 * in_use < peak_memory_bytes(torch.device("cpu")) < 100 * in_use  # the kernel counts in strides
 
 
-def test_peak_memory_is_that_of_this_process_not_of_the_one_that_started_it() -> None:
-    large = bytearray(2**30)
-    measure = "from terminator.training.device import peak_resident_bytes; print(peak_resident_bytes())"
-    assert 2**20 < int(printed(measure)) < len(large) / 2
-
-
 FETCHES = """
 import resource, torch
-from terminator.training.device import keep_freed_memory
+from terminator.training.device import keep_freed_memory, peak_resident_bytes
 def pages_fetched():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(20):
         torch.ones(2**24)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+peak = peak_resident_bytes()
 without = pages_fetched()
 keep_freed_memory()
 # A system short of memory, or that trims idle processes, may take pages away meanwhile: it does not every time.
-print(without, min(pages_fetched() for _ in range(4)))
+print(peak, without, min(pages_fetched() for _ in range(4)))
 """
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a setting of glibc")
-def test_memory_once_fetched_is_used_again() -> None:
-    without, kept = map(int, printed(FETCHES).split())
+def test_peak_memory_is_a_process_s_own_and_memory_once_fetched_is_used_again() -> None:
+    large = bytearray(2**30)  # of the process that starts the other
+    answer = subprocess.run([sys.executable, "-c", FETCHES], stdout=subprocess.PIPE, check=True).stdout
+    peak, without, kept = map(int, answer.split())
+    assert 2**20 < peak < len(large) / 2
     if without < 10 * 2**26 // resource.getpagesize():
         pytest.skip("this system does not take freed memory back")
     assert kept < without / 2

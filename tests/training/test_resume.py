@@ -14,7 +14,7 @@ import torch
 from terminator.config import RunConfig
 from terminator.data.config import DataConfig
 from terminator.job import execute
-from terminator.ledger import Run, RunState
+from terminator.ledger import Reason, Run, RunState
 from terminator.stop import Stopped, StopRequest
 from terminator.training.loop import train
 from tests.training.conftest import (
@@ -137,6 +137,7 @@ def test_killed_at_random_steps(small: RunConfig, freeze: Freeze, processes: int
         codes = ended(start(processes, train_until_killed, disturbed, draw.randint(18, 30)))
         assert codes[0] == -signal.SIGKILL
         assert 0 not in codes
+        assert (disturbed.state().state, disturbed.state().reason) == (RunState.failed, Reason.killed)
     assert ended(start(processes, execute, disturbed)) == [0] * processes
     within = [attempt.resumed_from for attempt in disturbed.attempts() if attempt.resumed_from]
     assert any(0 < step < 20 for _, _, step in within)  # of the 20 steps of an epoch

@@ -23,6 +23,10 @@ PRESETS = Path(__file__).parents[3] / "conf" / "model"
 SEVERAL = TerminatorConfig(
     depth=3, channels=[12, 24], global_hidden=8, local_hidden=6, interaction_spatial_hidden=8, dropout=[0.0]
 )
+# Tracing takes seconds a branch, and a layer of a slow network.
+TRACED = replace(
+    SEVERAL, depth=2, local_kernels=[3], global_layers=[1], local_layers=1, channel_layers=1, interaction_layers=1
+)
 INSIDE = ("slow.", "slow_", "global_slow", "channel_slow", "spatial_slow", "rgu_slow", "rgu_fast")
 
 
@@ -133,8 +137,7 @@ def compiled(uncompiled: Terminator) -> Callable[[Tensor], Output]:
 @pytest.mark.parametrize("image_shape", [(3, 10, 10), (2, 25)], ids=["image", "sequence"])
 @pytest.mark.parametrize("form", ["eager", "compiled"])
 def test_values_and_gradients_agree(form: str, image_shape: tuple[int, ...]) -> None:
-    # Tracing takes seconds a branch.
-    config = replace(SEVERAL, depth=2, local_kernels=[3]) if form == "compiled" else SEVERAL
+    config = TRACED if form == "compiled" else SEVERAL
     trained, data = network(config, image_shape, classes=5).double(), images(3, image_shape).double()
     plain, fast = trained.forward_ref(data), (compiled(trained) if form == "compiled" else trained)(data)
     torch.testing.assert_close(fast.logits, plain.logits, rtol=1e-10, atol=1e-10)
