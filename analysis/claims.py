@@ -22,6 +22,7 @@ from terminator.plugins import installed
 from terminator.text import did_you_mean, file_name
 
 EMBEDDED_DATA = "digits"
+BAD_INPUT = 2  # the exit code of a command that was refused
 DESCRIPTION = """The paper's claims on its parts, and whether the results support or contradict them.
 
   terminator claims                               from the results that there are
@@ -106,6 +107,8 @@ def _run(claims: Sequence[Claim], root: Path, dataset: str, overrides: Sequence[
     ablations = list(dict.fromkeys(claim.ablation for claim in claims if has_ablation(claim.ablation)))
     command = [sys.executable, "-m", "terminator.run", "-m", f"ablation={','.join(ablations)}"]
     code = subprocess.run([*command, f"data={dataset}", f"root={root}", *overrides], check=False).returncode
+    if code == BAD_INPUT:
+        sys.exit(code)
     for claim in claims:
         if claim.expect is Expectation.zero_mean:
             inspect = [sys.executable, "-m", "terminator.inspect", claim.ablation, "--variant", *claim.variants]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
@@ -33,6 +34,8 @@ def main() -> None:
     """Hand the rest of the command line to the command's own entry point."""
     command = sys.argv[1] if len(sys.argv) > 1 else ""
     if command in COMMANDS:
+        if not {"", os.getcwd()} & {*sys.path}:
+            sys.path.append(os.getcwd())  # networks of one's own are there, as for python -m
         sys.argv = [f"terminator {command}", *sys.argv[2:]]
         start(COMMANDS[command][0])
     elif command in ("", "-h", "--help"):

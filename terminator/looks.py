@@ -79,19 +79,23 @@ def carry_out(
         runs = list({run.key: run for run in runs}.values())
         todo = [run for run in runs if run.key not in tried]
         if len(todo) < len(runs) or not todo:  # one that was tried, and may yet succeed, is for the next command
-            return Outcome(current, [run for run in runs if run.result() is None])
+            return Outcome(current, _without_result(ledger, tried | {run.key for run in runs}))
         until = min((sweep.until for sweep in current if sweep.until is not None), default=None)
         if until is not None and time.time() >= until:
             say(f"sweep.budget_min is spent; {counted(len(todo), 'run')} to the next look: the same command goes on")
-            return Outcome(current, [])
+            return Outcome(current, _without_result(ledger, tried))
         for sweep, name in fresh:
             _print(ledger, sweep, name)
         if not scheduler(current).start(todo):
             return Outcome(current, [], ended=False)
         begun = {run.key for run in todo if run.attempt_numbers()}
         if len(begun) < len(todo) and not (until is not None and time.time() >= until):
-            return Outcome(current, [run for run in todo if run.result() is None])
+            return Outcome(current, _without_result(ledger, tried | {run.key for run in todo}))
         tried |= begun
+
+
+def _without_result(ledger: Ledger, keys: Collection[str]) -> list[Run]:
+    return [run for run in map(ledger.run, sorted(keys)) if run.result() is None]
 
 
 def advance(ledger: Ledger, sweep: Sweep, tried: Collection[str]) -> tuple[Sweep, list[tuple[int, Run]], list[str]]:

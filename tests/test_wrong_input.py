@@ -36,6 +36,13 @@ OWN = {
     "recipe/mine.yaml": "training: {epoch: 3}\n",
     "cluster/mine.yaml": "partiton: x\n",
 }
+NETS = """
+from torch import nn
+
+class Flat(nn.Sequential):
+    def __init__(self, outputs=10):
+        super().__init__(nn.Flatten(), nn.Linear(64, outputs))
+"""
 TOP = r"choose from model, data, optimizer, .*"
 SWEEP = ("-m", "ablation=pair")
 
@@ -46,6 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in OWN.items():
         (folder / "own" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "own" / name).write_text(text)
+    (folder / "flat_nets.py").write_text(NETS)
     (folder / "shadow" / "ablation").mkdir(parents=True)
     (folder / "shadow" / "ablation" / "gating.yaml").write_text(PAIR)
     return folder
@@ -65,6 +73,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["~seed"], r"~seed: cannot be deleted; seed=… changes it"),
         (["~model"], r"~model: must name a file of the group model, or be left out"),
         # values
+        (["data.test_images=5000"], r"data\.test_images=5000: of 1,797 digits it must leave some to train on, .*"),
+        (
+            ["model=custom", "model.target=flat_nets:Flat", "data=mnist1d"],
+            r"model\.target=flat_nets:Flat: cannot take images of mnist1d, \(1, 40\): RuntimeError: mat1 and mat2 .*",
+        ),
+        (
+            ["model=custom", "model.target=flat_nets:Flat", "model.arguments.outputs=11"],
+            r"model\.target=flat_nets:Flat: images of .* must give logits of \(16, 10\), not \(16, 11\)",
+        ),
         (["machine.threads=0"], r"machine\.threads=0: must be at least 1"),
         (["training.epochs=null"], r"training\.epochs: must not be null"),
         (["training.epochs=ten"], r"training\.epochs: Value 'ten' of type 'str' could not be converted to Integer"),
@@ -174,6 +191,8 @@ def _refused(
     monkeypatch.chdir(folder)
     monkeypatch.delenv("TERMINATOR_ROOT", raising=False)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # which `main` sets
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if each])
     monkeypatch.setattr(sys, "argv", ["terminator", *words])
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     with pytest.raises(SystemExit) as ended:

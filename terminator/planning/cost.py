@@ -11,8 +11,10 @@ import torch
 from torch import nn
 
 from terminator.config import RunConfig, to_plain
+from terminator.errors import UserError
 from terminator.model.build import build, forward_flops
 from terminator.model.config import GROUPS, TerminatorConfig
+from terminator.model.networks.custom import CustomNetwork, in_a_line
 from terminator.planning.ablation import Match
 
 NARROWEST, WIDEST, STEPS = 1 / 16, 16.0, 12
@@ -31,8 +33,12 @@ class Cost:
 
 
 def check(config: RunConfig) -> None:
-    """Build the network, for the errors that this raises: UserError where model and data do not fit."""
-    _parameters(_keyed(config))  # each distinct network once
+    """Build the network, and try one that is not of the suite on an image, for the errors that this raises: UserError
+    where model and data do not fit."""
+    keyed = _keyed(config)
+    _parameters(keyed)  # each distinct network once
+    if isinstance(_network(keyed), CustomNetwork):
+        _flops(keyed)
 
 
 def cost(config: RunConfig) -> Cost:
@@ -96,7 +102,14 @@ def _keyed(config: RunConfig) -> _Keyed:
 
 @functools.lru_cache(maxsize=4096)
 def _flops(keyed: _Keyed) -> int:
-    return forward_flops(_network(keyed), keyed.config.data.input_shape)
+    network, shape = _network(keyed), tuple(keyed.config.data.input_shape)
+    try:
+        return forward_flops(network, shape)
+    except Exception as error:
+        if isinstance(error, UserError) or not isinstance(network, CustomNetwork):
+            raise
+        data = f"images of {keyed.config.data.name}, {shape}"
+        raise UserError(f"{network.where}: cannot take {data}: {in_a_line(error)}") from error
 
 
 @functools.lru_cache(maxsize=4096)

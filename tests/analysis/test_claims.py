@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -143,6 +144,9 @@ def test_run_hands_overrides_on(tmp_path: Path, capfd: pytest.CaptureFixture[str
     run = ["--run", "--data", "digits", "seed=0,1", "model.depth=1", "model.channels=[12]", "sweep.plan=true"]
     assert exit_code(*given, *run) == 0
     assert "10 runs; 0 done, 10 to run" in capfd.readouterr().out
+    shutil.rmtree(tmp_path / "reports")
+    assert exit_code(*given, "--run", "foo=1") == 2
+    assert not (tmp_path / "reports").exists()
     assert exit_code(*given, "--run", "--data", "seed=0,1") == 2
     assert "--data: must be followed by a data set's name" in capfd.readouterr().err
     assert exit_code(*given, "--data", "digits", "mist") == 2

@@ -84,7 +84,13 @@ def build(
     seed = int(torch.randint(2**63 - 1, (1,), generator=generator))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = make()
+        try:
+            network = make()
+        except UserError:
+            raise
+        except Exception as error:
+            given.update(getattr(config, "arguments", {}))
+            raise UserError(f"{where}: cannot be made of {given}: {in_a_line(error)}") from error
     if not isinstance(network, nn.Module):
         raise UserError(f"{where}: must make a torch.nn.Module, not {type(network).__name__}")
     if next(network.parameters(), None) is None:
@@ -122,8 +128,13 @@ def _find(target: str) -> Callable[..., object]:
     return make
 
 
+def in_a_line(error: Exception) -> str:
+    """What a network of the user's own has raised: its kind, and the first line of its message."""
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+
+
 def _hint(name: str, accepted: Sequence[str] | Any) -> str:
     choices = [each for each in accepted if each not in GIVEN]
     near = get_close_matches(name, choices, 1)
-    meant = f"; did you mean {near[0]}?" if near else ""
-    return f"{meant} choose from {', '.join(choices)}" if choices else f"{meant}; it takes none"
+    meant = f"did you mean {near[0]}? " if near else ""
+    return f"; {meant}choose from {', '.join(choices)}" if choices else "; it takes none"

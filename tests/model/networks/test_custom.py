@@ -93,6 +93,12 @@ def test_its_module_decides_the_result_too() -> None:
         ("math", {}, "model.target=my_nets:math: must be a class or a function, not module"),
         ("number", {}, "model.target=my_nets:number: must make a torch.nn.Module, not int"),
         ("empty", {}, "model.target=my_nets:empty: has no parameters to train"),
+        (
+            "Net",
+            {"depth": "deep"},
+            "model.target=my_nets:Net: cannot be made of {'image_shape': (2, 3, 3), 'classes': 5, 'depth': 'deep'}: "
+            "TypeError: 'str' object cannot be interpreted as an integer",
+        ),
     ],
 )
 def test_a_refusal_names_key_value_and_choices(name: str, arguments: dict[str, Any], message: str) -> None:
