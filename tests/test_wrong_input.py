@@ -85,6 +85,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["machine.threads=0"], r"machine\.threads=0: must be at least 1"),
         (["training.epochs=null"], r"training\.epochs: must not be null"),
         (["training.epochs=ten"], r"training\.epochs: Value 'ten' of type 'str' could not be converted to Integer"),
+        ([*SWEEP, "ablation.smallest_effect=5"], r"ablation\.smallest_effect=5\.0: must be below 1, as a share of .*"),
         ([*SWEEP, "ablation.seeds=3"], r"ablation\.seeds: must be a list, as in \[1, 2\]"),
         ([*SWEEP, "ablation.seeds=[]"], r"ablation\.seeds=\[\]: give at least one seed.*"),
         ([*SWEEP, "model.gate=gru"], r"model\.gate: Invalid value 'gru', expected one of .*rgu.*"),

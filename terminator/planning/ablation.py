@@ -23,6 +23,7 @@ METRICS = (  # that a table can judge by
     *("train_seconds", "images_per_second", "peak_memory_bytes", "energy_joules", "best_epoch", "epochs"),
     "convergence_epochs",
 )
+SHARES = ("test_accuracy", "test_error", "validation_accuracy")
 SCREEN_SEEDS = (0, 1, 2, 3, 4)
 GENERATORS = ("leave_one_out", "add_one_in", "one_at_a_time", "grid", "zip")  # but for `screen`
 NOT_OF_VARIANTS = ("seed", "ablation", "sweep", "root", "tracking", "cluster", "hydra")
@@ -98,6 +99,9 @@ class AblationConfig:
         self.look_plan()
         if not self.smallest_effect > 0:
             raise UserError(f"ablation.smallest_effect={self.smallest_effect}: must be positive")
+        if self.metric in SHARES and self.smallest_effect >= 1:
+            rule = "must be below 1, as a share of the test images: 0.01 is a point"
+            raise UserError(f"ablation.smallest_effect={self.smallest_effect}: {rule}")
         if self.metric not in METRICS:
             meant = did_you_mean(self.metric, METRICS)
             raise UserError(f"ablation.metric={self.metric}: no such metric; {meant}choose from {', '.join(METRICS)}")

@@ -92,9 +92,9 @@ class Planner:
         """Hydra's plain `-m key=a,b`: every combination is a variant, the first of them the baseline."""
         found = []
         for context in contexts:
-            overrides = dict(each.split("=", 1) for each in context)
-            name = " ".join(context).replace("\\", "") or "default"  # Hydra escapes what its grammar knows
-            found.append(Variant(name, overrides, dict(overrides)))
+            plain = [each.replace("\\:", ":") for each in context]  # which Hydra escapes without need
+            overrides = dict(each.split("=", 1) for each in plain)
+            found.append(Variant(" ".join(plain) or "default", overrides, dict(overrides)))
         default = [self._composer.settings([*base, *contexts[0]]).seed] if seeds is None else list(seeds)
         config = AblationConfig(baseline=found[0].name, seeds=default)
         return self._plan(base, [self._compose("choices", config, found, base)], contexts[0])
