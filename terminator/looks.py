@@ -332,7 +332,8 @@ def main() -> int:
     """Make the look whose jobs have ended, submit the next one's runs, or write the report. Returns an exit code."""
     folder = Path(sys.argv[1])
     ledger = Ledger(folder.parents[3])
-    sweep = ledger.sweep(folder.parents[1].name)
+    with storage_errors(ledger.root):
+        sweep = ledger.sweep(folder.parents[1].name)
     try:
         with storage_errors(ledger.root):
             return _carry_on(ledger, sweep)

@@ -35,10 +35,7 @@ class Cost:
 def check(config: RunConfig) -> None:
     """Build the network, and try one that is not of the suite on an image, for the errors that this raises: UserError
     where model and data do not fit."""
-    keyed = _keyed(config)
-    _parameters(keyed)  # each distinct network once
-    if isinstance(_network(keyed), CustomNetwork):
-        _flops(keyed)
+    _check(_keyed(config))
 
 
 def cost(config: RunConfig) -> Cost:
@@ -98,6 +95,14 @@ class _Keyed:
 def _keyed(config: RunConfig) -> _Keyed:
     plain = to_plain(config)
     return _Keyed(json.dumps([plain["model"], plain["data"]], sort_keys=True), config)
+
+
+@functools.lru_cache(maxsize=4096)
+def _check(keyed: _Keyed) -> None:
+    """Each distinct network once."""
+    _parameters(keyed)
+    if isinstance(_network(keyed), CustomNetwork):
+        _flops(keyed)
 
 
 @functools.lru_cache(maxsize=4096)
