@@ -21,9 +21,9 @@ from rich.text import Text
 
 from terminator.ledger import Reason, Run, RunState, Status
 
-# What every job needs. A job imports PyTorch only once its signals are heeded, so the server is told of it by name; and
-# of the compiler, seconds a run, which PyTorch imports to be deterministic, and for its own optimizers.
-PRELOADED = ["terminator.job", "terminator.training.loop", "torch._inductor.config"]
+# What every job needs. A job imports PyTorch only once its signals are heeded, so the server is told of it by name.
+PRELOADED = ["terminator.job", "terminator.training.loop"]
+COMPILER = "torch._dynamo"  # seconds to import; PyTorch's own optimizers do at their first step
 View = Callable[[], RenderableType]  # what stands above the bar, drawn anew about twice a second
 
 
@@ -46,7 +46,9 @@ class Pool:
         self._workers = workers
         self._on_change = on_change
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(PRELOADED)
+        own = {"kar2", "kar3"}
+        compiler = [COMPILER] if any(run.spec().config["optimizer"]["name"] not in own for run in self.waiting) else []
+        self._context.set_forkserver_preload([*PRELOADED, *compiler])
 
     def run(self) -> None:
         """Returns when every run has ended, or, after an interruption, when those under way have stopped."""

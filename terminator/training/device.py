@@ -14,7 +14,7 @@ from terminator.config import Device, MachineConfig
 from terminator.errors import UserError
 
 
-def prepare_device(config: MachineConfig, *, cuda_graphs: bool = False) -> torch.device:
+def prepare_device(config: MachineConfig, *, compiled: bool = False, cuda_graphs: bool = False) -> torch.device:
     """Choose the device, set threads, and make PyTorch deterministic. Changes settings of the whole process.
 
     Raises UserError where `machine.device` or `cuda_graphs` asks for a GPU that is not there.
@@ -29,7 +29,10 @@ def prepare_device(config: MachineConfig, *, cuda_graphs: bool = False) -> torch
     keep_freed_memory()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
     # Some CUDA kernels have no deterministic form (adaptive pooling's backward): there it warns and goes on.
-    torch.use_deterministic_algorithms(True, warn_only=use_cuda)
+    if compiled:
+        torch.use_deterministic_algorithms(True, warn_only=use_cuda)
+    else:  # the same for all that is not compiled, without importing the compiler, which takes seconds
+        torch.set_deterministic_debug_mode("warn" if use_cuda else "error")
     # The one part of it that costs time, to no end here.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.allow_tf32 = False  # float32 means float32
