@@ -65,10 +65,11 @@ def _figures(results: Results, summary: Summary, most: int) -> Iterator[tuple[st
     shown = summary.farthest(most) if most else summary
     left_out = len(summary.variants) - len(shown.variants)
     note = f" The {most} of {most + left_out} variants that differ most; --most 0 draws all." if left_out else ""
+    interval = "95 % interval, " if shown.intervals else ""
     yield (
         DIFFERENCES,
         forest(shown),
-        f"Difference in {title} from {baseline}, paired by seed: mean, 95 % interval, and a dot for each seed. "
+        f"Difference in {title} from {baseline}, paired by seed: mean, {interval}and a dot for each seed. "
         f"Grey band: smaller than the smallest effect that matters.{BROKEN}{note}",
     )
     yield "seeds", seed_strip(shown), f"Every run's {title}; the bar is the mean over the seeds.{BROKEN}{note}"
@@ -94,8 +95,10 @@ def _figures(results: Results, summary: Summary, most: int) -> Iterator[tuple[st
         yield (
             "screen",
             screen_figure(summary, other),
-            f"What switching each part off does, averaged over the presence of the others{alone}: mean and 95 % "
-            f"interval over the seeds, each by itself. Grey: smaller than the smallest effect that matters.{BROKEN}",
+            f"What switching each part off does, averaged over the presence of the others{alone}: mean and t interval "
+            "over the seeds, those of the tables: they hold the true one with 95 % over all looks, each effect by "
+            "itself; verdicts and p alone are corrected over the effects. Grey: smaller than the smallest effect that "
+            f"matters.{BROKEN}",
         )
     if summary.crossing is not None:
         yield "crossing", heatmap(summary), f"Mean {title} in each cell of {' × '.join(summary.crossing.factors)}."

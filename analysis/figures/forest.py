@@ -12,10 +12,10 @@ from terminator.analysis.figures import style
 from terminator.analysis.load import load
 from terminator.analysis.results import Results
 from terminator.analysis.scale import Scale, span
-from terminator.analysis.statistics.tests import Pairs, t_interval
 from terminator.analysis.statistics.verdict import Comparison
 from terminator.analysis.summary import Summary, VariantSummary, summarize
-from terminator.ledger import OFF, Ablation, Ledger
+from terminator.analysis.tables.screen import main_intervals
+from terminator.ledger import OFF, Ablation, Interval, Ledger
 
 ROW_INCHES = 0.19
 ROW_GAP_INCHES = 0.055
@@ -133,38 +133,40 @@ def _aside(level: int) -> float:
 
 @style.styled
 def screen_figure(summary: Summary, other: Summary | None) -> Figure | None:
-    """A row a switch: its main effect with its 95 % interval, and under it the difference of leaving it out alone.
+    """A row a switch: its main effect with the interval of the table, and under it the difference of leaving it out
+    alone, with that of its own table.
 
     None of no screen, or where it has no effects.
     """
     if summary.effects is None:
         return None
-    main = {each.factors[0]: each.pairs for each in summary.factor_effects() if len(each.factors) == 1}
+    around = main_intervals(summary)
+    effects = [each for each in summary.factor_effects() if len(each.factors) == 1]
+    main = {each.factors[0]: (each.pairs.mean, around[each.factors[0]]) for each in effects}
     alone = _differences(summary, other) if other is not None else {}
     aside = 0.15 if alone else 0.0
     groups = [("averaged over the others (screen)", "o", "#0060A0", -aside, main)]
     if other is not None:
         groups.append((f"beside all others ({other.name})", "s", "#C24A00", aside, alone))
     drawn = [
-        (row + offset, shape, colour, label, differences[name])
-        for label, shape, colour, offset, differences in groups
+        (row + offset, shape, colour, label, *estimates[name])
+        for label, shape, colour, offset, estimates in groups
         for row, name in enumerate(main)
-        if name in differences
+        if name in estimates
     ]
-    intervals = [t_interval(pairs) for *_, pairs in drawn]
-    spans = [
-        (around.low, around.high) if around else (pairs.mean, pairs.mean)
-        for around, (*_, pairs) in zip(intervals, drawn, strict=True)
-    ]
+    spans = [(interval.low, interval.high) if interval else (mean, mean) for *_, mean, interval in drawn]
     figure = style.new_figure(0.95 + SCREEN_INCHES * len(main))
     axes = style.axes_of(figure)
     _scale_of_differences(axes, spans, summary.smallest_effect)
     looks = {}
-    for (height, shape, colour, label, pairs), ends in zip(drawn, spans, strict=True):
+    for (height, shape, colour, label, mean, _), ends in zip(drawn, spans, strict=True):
         axes.plot(ends, [height] * 2, color=colour, linewidth=1.3)
-        [looks[label]] = axes.plot(pairs.mean, height, shape, color=colour, markersize=4, zorder=3)
+        [looks[label]] = axes.plot(mean, height, shape, color=colour, markersize=4, zorder=3)
     _name_rows(axes, [style.wrapped(name) for name in main])
-    figure.supxlabel(f"{summary.metric.title}, switched off less on{summary.metric.points_heading}", size=8)
+    label = f"{summary.metric.title}, switched off less on{summary.metric.points_heading}"
+    if any(interval is not None for *_, interval in drawn):
+        label += ":\nmean and t interval [95\u00a0%], each effect by itself"
+    figure.supxlabel(label, size=8)
     style.legend_above(figure, looks)
     return figure
 
@@ -195,11 +197,12 @@ def _alone(screen: Ablation, other: Ablation) -> dict[str, str]:
     return found
 
 
-def _differences(summary: Summary, other: Summary) -> dict[str, Pairs]:
-    """Switch → the differences of the variant without it, where there are some."""
+def _differences(summary: Summary, other: Summary) -> dict[str, tuple[float, Interval | None]]:
+    """Switch → the mean difference of the variant without it and its interval, where there is one."""
     names = _alone(summary.question.ablation, other.question.ablation)
     assert summary.crossing is not None
     short = dict(zip(summary.question.ablation.variants[0].factors, summary.crossing.factors, strict=True))
     compared = {each.name: each.comparison for each in other.variants}
     found = {short[key]: compared.get(name) for key, name in names.items()}
-    return {name: each.pairs for name, each in found.items() if each is not None and each.pairs.n}
+    known = {name: each for name, each in found.items() if each is not None and each.pairs.n}
+    return {name: (each.pairs.mean, each.interval) for name, each in known.items()}

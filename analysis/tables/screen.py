@@ -7,6 +7,7 @@ from dataclasses import replace
 from statistics import fmean
 
 from terminator.analysis.measured import logits, own_collapse
+from terminator.analysis.results import own_settings
 from terminator.analysis.statistics.factorial import Effect, Shares, shapley
 from terminator.analysis.statistics.tests import Pairs, holm, t_interval, t_test
 from terminator.analysis.summary import Summary, VariantSummary
@@ -25,13 +26,12 @@ def screen_table(summary: Summary, label: str) -> Table | None:
     on_logits = summary.effects.metric != summary.metric
     found = summary.factor_effects()
     main, pairs = [each for each in found if len(each.factors) == 1], [each for each in found if len(each.factors) > 1]
-    level = next(
-        (each.comparison.interval.level for each in judged if each.comparison and each.comparison.interval), 0.95
-    )
+    level = _level(summary)
     shares = shapley([each.pairs for each in main], level)
     p_values = holm({str(place): t_test(each.pairs) for place, each in enumerate(pairs)})
-    intervals = [t_interval(each.pairs, level) for each in (*main, *pairs)]
-    places = decimals(each.half_width for each in intervals if each)
+    intervals = main_intervals(summary)
+    others_too = [*intervals.values(), *(t_interval(each.pairs) for each in pairs)]
+    places = decimals(each.half_width for each in others_too if each)
     columns = [
         Column("Switched off", numeric=False, long=True),
         Column(f"Effect{summary.metric.points_heading} [95\u00a0%]"),
@@ -39,17 +39,17 @@ def screen_table(summary: Summary, label: str) -> Table | None:
     columns += [Column("Effect (logits) [95\u00a0%]")] if on_logits else []
     columns += [Column("Share (%) [95\u00a0%]"), Column("p (Holm)"), Column("Verdict", numeric=False)]
     rows = [
-        _main_row(summary, row, each.pairs, share, level, places, on_logits)
+        _main_row(summary, row, each.pairs, intervals[row.name], share, places, on_logits)
         for row, each, share in zip(judged, main, shares.shares, strict=True)
     ]
     blank = [Cell(NOTHING)] if on_logits else []
-    whole = Cell("all of them", {"effect": "total"})
+    whole, around = _name_cell(summary, "all of them", "total"), t_interval(shares.total, level)
     hundred = Cell("100" if any(shares.shares) else NOTHING)
-    rows.append((whole, _effect_cell(shares.total, level, places), *blank, hundred, Cell(NOTHING), Cell(NOTHING)))
+    rows.append((whole, _effect_cell(shares.total, around, places), *blank, hundred, Cell(NOTHING), Cell(NOTHING)))
     others = [
         (
-            Cell(name := _name(each), {"effect": name}),
-            _effect_cell(each.pairs, 0.95, places),
+            _name_cell(summary, name := _name(each), name),
+            _effect_cell(each.pairs, t_interval(each.pairs), places),
             *blank,
             Cell(NOTHING),
             Cell(p_value(p := p_values[str(place)]), {"p_holm": p}, p),
@@ -61,6 +61,24 @@ def screen_table(summary: Summary, label: str) -> Table | None:
     title = f"{summary.headline}.\n" if summary.headline else ""
     title += f"{summary.name}: main effects and Shapley shares ({summary.dataset})"
     return Table(f"{label}-screen", title, tuple(columns), sections, tuple(_notes(summary, shares, pairs, on_logits)))
+
+
+def main_intervals(summary: Summary) -> dict[str, Interval | None]:
+    """A screen's switches → the intervals of their effects in the metric's own unit, for its table and its figure.
+
+    Those that the effects were judged by, or, where that was in logits, at the same level. None without a spread.
+    """
+    assert summary.effects is not None
+    if summary.effects.metric == summary.metric:
+        return {row.name: row.comparison.interval for row in summary.judged if row.comparison is not None}
+    main = [each for each in summary.factor_effects() if len(each.factors) == 1]
+    return {each.factors[0]: t_interval(each.pairs, _level(summary)) for each in main}
+
+
+def _level(summary: Summary) -> float:
+    """That of the intervals of the main effects, which is the look's."""
+    found = (each.comparison.interval for each in summary.judged if each.comparison is not None)
+    return next((each.level for each in found if each is not None), 0.95)
 
 
 def why_no_screen(summary: Summary) -> str:
@@ -95,18 +113,15 @@ def _main_row(
     summary: Summary,
     row: VariantSummary,
     pairs: Pairs,
+    interval: Interval | None,
     share: tuple[float, Interval] | None,
-    level: float,
     places: int,
     on_logits: bool,
 ) -> tuple[Cell, ...]:
     comparison = row.comparison
     assert comparison is not None
-    cells = [Cell(row.name, {"ablation": summary.name, "dataset": summary.dataset, "effect": row.name})]
-    if not on_logits:
-        cells.append(estimate_cell("effect", comparison.pairs.mean, comparison.interval, places))
-    else:
-        cells.append(_effect_cell(pairs, level, places))
+    cells = [_name_cell(summary, row.name, row.name), _effect_cell(pairs, interval, places)]
+    if on_logits:
         of_logits = decimals(each.half_width for each in summary.effects.intervals) if summary.effects else 2
         cells.append(estimate_cell("effect_logits", comparison.pairs.mean, comparison.interval, of_logits))
     of_share = decimals([share[1].half_width]) if share else 0
@@ -118,8 +133,13 @@ def _main_row(
     return tuple(cells)
 
 
-def _effect_cell(pairs: Pairs, level: float, places: int) -> Cell:
-    cell = estimate_cell("effect", pairs.mean, t_interval(pairs, level), places)
+def _name_cell(summary: Summary, shown: str, name: str) -> Cell:
+    settings = " ".join(own_settings(summary.question.sweep))
+    return Cell(shown, {"ablation": summary.name, "dataset": summary.dataset, "effect": name, "settings": settings})
+
+
+def _effect_cell(pairs: Pairs, interval: Interval | None, places: int) -> Cell:
+    cell = estimate_cell("effect", pairs.mean, interval, places)
     return replace(cell, data={**cell.data, "seeds": pairs.n})
 
 
@@ -132,7 +152,8 @@ def _notes(summary: Summary, shares: Shares, pairs: Sequence[Effect], on_logits:
     count, switches = len(summary.variants), len(summary.judged)
     notes = [
         f"Effect: mean of the {count // 2} cells with it off less that of the {count // 2} with it on, one contrast a "
-        f"seed ({counted(shares.total.n, 'seed')}), with its t interval; p: t-test, Holm over main effects and looks."
+        f"seed ({counted(shares.total.n, 'seed')}), with a t interval that holds the true one with 95 % over all "
+        "looks, each effect by itself; p: t-test, Holm over main effects and looks."
     ]
     if count < 2**switches:
         notes.append(

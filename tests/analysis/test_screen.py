@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from csv import DictReader
 from dataclasses import replace
+from io import StringIO
 from itertools import permutations, product
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from terminator.analysis.statistics.factorial import Cell, effects, shapley
 from terminator.analysis.summary import summarize
 from terminator.analysis.tables import build_tables
 from terminator.analysis.tables.latex import latex
+from terminator.analysis.tables.render import comma_separated
 from terminator.errors import UserError
 from terminator.ledger import LookPlan
 from terminator.planning.screen import cell_name, cells
@@ -67,7 +70,23 @@ def test_main_effects_are_judged_and_cells_are_not(tmp_path: Path) -> None:
     assert other is not None
     figure = screen_figure(summary, other)
     assert figure is not None
-    assert len(figure.axes[0].lines) == 1 + 2 * 2 * len(PARTS)
+    drawn = figure.axes[0].lines[1:]  # behind the line at zero
+    assert len(drawn) == 2 * 2 * len(PARTS)
+    intervals = [tuple(line.get_xdata()) for line in drawn[::2]]
+    in_table = [rows[part][1].data for part in PARTS]
+    assert intervals[: len(PARTS)] == [(each["effect_low"], each["effect_high"]) for each in in_table]
+    alone = [row.comparison.interval for part in PARTS for row in other.variants if row.name == f"no_{part}"]
+    assert intervals[len(PARTS) :] == [(each.low, each.high) for each in alone]
+    assert figure.get_supxlabel().endswith("mean and t interval [95\u00a0%], each effect by itself")
+
+
+def test_every_row_of_a_screens_csv_says_whose_it_is(tmp_path: Path) -> None:
+    _, summary = summarized(_screen(typed=["training.epochs=2"]), tmp_path)
+    table = build_tables([summary])[1]
+    rows = list(DictReader(StringIO(comma_separated(table))))
+    assert [row["effect"] for row in rows[3:5]] == ["si_glu", "total"]
+    whose = {(row["ablation"], row["dataset"], row["settings"], row["seeds"]) for row in rows}
+    assert whose == {("screen", "digits", "training.epochs=2", "5")}
 
 
 @pytest.mark.parametrize(
