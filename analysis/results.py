@@ -49,6 +49,15 @@ class Question(NamedTuple):
         """The tuning in the sweep that chose the variants' settings; None where they were not tuned."""
         return None if self.ablation.tuned_by is None else self.sweep.ablation(self.ablation.tuned_by)
 
+    def title(self, *of: str) -> str:
+        """What is asked, or the ablation's name; in brackets what it is `of`, and, with and without tuning, which."""
+        names = [each.name for each in self.sweep.ablations]
+        after = names[names.index(self.ablation.name) + 1 :][:1] if self.ablation.name in names else []
+        is_next = any(each.tuned_by in after for each in self.sweep.ablations)
+        which = "tuned" if self.tuning is not None else "not tuned" if is_next else ""
+        asked, bracket = self.ablation.question or self.ablation.name, ", ".join(filter(None, [*of, which]))
+        return f"{asked} ({bracket})" if bracket else asked
+
     @property
     def tuned_keys(self) -> tuple[str, ...]:
         """The keys that were chosen for each row on its own."""

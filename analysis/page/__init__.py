@@ -76,7 +76,7 @@ def _content(results: Results, part: Part) -> dict[str, object]:
     figures = [each for each in part.figures if drawn is None or each.name != DIFFERENCES]  # the picture shows them
     return {
         "label": part.label,
-        "ablation": summary.question.ablation,
+        "title": summary.question.title() if summary.question.ablation.question else part.label,
         "sweep": summary.question.sweep.id,
         "command": shlex.join(summary.question.sweep.command),
         "summary": summary,

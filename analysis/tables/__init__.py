@@ -39,10 +39,10 @@ def build_tables(summaries: Sequence[Summary], extra: Sequence[str] = ()) -> lis
     for summary in summaries:
         groups.setdefault(summary.name, []).append(summary)
     tables += [datasets_table(group) for group in groups.values() if len(group) > 1]
-    pairs = ((each, tuned) for tuned in summaries for each in summaries if is_tuned(each, tuned))
+    pairs = [(each, tuned) for tuned in summaries for each in summaries if is_tuned(each, tuned)]
     tables += [tuned_table(*pair) for pair in pairs]
     alike = {(summary.dataset, summary.metric.name) for summary in summaries}
-    if len(groups) > 1 and len(alike) == 1:
+    if len(groups) - len(pairs) > 1 and len(alike) == 1:  # a tuned pair has its own table
         tables.append(replace(ablation_table(summaries, extra), repeats=True))
     peers = peers_table(summaries)
     return tables if peers is None else [*tables, peers]

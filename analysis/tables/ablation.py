@@ -22,21 +22,25 @@ DIFFERENCE_DATA = (
     "p", "p_holm", "p_sign_flip", "p_equivalence_holm",
 )  # fmt: skip
 AT_EDGE = "(edge)"
+EDGE_NOTE = f"{AT_EDGE}: at an end of its grid; a wider grid may hold a better one."
 
 
 def ablation_table(summaries: Sequence[Summary], extra: Sequence[str] = ()) -> Table:
-    """Name, mean, difference and verdict; a section for each ablation; a column for the means of each `extra` metric.
+    """Name, mean, difference and verdict; a section for each ablation; a column for the means of each `extra` metric,
+    and of a tuned ablation alone one for each key with the values that were chosen.
 
     Raises UserError where the ablations are judged by different metrics or run on different data.
     """
     first = summaries[0]
     for summary in summaries[1:]:
         _check_alike(first, summary)
+    chosen = _chosen(first) if len(summaries) == 1 else {}
     columns = (
         Column("Variant", numeric=False),
         Column(f"{first.metric.heading}, mean ± std (n)"),
         Column(f"Difference{first.metric.points_heading} [95\u00a0%]"),
         Column("Verdict", numeric=False),
+        *(Column(key) for key in first.question.tuned_keys if chosen),
         *(Column(metric(name).heading, spare=1) for name in extra),
     )
     of_mean, of_difference = places(summaries)
@@ -48,6 +52,7 @@ def ablation_table(summaries: Sequence[Summary], extra: Sequence[str] = ()) -> T
                     _name_cell(summary, variant),
                     metric_cell(summary, variant, of_mean),
                     *difference_cells(summary, variant, of_difference),
+                    *chosen.get(variant.name, ()),
                     *(cost_cell(variant, None, name) for name in extra),
                 )
                 for variant in summary.variants
@@ -57,7 +62,8 @@ def ablation_table(summaries: Sequence[Summary], extra: Sequence[str] = ()) -> T
     )
     names = [summary.name for summary in summaries]
     title = _title(first) if len(summaries) == 1 else f"{'; '.join(names)} ({first.dataset})"
-    return Table("+".join(names), title, columns, sections, tuple(notes(summaries)), advice=tuple(advice(summaries)))
+    said = (*([EDGE_NOTE] if chosen else []), *notes(summaries))
+    return Table("+".join(names), title, columns, sections, said, advice=tuple(advice(summaries)))
 
 
 def datasets_table(summaries: Sequence[Summary]) -> Table:
@@ -82,7 +88,7 @@ def datasets_table(summaries: Sequence[Summary]) -> Table:
         for name, row in rows.items():
             row += _group_cells(summary, name, summary.dataset, places([summary]))
     label = f"{first.name}-{'+'.join(datasets)}"
-    title = first.question.ablation.question or first.name
+    title = first.question.title()
     said, typed_next = tuple(notes(summaries)), tuple(advice(summaries))
     sections = (Section("", tuple(map(tuple, rows.values()))),)
     return Table(label, title, tuple(columns), sections, said, advice=typed_next)
@@ -97,23 +103,20 @@ def is_tuned(untuned: Summary, tuned: Summary) -> bool:
 
 def tuned_table(untuned: Summary, tuned: Summary) -> Table:
     """A row a variant: the chosen settings, then difference and verdict without and with tuning; means in CSV alone."""
-    tuning, keys = tuned.question.tuning, tuned.question.tuned_keys
-    assert tuning is not None
-    columns = [Column("Variant", numeric=False), *(Column(key) for key in keys)]
-    overrides = {variant.name: variant.overrides for variant in tuned.question.ablation.variants}
+    columns = [Column("Variant", numeric=False), *map(Column, tuned.question.tuned_keys)]
+    chosen = _chosen(tuned)
     rows = {
-        name: [Cell(name, {"variant": name}), *(_chosen_cell(key, overrides[name][key], tuning) for key in keys)]
-        for name in (variant.name for variant in tuned.variants)
+        name: [Cell(name, {"variant": name}), *chosen[name]] for name in (variant.name for variant in tuned.variants)
     }
     for group, summary in (("untuned", untuned), ("tuned", tuned)):
         columns += _group_columns(tuned, group)[1:]
         for name, row in rows.items():
             mean, difference, verdict = _group_cells(summary, name, group, places([untuned, tuned]))
             row += [replace(difference, data={**mean.data, **difference.data}), verdict]
-    notes = (f"{AT_EDGE}: at an end of its grid; a wider grid may hold a better one.", *tuned.remarks)
+    notes = (EDGE_NOTE, *tuned.remarks)
     title = f"{untuned.name}: without and with tuning ({tuned.dataset})"
     sections = (Section("", tuple(map(tuple, rows.values()))),)
-    return Table(f"{untuned.name}+tuned", title, tuple(columns), sections, notes)
+    return Table(f"{untuned.name}+tuned", title, tuple(columns), sections, notes, repeats=True)
 
 
 def variance_table(summary: Summary) -> Table:
@@ -208,7 +211,7 @@ def _name_cell(summary: Summary, variant: VariantSummary) -> Cell:
 
 def _title(summary: Summary) -> str:
     """The headline, if there is one, over the question."""
-    question = f"{summary.question.ablation.question or summary.name} ({summary.dataset})"
+    question = summary.question.title(summary.dataset)
     return f"{summary.headline}.\n{question}" if summary.headline else question
 
 
@@ -242,6 +245,13 @@ def _check_alike(first: Summary, other: Summary) -> None:
 
 def _known(value: float) -> float | None:
     return None if value != value else value
+
+
+def _chosen(summary: Summary) -> dict[str, list[Cell]]:
+    """Variant → the values that were chosen for it, a cell for each key; empty of an ablation that was not tuned."""
+    tuning, keys = summary.question.tuning, summary.question.tuned_keys
+    variants = summary.question.ablation.variants if tuning is not None else ()
+    return {each.name: [_chosen_cell(key, each.overrides[key], tuning) for key in keys] for each in variants if tuning}
 
 
 def _chosen_cell(key: str, value: float, tuning: Ablation) -> Cell:

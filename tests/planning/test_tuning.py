@@ -107,6 +107,12 @@ def test_each_row_is_compared_at_its_best_setting(planner: Planner, tmp_path: Pa
     assert said == [any(note.startswith("Tuned: ") for note in tables[each.name].notes) for each in summaries]
     assert said == [False, True]
     assert "?" not in latex(tables["gating+tuned"])  # what LaTeX could not print
+    shown = [table for table in tables.values() if not table.repeats]
+    asked = "Do the recursive gated unit and Si-GLU contribute to accuracy?"
+    assert [table.title.rpartition("\n")[2] for table in shown] == [
+        f"{asked} (digits, not tuned)", f"{asked} (digits, tuned)",
+    ]  # fmt: skip
+    assert {row[0].text: row[4].text for row in shown[1].sections[0].rows}["gate=glu"] == "0.01 (edge)"
 
 
 def test_the_same_command_again_trains_nothing_and_keeps_the_choice(planner: Planner, tmp_path: Path) -> None:
