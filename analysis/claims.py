@@ -12,7 +12,7 @@ from terminator.analysis.figures.claims import claims_figure
 from terminator.analysis.figures.style import save
 from terminator.analysis.findings import Claim, Expectation, has_ablation, judge, read_claims
 from terminator.analysis.tables.claims import claims_table
-from terminator.analysis.tables.render import print_table, write_tables
+from terminator.analysis.tables.render import check_writable, print_table, write_tables
 from terminator.config import shipped
 from terminator.data.config import ENTRY_POINTS as DATA
 from terminator.entry import Parser, start, typed
@@ -77,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         claims = read_claims(given.claims or shipped("sweeps") / "claims.yaml")
         _check(datasets, root)
+        check_writable(root / "reports" / "claims", f"root={root}")
         for dataset in datasets if given.run else ():
             began = time.time()
             code = _run(claims, root, dataset, overrides) or code

@@ -16,7 +16,7 @@ from terminator.analysis.results import OneOrMany, Results, own_settings
 from terminator.analysis.statistics.variance import Spread
 from terminator.analysis.summary import Summary, VariantSummary, summarize
 from terminator.analysis.tables import build_tables, labels
-from terminator.analysis.tables.render import print_table, write_tables
+from terminator.analysis.tables.render import check_writable, print_table, write_tables
 from terminator.analysis.tables.screen import why_no_screen
 from terminator.analysis.tables.table import Table
 from terminator.entry import Parser, start, typed
@@ -60,11 +60,18 @@ def write_report(
     if most is not None and most < 0:
         raise UserError(f"--most={most}: must be 0 (all variants) or more")
     home = Path(root) if root is not None else default_root()
+    if out is not None:
+        _check_writable(Path(out), f"out={out}")
     chosen = {"sweep": sweep, "tracking_uri": tracking_uri, "baseline": baseline}
     results = linked(load(home, ablations, dataset=dataset, curves=[CURVE], **chosen), home)
     for name in extra:
         check_logged(results, name)
     summaries = [summarize(results, question, metric) for question in results.questions]
+    of = summaries[0].question.sweep if sweep is not None else None
+    names = list(dict.fromkeys(summary.name for summary in summaries))
+    datasets = list(dict.fromkeys(summary.dataset for summary in summaries)) if dataset is not None else []
+    folder = Path(out) if out is not None else report_folder(home, names, of, datasets)
+    _check_writable(folder, f"root={home}" if out is None else f"out={out}")
     tables = build_tables(summaries, extra)
     if as_json:
         records = [record(summary) for summary in summaries]
@@ -72,10 +79,6 @@ def write_report(
     for table in tables:
         if not table.repeats and not as_json:
             print_table(table)
-    of = summaries[0].question.sweep if sweep is not None else None
-    names = list(dict.fromkeys(summary.name for summary in summaries))
-    datasets = list(dict.fromkeys(summary.dataset for summary in summaries)) if dataset is not None else []
-    folder = Path(out) if out is not None else report_folder(home, names, of, datasets)
     written = write_tables(tables, folder / TABLES)
     page = folder / "report.html"
     text, drawn = _page(results, summaries, tables, folder, most)
@@ -87,6 +90,11 @@ def write_report(
     if not as_json:
         print(f"Report: {page}")
     return page
+
+
+def _check_writable(folder: Path, named: str) -> None:
+    for part in (TABLES, FIGURES):
+        check_writable(folder / part, named)
 
 
 def record(summary: Summary) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -136,12 +137,18 @@ def templates() -> Environment:
 FORMS = {".md": markdown, ".tex": latex, ".csv": comma_separated, ".html": standalone}
 
 
+def check_writable(folder: Path, named: str) -> None:
+    """Raise UserError, which begins with `named`, where no file could be written into `folder`; it may be missing."""
+    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(each))
+    if not there.is_dir():
+        raise UserError(f"{named}: cannot be written: {there} is no folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"{named}: cannot be written: no rights to write in {there}")
+
+
 def write_tables(tables: Sequence[Table], folder: Path) -> list[Path]:
-    """Write each table in every form, `<label>.<form>`. Returns the files. Raises UserError if that cannot be done."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"out={folder}: cannot be written ({error.strerror})") from None
+    """Write each table in every form, `<label>.<form>`. Returns the files."""
+    folder.mkdir(parents=True, exist_ok=True)
     written = []
     for table in tables:
         for suffix, render in FORMS.items():

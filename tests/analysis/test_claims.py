@@ -122,6 +122,13 @@ def test_the_shipped_claims_are_held_against_results(tmp_path: Path, capsys: pyt
     assert len(table) == 1 + sum(len(claim.variants) for claim in claims)
 
 
+def test_a_root_without_room_for_reports_is_refused_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "reports").write_text("a file", "utf-8")
+    assert exit_code("--root", str(tmp_path)) == 2
+    line = f"terminator: root={tmp_path}: cannot be written: {tmp_path / 'reports'} is no folder\n"
+    assert capsys.readouterr() == ("", line)
+
+
 def test_several_data_sets_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     CLEAR.write(tmp_path)
     replace(CLEAR, dataset="sdigits", created=1.0).write(tmp_path)

@@ -116,12 +116,18 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return branches(1).write(tmp_path_factory.mktemp("root")).root
 
 
-def test_a_folder_that_cannot_be_written(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "taken").write_text("a file", "utf-8")
+@pytest.mark.parametrize("out", ["taken", "taken/here", "half"])
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_computed(
+    out: str, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "half").mkdir()
+    taken = tmp_path / ("half/tables" if out == "half" else "taken")
+    taken.write_text("a file", "utf-8")
     with pytest.raises(SystemExit) as exit_:
-        main(["--root", str(root), "--out", str(tmp_path / "taken" / "here")])
+        main(["--root", str(root), "--out", str(tmp_path / out)])
     assert exit_.value.code == 2
-    assert "here/tables: cannot be written (Not a directory)" in capsys.readouterr().err
+    line = f"terminator: out={tmp_path / out}: cannot be written: {taken} is no folder\n"
+    assert capsys.readouterr() == ("", line)
 
 
 @pytest.mark.parametrize(
