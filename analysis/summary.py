@@ -13,15 +13,13 @@ import pandas as pd
 
 from terminator.analysis.caveats import Change, Kind, caveats, change, drawn
 from terminator.analysis.factors import Crossing, at, crossing
+from terminator.analysis.images import collapse_note, collapsed, draws_test, noise_of_images
 from terminator.analysis.measured import Measured, by_variant, main_effects, measured
 from terminator.analysis.metrics import Metric, metric
 from terminator.analysis.results import Question, Results
 from terminator.analysis.statistics.factorial import Effect, effects
-from terminator.analysis.statistics.tests import BoolArray, finite_test_set_noise
 from terminator.analysis.statistics.variance import Spread, spread
 from terminator.analysis.statistics.verdict import Comparison, best_and_tied, compare, headline
-from terminator.config import Source
-from terminator.data.config import FORMATS, TEST_DRAWN
 from terminator.errors import UserError
 from terminator.ledger import Interval, Look
 
@@ -52,6 +50,7 @@ class VariantSummary:
     the best. `same_code`, `same_libraries`: its runs come from those of the baseline. `comparison` is None for the
     baseline. `caveats`: what must be said wherever its numbers are shown. `drawn`: the sources of randomness that its
     seeds draw; `spread`: how its runs spread, in an ablation that asks about that and has no comparisons.
+    `collapsed`: the seeds whose runs do no better than guesses.
     """
 
     name: str
@@ -68,6 +67,12 @@ class VariantSummary:
     caveats: tuple[str, ...] = ()
     drawn: tuple[str, ...] = ()
     spread: Spread | None = None
+    collapsed: tuple[int, ...] = ()
+
+    @property
+    def all_collapsed(self) -> bool:
+        """Whether every run with a result does no better than guesses."""
+        return bool(self.collapsed) and len(self.collapsed) >= self.n
 
     @property
     def n(self) -> int:
@@ -96,10 +101,11 @@ class Summary:
     variants.
 
     `test_images`: so many the metric was measured on; `test_noise`: the typical standard error of a difference that
-    comes of their number, None where they are not known. `commits`, `codes`: those of the runs, commits as they are
-    quoted; `libraries`: name → versions, of those that results can depend on and the runs had in several. `caveats`:
-    what must be said of the runs. `effects`: of a screen, whose variants are not judged, the main effect of each switch
-    as a row in a variant's place, in the scale it is judged in; None where no seed has every cell.
+    comes of their number, None where they are not known; variants whose runs have all collapsed have no part in it.
+    `commits`, `codes`: those of the runs, commits as they are quoted; `libraries`: name → versions, of those that
+    results can depend on and the runs had in several. `caveats`: what must be said of the runs. `effects`: of a
+    screen, whose variants are not judged, the main effect of each switch as a row in a variant's place, in the scale it
+    is judged in; None where no seed has every cell.
     """
 
     question: Question
@@ -219,6 +225,7 @@ def summarize(results: Results, question: Question, metric_name: str | None = No
     best, tied = best_and_tied(values, {} if ablation.is_screen else compared, higher_is_better=higher_is_better)
     configs = {variant: _dicts(rows["config"]) for variant, rows in groups.items()}
     codes = {variant: set(rows["code_hash"].dropna()) for variant, rows in groups.items()}
+    lost = {variant: collapsed(rows) for variant, rows in groups.items()}
     libraries = {variant: _libraries(rows) for variant, rows in groups.items()}
     base, base_codes = next(iter(configs[ablation.baseline]), {}), codes[ablation.baseline]
     summaries = {}
@@ -232,7 +239,7 @@ def summarize(results: Results, question: Question, metric_name: str | None = No
             values=values[variant],
             costs=_costs(rows, logged),
             missing=_missing(rows, shown, values[variant]),
-            comparison=compared.get(variant),
+            comparison=_told(compared.get(variant), lost[variant], len(values[variant])),
             best=variant == best,
             tied=variant in tied,
             same_code=not base_codes or (codes[variant] <= base_codes and len(base_codes) == 1),
@@ -240,7 +247,9 @@ def summarize(results: Results, question: Question, metric_name: str | None = No
             caveats=caveats({variant: configs[variant]}, of_seeds=ablation.is_of_seeds),
             drawn=tuple(source.value for source in drawn(own)),
             spread=spread(values[variant], values[ablation.baseline]) if ablation.is_of_seeds else None,
+            collapsed=lost[variant],
         )
+    learned = {variant: rows for variant, rows in groups.items() if not summaries[variant].all_collapsed}
     summary = Summary(
         question=question,
         dataset=_one_dataset(ablation.name, runs),
@@ -254,7 +263,7 @@ def summarize(results: Results, question: Question, metric_name: str | None = No
         crossing=crossing(runs, ablation.baseline),
         caveats=caveats(configs, of_seeds=ablation.is_of_seeds),
         test_images=test_images,
-        test_noise=None if _draws_test(configs) else _test_noise(groups, ablation.baseline, shown, test_images),
+        test_noise=None if draws_test(configs) else noise_of_images(learned, ablation.baseline, shown, test_images),
     )
     return replace(summary, effects=_effects(summary, found, base, looks)) if ablation.is_screen else summary
 
@@ -290,6 +299,15 @@ def _effects(
     return replace(summary, metric=shown, smallest_effect=margin, variants=(baseline, *rows))
 
 
+def _told(comparison: Comparison | None, seeds: Sequence[int], count: int) -> Comparison | None:
+    """With what is to be said of the `seeds` of `count` that collapsed: that in place of why all are the same."""
+    if comparison is None or not seeds:
+        return comparison
+    given = "" if comparison.pairs.constant and len(seeds) >= count else comparison.judgement.note
+    note = "; ".join(filter(None, [collapse_note(seeds, count), given]))
+    return replace(comparison, judgement=replace(comparison.judgement, note=note))
+
+
 def _libraries(rows: pd.DataFrame) -> set[tuple[str, str]]:
     """Name and version of the libraries that results can depend on, of all these runs."""
     return {(name, each[name]) for each in _dicts(rows["packages"]) for name in LIBRARIES if name in each}
@@ -311,31 +329,6 @@ def _one_dataset(ablation: str, runs: pd.DataFrame) -> str:
             f"for instance dataset={datasets[0]}"
         )
     return datasets[0] if datasets else "unknown data"
-
-
-def _test_noise(
-    groups: Mapping[str, pd.DataFrame], baseline: str, shown: Metric, test_images: int | None
-) -> float | None:
-    """The median over the variants of the finite test set's noise; None where the runs did not record their images."""
-    if not test_images:
-        return None
-    right = {name: _correct(rows, test_images) for name, rows in groups.items()}
-    base = right.pop(baseline)
-    noise = [finite_test_set_noise(each, base) for each in right.values() if len(each) and len(base)]
-    return shown.scale * float(np.median(noise)) if noise else None
-
-
-def _draws_test(configs: Mapping[str, Iterable[Mapping[str, Any]]]) -> bool:
-    """Whether the test images differ from seed to seed, as they may in data of an installed package."""
-    known = (config for each in configs.values() for config in each if Source.split in drawn(config))
-    published = {*FORMATS} - {*TEST_DRAWN}
-    return any(config.get("data", {}).get("format") not in published for config in known)
-
-
-def _correct(rows: pd.DataFrame, images: int) -> BoolArray:
-    """(runs, images): which test images each run with a result got right."""
-    bits = [np.frombuffer(packed, np.uint8) for packed in rows["test_correct"] if isinstance(packed, bytes)]
-    return np.array([np.unpackbits(each, count=images) for each in bits if 8 * len(each) >= images]).astype(np.bool_)
 
 
 def _costs(rows: pd.DataFrame, logged: list[str]) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from terminator.analysis.images import collapse_note
 from terminator.analysis.statistics.looks import next_look
 from terminator.analysis.statistics.tests import median_spread
 from terminator.analysis.summary import Summary
@@ -61,11 +62,13 @@ def standing(summary: Summary) -> Iterator[str]:
     elif question.plan is not None:
         yield f"No look yet: the first takes {counted(question.plan.seeds[0], 'seed')}; until then nothing is tested."
     if summary.test_noise is not None:
-        spread = median_spread(each.comparison.pairs for each in compared if each.comparison)
+        told = [each.comparison.pairs for each in compared if each.comparison and not each.all_collapsed]
+        spread, out = median_spread(told), len(compared) - len(told)
+        without = f"; without {counted(out, 'variant')} that collapsed" if out else ""
         seeds = f"; one seed's differences have a spread of {_amount(summary, spread)}" if spread else ""
         yield (
             f"Other test images, as many ({summary.test_images:,}), would move a difference by about "
-            f"{_amount(summary, summary.test_noise)} (standard error, in no interval){seeds}."
+            f"{_amount(summary, summary.test_noise)} (standard error, in no interval){seeds}{without}."
         )
 
 
@@ -181,6 +184,8 @@ def _gaps(summary: Summary, prefix: str) -> Iterator[str]:
     notes: dict[str, list[str]] = {}
     for variant in summary.variants:
         comparison = variant.comparison
+        if comparison is None and variant.collapsed:
+            yield f"{prefix}{variant.name}: {collapse_note(variant.collapsed, variant.n)}."
         if comparison is None or not variant.values:
             continue
         unpaired = [str(seed) for seed in comparison.pairs.unpaired if seed in variant.values]

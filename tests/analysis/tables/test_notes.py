@@ -32,6 +32,39 @@ def test_what_tests_nothing_is_no_look(invented: Invented, tmp_path: Path) -> No
     assert list(standing(summary_of(invented, tmp_path))) == []
 
 
+IMAGES = 100  # of ten classes
+
+
+def right(**counts: list[int]) -> Invented:
+    """Variants that get so many of the test images right at seeds 0, 1, …"""
+    rows = [Row(name, {"optimizer.lr": 0.1 + number}) for number, name in enumerate(counts)]
+    images = {
+        (name, seed): [int((image + 7 * seed) % IMAGES < count) for image in range(IMAGES)]
+        for name, each in counts.items()
+        for seed, count in enumerate(each)
+    }
+    return Invented(rows, seeds=range(3), right=images)
+
+
+def test_variants_that_collapsed_are_told_apart(tmp_path: Path) -> None:
+    summary = summary_of(right(full=[96, 98, 97], fell=[10, 10, 10], once=[95, 11, 96], fine=[95, 96, 98]), tmp_path)
+    said = list(notes([summary]))
+    assert "fell: collapsed in all seeds: no better than guesses." in said
+    assert "once: collapsed in 1 of 3 seeds (1): no better than guesses." in said
+    assert not any(note.startswith("fine") for note in said)
+    noise = said[-3]
+    assert re.fullmatch(r"Other test images, .*; without 1 variant that collapsed\.", noise)
+    others = summary_of(right(full=[96, 98, 97], once=[95, 11, 96], fine=[95, 96, 98]), tmp_path / "others")
+    assert summary.test_noise == others.test_noise
+
+
+def test_collapsed_alike_is_not_called_a_change_that_does_not_reach_the_model(tmp_path: Path) -> None:
+    summary = summary_of(right(full=[10, 10, 10], fell=[10, 10, 10]), tmp_path)
+    said = [note for note in notes([summary]) if "full" in note or "fell" in note][1:]
+    assert said == [f"{name}: collapsed in all seeds: no better than guesses." for name in ("full", "fell")]
+    assert not any("Other test images" in note for note in notes([summary]))
+
+
 def test_before_the_first_look_nothing_is_tested(tmp_path: Path) -> None:
     summary = summary_of(replace(LOOKS, looked=()), tmp_path)
     assert list(standing(summary)) == ["No look yet: the first takes 3 seeds; until then nothing is tested."]
