@@ -39,12 +39,11 @@ class Expectation(Enum):
 
 
 class Finding(Enum):
-    """What the results say of an expectation, or of a whole claim; open where there are no results to say anything."""
+    """What the results say of an expectation, or of a whole claim; undecided, too, where there are none."""
 
     supported = "supported"
     contradicted = "contradicted"
     undecided = "undecided"
-    open = "open"
 
 
 FINDINGS = {  # what is not listed contradicts
@@ -91,13 +90,16 @@ class Judged:
 
     @property
     def finding(self) -> Finding:
-        """Supported if all the evidence is; contradicted if some of it is; open if nothing is known of any variant."""
+        """Supported if all the evidence is; contradicted if some of it is; else undecided."""
         findings = {each.finding for each in self.evidence}
         if findings == {Finding.supported}:
             return Finding.supported
-        if Finding.contradicted in findings:
-            return Finding.contradicted
-        return Finding.open if findings == {Finding.open} else Finding.undecided
+        return Finding.contradicted if Finding.contradicted in findings else Finding.undecided
+
+    @property
+    def has_results(self) -> bool:
+        """Whether there is a result that says anything of a variant."""
+        return any(each.n for each in self.evidence)
 
 
 def read_claims(path: Path) -> list[Claim]:
@@ -135,7 +137,9 @@ def judge(claim: Claim, root: Path, dataset: str, sweep: str | None = None) -> J
     """Hold a claim against the results on `dataset` under `root`: of `sweep`, else as `analysis.load` chooses them."""
 
     def unknown(why: str) -> Judged:
-        return Judged(claim, tuple(Evidence(each, Finding.open, why) for each in claim.variants), settings=settings)
+        return Judged(
+            claim, tuple(Evidence(each, Finding.undecided, why) for each in claim.variants), settings=settings
+        )
 
     settings: tuple[str, ...] = ()
     if not has_ablation(claim.ablation):
@@ -165,11 +169,11 @@ def judge(claim: Claim, root: Path, dataset: str, sweep: str | None = None) -> J
 def _difference(claim: Claim, summary: Summary, name: str) -> Evidence:
     row = next((variant for variant in summary.variants if variant.name == name), None)
     if row is None or row.comparison is None:
-        return Evidence(name, Finding.open, f"{summary.name} has no variant {name} beside its baseline")
+        return Evidence(name, Finding.undecided, f"{summary.name} has no variant {name} beside its baseline")
     pairs, judgement = row.comparison.pairs, row.comparison.judgement
     if pairs.n == 0:
         why = f": {row.missing[0].why}" if row.missing else ""
-        return Evidence(name, Finding.open, f"no pair of runs with a result{why}")
+        return Evidence(name, Finding.undecided, f"no pair of runs with a result{why}")
     finding = FINDINGS.get((claim.expect, judgement.verdict), Finding.contradicted)
     note = judgement.note
     if judgement.bound is not None:
@@ -184,7 +188,7 @@ def _zero_mean(results: Results, root: Path, variant: str) -> Evidence:
     exported = [features for key in keys if (features := read_features(root, str(key))) is not None]
     if not exported:
         ablation = results.questions[0].ablation.name
-        return Evidence(variant, Finding.open, f"no features: {typed('inspect')} {ablation} --variant {variant}")
+        return Evidence(variant, Finding.undecided, f"no features: {typed('inspect')} {ablation} --variant {variant}")
     farthest = [features.farthest_from_zero for features in exported]
     near = [value <= NEARLY_ZERO for value in farthest]
     finding = Finding.supported if all(near) else Finding.undecided if any(near) else Finding.contradicted

@@ -44,33 +44,36 @@ def claims_figure(judged: Mapping[str, Sequence[Judged]]) -> Figure:
         height = name.count("\n") + 1
         axes.text(0.05 - NAMES, line + height / 2, name, va="center", weight="bold", size=7, linespacing=1.1)
         for column, each in enumerate(claims):
-            _tile(axes, column, line, height, each.finding, 1.0)
-            known = each.finding is not Finding.open
-            look = {"weight": "bold", "color": "white"} if known else {"color": style.FAINT}
+            if each.has_results:
+                _tile(axes, column, line, height, each.finding, 1.0)
+            look = {"weight": "bold", "color": "white"} if each.has_results else {"color": style.FAINT}
             _write(axes, column, line + height / 2, each.finding.value, **look)
         line += height
         for evidence in zip(*(each.evidence for each in claims), strict=True):
             axes.text(0.15 - NAMES, line + 0.5, evidence[0].variant.replace("$", r"\$"), va="center", size=6.5)
             for column, one in enumerate(evidence):
-                _tile(axes, column, line, 1, one.finding, FAINT)
+                if one.n:
+                    _tile(axes, column, line, 1, one.finding, FAINT)
                 _write(axes, column, line + 0.5, f"{one.mean} ({one.n})" if one.n else NOTHING)
             line += 1
         line += 0.4
-    what = "Mean difference from the baseline, in points\nwhere the metric is accuracy; in brackets: pairs of runs."
-    axes.text(0.05 - NAMES, line + 0.6, what, va="center", size=6)
+    what = (
+        "Mean difference from the baseline, in points\nwhere the metric is accuracy; in brackets: pairs of runs.\n"
+        "Without a colour: no results."
+    )
+    axes.text(0.05 - NAMES, line + 1.0, what, va="center", size=6)
     return figure
 
 
 def _lines(claims: Sequence[Judged]) -> float:
     """The height of the figure, in lines."""
     names = sum(style.wrapped(each.claim.text, LETTERS).count("\n") + 1 for each in claims)
-    return 2.8 + names + sum(len(each.evidence) + 0.4 for each in claims)
+    return 3.6 + names + sum(len(each.evidence) + 0.4 for each in claims)
 
 
 def _tile(axes: Axes, column: int, line: float, height: float, finding: Finding, opacity: float) -> None:
-    if finding is not Finding.open:
-        corner, colour = (column + 0.03, line + 0.04), COLOURS[finding]
-        axes.add_patch(Rectangle(corner, 0.94, height - 0.08, facecolor=colour, alpha=opacity, linewidth=0))
+    corner, colour = (column + 0.03, line + 0.04), COLOURS[finding]
+    axes.add_patch(Rectangle(corner, 0.94, height - 0.08, facecolor=colour, alpha=opacity, linewidth=0))
 
 
 def _write(axes: Axes, column: int, line: float, text: str, **look: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
-from terminator.analysis.findings import NO_RESULTS, Expectation, Finding, Judged
+from terminator.analysis.findings import NO_RESULTS, Expectation, Judged
 from terminator.analysis.tables.table import Cell, Column, Section, Table
 from terminator.analysis.text import NOTHING
 from terminator.entry import typed
@@ -63,7 +63,7 @@ def _rows(judged: Judged, dataset: str) -> Iterator[tuple[Cell, ...]]:
         "settings": " ".join(judged.settings),
         "caveats": " ".join(judged.caveats),
     }
-    first = Cell(claim.text, data), Cell(judged.finding.value, missing=judged.finding is Finding.open)
+    first = Cell(claim.text, data), Cell(judged.finding.value, missing=not judged.has_results)
     for number, each in enumerate(judged.evidence):
         yield (
             *((*first, Cell(claim.ablation)) if number == 0 else (Cell("", data), Cell(""), Cell(""))),
@@ -103,7 +103,7 @@ def _notes(judged: Sequence[Judged]) -> Iterator[str]:
 
 
 def _reasons(judged: Judged) -> Iterator[str]:
-    """Why something is open or undecided; once for several variants with the same reason."""
+    """Why something is undecided; once for several variants with the same reason."""
     said = ((each.note, each.variant) for each in judged.evidence if each.note != NO_RESULTS)
     for note, variants in _grouped(said).items():
         of = "" if len(variants) == len(judged.evidence) else f" ({', '.join(variants)})"

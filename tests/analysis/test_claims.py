@@ -62,20 +62,20 @@ def test_undecided_with_few_seeds(tmp_path: Path) -> None:
     assert finding(tmp_path, Expectation.worse, "no_si_glu") is Finding.undecided
 
 
-def test_open_without_ablation_or_results(tmp_path: Path) -> None:
+def test_undecided_without_ablation_or_results(tmp_path: Path) -> None:
     claim = Claim("it does", "entanglement", ("spooky",), Expectation.worse)
     (evidence,) = judge(claim, tmp_path, "digits").evidence
-    assert (evidence.finding, evidence.note) == (Finding.open, "there is no ablation entanglement yet")
+    assert (evidence.finding, evidence.note) == (Finding.undecided, "there is no ablation entanglement yet")
     (evidence,) = judge(replace(claim, ablation="gating"), tmp_path, "digits").evidence
     assert evidence.note == NO_RESULTS
     CLEAR.write(tmp_path)
     judged = judge(replace(claim, ablation="branches"), tmp_path, "digits")
-    assert judged.finding is Finding.open
+    assert judged.finding is Finding.undecided
 
 
 def test_zero_mean_is_read_off_the_features(tmp_path: Path) -> None:
     CLEAR.write(tmp_path)
-    assert finding(tmp_path, Expectation.zero_mean, "full") is Finding.open
+    assert finding(tmp_path, Expectation.zero_mean, "full") is Finding.undecided
     runs = analysis.load(tmp_path).runs
     key = str(runs.loc[runs["variant"] == "full", "key"].iloc[0])
     for mean, expected in ((0.05, Finding.supported), (0.3, Finding.contradicted)):
@@ -99,7 +99,7 @@ def test_one_or_two_epochs_are_too_short_to_tell_who_converges_sooner(tmp_path: 
     for number, epochs in enumerate((1, 2)):
         replace(CLEAR, epochs=epochs, typed=[f"training.epochs={epochs}"], created=float(number)).write(tmp_path)
         judged = judge(SOONER, tmp_path, "digits")
-        assert judged.finding is Finding.open
+        assert judged.finding is Finding.undecided
         assert [each.note for each in judged.evidence] == ["the runs are too short: it takes 3 epochs to tell"]
         assert judged.settings == (f"training.epochs={epochs}",)
     CLEAR.write(tmp_path)
@@ -137,12 +137,12 @@ def test_several_data_sets_side_by_side(tmp_path: Path, capsys: pytest.CaptureFi
     folder = tmp_path / "reports" / "claims" / "digits+sdigits+pdigits"
     rows = pd.read_csv(folder / "claims.csv").set_index(["data", "ablation", "variant"])["finding"]
     assert rows["sdigits", "branches", "no_local"] == "supported"
-    assert rows["pdigits", "branches", "no_local"] == "open"
+    assert rows["pdigits", "branches", "no_local"] == "undecided"
     assert (folder / "claims.pdf").stat().st_size > 1000
     claims = [Claim("it does", "branches", ("no_local", "no_gated"), Expectation.worse)]
     figure = claims_figure({each: [judge(claims[0], tmp_path, each)] for each in ("digits", "pdigits")})
     words = [text.get_text() for text in figure.axes[0].texts]
-    assert words[:8] == ["digits", "pdigits", "it does", "contradicted", "open", "no_local", "−5.00 (5)", "–"]
+    assert words[:8] == ["digits", "pdigits", "it does", "contradicted", "undecided", "no_local", "−5.00 (5)", "–"]
 
 
 def test_run_hands_overrides_on(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
