@@ -20,8 +20,10 @@ from torch import Tensor, nn
 from terminator.entry import Parser, start, typed
 from terminator.errors import UserError
 from terminator.ledger import Ledger, Run, Variant, default_root, files
+from terminator.ledger.names import sweep_names
 from terminator.loading import load_run, one_line_each
 from terminator.model.networks.terminator import BlockOutput, SFNEBlock, Terminator
+from terminator.text import did_you_mean
 from terminator.training.evaluation import evaluate
 
 DESCRIPTION = """Export what networks compute, as features.npz beside the result: hyper-kernels and feature maps
@@ -91,7 +93,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command line: an ablation's first finished run of each variant, or runs by key or VARIANT/SEED."""
     parser = Parser(prog=typed("inspect"), description=DESCRIPTION)
     parser.add_argument(
-        "names", nargs="+", metavar="ABLATION|RUN", help="an ablation or a sweep; or a run, by key or VARIANT/SEED"
+        "names",
+        nargs="+",
+        metavar="ABLATION|RUN",
+        help="an ablation or a sweep; or a run, by key, VARIANT/SEED or SWEEP:VARIANT/SEED",
     )
     parser.add_argument("--variant", nargs="+", help="of the ablation, only these variants")
     parser.add_argument("--root", help="output root (default: $TERMINATOR_ROOT, else ./outputs)")
@@ -108,9 +113,15 @@ RUN = re.compile(r"[0-9a-f]+|.+/\d+")  # how a run key begins, or VARIANT/SEED
 
 def _runs(ledger: Ledger, name: str, variants: Sequence[str] | None) -> list[Run]:
     """The run called so, or the first finished run of each variant: of that ablation, or of all of that sweep's."""
-    known = {each for sweep in ledger.sweeps() for each in (sweep.id, *(ablation.name for ablation in sweep.ablations))}
+    sweeps = ledger.sweeps()
+    known = sweep_names(sweeps)
     if name not in known and RUN.fullmatch(name):
         return [ledger.find_run(name)]
+    if not any(each.startswith(name) for each in known):
+        places = (place for sweep in sweeps for place in sweep.names().values())
+        listed = f"{did_you_mean(name, [*known, *places])}choose from {', '.join(known)}" if known else "there are none"
+        expected = "must be an ablation, a sweep, or a run by VARIANT/SEED or how its key begins"
+        raise UserError(f"{name}: {expected}, with results in {ledger.root}; {listed}")
     sweep = ledger.sweep(name)
     compared = [each for each in sweep.ablations if not each.is_tuning]
     ablations = [each for each in sweep.ablations if each.name == name] or compared

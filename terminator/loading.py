@@ -52,10 +52,10 @@ def load(
 ) -> TrainedNetwork:
     """The network of a finished run, with the weights that its test accuracy was measured with; or an exported one.
 
-    `run`: the run's key or how it begins, `VARIANT/SEED` (of the newest sweep that has it), its folder, or a
-    safetensors file of `terminator export`. `root`: the output root, by default $TERMINATOR_ROOT, else ./outputs.
-    `evaluation`: `batch` or `population` in place of the run's `training.evaluation`. `device`: `auto` takes a GPU
-    where there is one.
+    `run`: the run's key or how it begins, `VARIANT/SEED`, or `SWEEP:VARIANT/SEED` where several sweeps have different
+    ones (`.key` of what is returned says which it is), its folder, or a safetensors file of `terminator export`.
+    `root`: the output root, by default $TERMINATOR_ROOT, else ./outputs. `evaluation`: `batch` or `population` in place
+    of the run's `training.evaluation`. `device`: `auto` takes a GPU where there is one.
     `target`: module:name of a network from outside the suite (`model=custom`). A run's own is imported without it if
     its code is still that which the run was frozen with; an exported file's never is, as the file may be a stranger's.
 
@@ -237,7 +237,9 @@ def _differences(config: RunConfig, origin: dict[str, Any]) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line of `terminator export`. Bad input ends with one line on stderr and exit code 2."""
     parser = Parser(prog=typed("export"), description=DESCRIPTION)
-    parser.add_argument("run", metavar="RUN", help="its key or how that begins, VARIANT/SEED, or the run's folder")
+    parser.add_argument(
+        "run", metavar="RUN", help="its key or how that begins, VARIANT/SEED or SWEEP:VARIANT/SEED, or its folder"
+    )
     parser.add_argument("--to", required=True, metavar="FILE", help="the new file, NAME.safetensors")
     parser.add_argument("--evaluation", help="batch or population, in place of the run's")
     parser.add_argument("--target", help="module:name of a network of your own whose code has changed since the run")
@@ -247,7 +249,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if Path(given.to).suffix != ".safetensors":
             raise UserError(f"--to={given.to}: must be NAME.safetensors")
         network = load(given.run, root=given.root, evaluation=given.evaluation, target=given.target)
-        print(network.save(given.to))
+        written = network.save(given.to)
+        if not given.run.endswith(network.key):
+            print(f"terminator: run={given.run}: its key is {network.key}", file=sys.stderr)
+        print(written)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from terminator.analysis.features import read_features
 from terminator.config import Device, MachineConfig, RunConfig, TrainingConfig, to_plain
 from terminator.data.load import load
 from terminator.errors import UserError
+from terminator.inspect import _runs as inspected
 from terminator.inspect import export_features, main
 from terminator.job import execute
 from terminator.ledger import Ablation, Code, Ledger, Provenance, Run, Sweep, Variant
@@ -21,6 +22,7 @@ from terminator.model.config import TerminatorConfig
 from terminator.model.networks.terminator import Terminator
 from terminator.run_key import code_hash
 from terminator.training.checkpoint import load_checkpoint
+from tests.ledger import examples
 
 MODEL = TerminatorConfig(depth=2, channels=[12], local_kernels=[3], global_hidden=4, local_hidden=4, channel_hidden=4)
 TRAINING = TrainingConfig(epochs=1, warmup_epochs=0.0, batch_size=600, evaluation_batch_size=360)
@@ -80,4 +82,11 @@ def test_what_is_not_there_is_named(run: Run, tmp_path: Path, capsys: pytest.Cap
     with pytest.raises(SystemExit) as exit_:
         main(["branches", "--root", str(tmp_path)])
     assert exit_.value.code == 2
-    assert "sweep=branches: no such sweep" in capsys.readouterr().err
+    expected = "must be an ablation, a sweep, or a run by VARIANT/SEED or how its key begins"
+    there = f"{expected}, with results in {tmp_path}; "
+    assert capsys.readouterr().err == f"terminator: branches: {there}there are none\n"
+    made = examples.sweep(Ledger(tmp_path), "gating")
+    for name, meant in (("NOPE", ""), ("gatin_g", "did you mean gating? "), ("no_local", "did you mean no_local/1? ")):
+        with pytest.raises(UserError) as refused:
+            inspected(Ledger(tmp_path), name, None)
+        assert str(refused.value) == f"{name}: {there}{meant}choose from gating, {made.id}"

@@ -313,7 +313,8 @@ def test_export_on_the_command_line(
         command_line.main()
         return capsys.readouterr()
 
-    assert export("0123", "--to", str(path)) == (f"{path}\n", "")
+    told = "terminator: run=0123: its key is 0123456789abcdef\n"
+    assert export("0123", "--to", str(path)) == (f"{path}\n", told)
     assert terminator.load(path, device="cpu").key == "0123456789abcdef"
     for words, said in (
         (("0123", "--to", str(path)), f"terminator: {path}: exists already; choose another name\n"),

@@ -16,6 +16,7 @@ from terminator.errors import UserError
 from terminator.ledger import files
 from terminator.ledger.files import SCHEMA
 from terminator.ledger.looks import FEWEST_SEEDS, LookPlan, Looks
+from terminator.ledger.names import run_named, sweep_named
 from terminator.ledger.provenance import Provenance
 from terminator.ledger.records import Alive, Code
 from terminator.ledger.run import Run
@@ -252,9 +253,6 @@ def default_root(given: str | None = None) -> Path:
     return Path(given or os.environ.get("TERMINATOR_ROOT") or "outputs").expanduser().absolute()
 
 
-MOST_CHOICES = 20  # that a line names
-
-
 class Ledger:
     """The runs and sweeps under `root`. Folders are made when something is written."""
 
@@ -297,26 +295,13 @@ class Ledger:
         return Run(self.root / "runs" / key)
 
     def find_run(self, name: str, sweeps: Sequence[Sweep] | None = None) -> Run:
-        """The run called `name`: its key, `VARIANT/SEED` of the first of `sweeps` that has it, or how a key begins.
+        """The run called `name`: its key, `VARIANT/SEED`, that of one sweep or ablation, `SWEEP:VARIANT/SEED`, or how a
+        key begins.
 
-        `sweeps`: None for all, the last called first. Raises UserError, with choices, for a name of none or several.
+        `sweeps`: the first of them that has a VARIANT/SEED is meant; None for all, of which only one run may be called
+        so. Raises UserError, with choices, for a name of none or several.
         """
-        if self.run(name).frozen():
-            return self.run(name)
-        keys: dict[str, str] = {}
-        for sweep in self.sweeps() if sweeps is None else sweeps:
-            for cell in sweep.cells():
-                keys.setdefault(f"{cell.variant.name}/{cell.seed}", cell.key)
-        if name in keys:
-            return self.run(keys[name])
-        found = sorted({key for key in (*keys.values(), *(run.key for run in self.runs())) if key.startswith(name)})
-        if len(found) == 1:
-            return self.run(found[0])
-        rule = "means several runs" if found else "no such run"
-        choices = found or list(keys)
-        listed = f"choose from {', '.join(choices[:MOST_CHOICES])}" if choices else f"there are none in {self.root}"
-        more = f" and {len(choices) - MOST_CHOICES:,} more" if len(choices) > MOST_CHOICES else ""
-        raise UserError(f"run={name}: {rule}; {listed}{more}")
+        return self.run(run_named(self, name, sweeps))
 
     def runs_of(self, sweeps: Iterable[Sweep]) -> list[Run]:
         """The runs of these sweeps, each once, in the plans' order."""
@@ -367,17 +352,7 @@ class Ledger:
 
         Raises UserError, listing the sweeps, where `name` means none or several.
         """
-        sweeps = self.sweeps()
-        by_id = [sweep for sweep in sweeps if sweep.id == name]
-        by_ablation = [sweep for sweep in sweeps if any(ablation.name == name for ablation in sweep.ablations)]
-        if by_id or by_ablation:
-            return (by_id or by_ablation)[0]
-        by_prefix = [sweep for sweep in sweeps if sweep.id.startswith(name)]
-        if len(by_prefix) == 1:
-            return by_prefix[0]
-        choices = ", ".join(sweep.id for sweep in by_prefix or sweeps) or "none"
-        rule = "means several sweeps" if by_prefix else "no such sweep"
-        raise UserError(f"sweep={name}: {rule} in {self.root}; there are: {choices}")
+        return sweep_named(self, name)
 
     def _folder(self, folder: Path) -> Path:
         try:

@@ -118,6 +118,31 @@ def test_a_run_is_found_by_key_place_or_beginning(ledger: Ledger) -> None:
         assert str(refused.value) == message
 
 
+def test_a_place_that_several_sweeps_fill_with_other_runs_is_refused(ledger: Ledger) -> None:
+    old, new = plan("branches", keys=["abc", "abd", "abe"]), plan("branches", keys=["abc", "bcd", "bce"], created=2.0)
+    two = plan("gating", keys=["f0", "f1", "f2"], created=3.0)
+    two = ledger.write_sweep(
+        replace(two, ablations=[*two.ablations, *plan("kernels", keys=["f0", "f3", "f4"]).ablations])
+    )
+    for sweep in (old, new):
+        ledger.write_sweep(sweep)
+    assert ledger.find_run("full/0", [old, new]).key == "abc"
+    for name, message in (
+        ("full/0", f"run=full/0: means 2 runs of 3 sweeps; choose from {two.id}:full/0 (f0), {new.id}:full/0 (abc)"),
+        (f"{two.id}:full/1", "run=full/1: means 2 runs of 1 sweep; choose from f1, f3"),
+        ("full/9", "run=full/9: no such run; did you mean full/1? choose from full/0, full/1, no_local/0"),
+        (
+            "brnches:full/1",
+            f"sweep=brnches: no such sweep in {ledger.root}; did you mean branches? there are: {two.id}, ",
+        ),
+    ):
+        with pytest.raises(UserError) as refused:
+            ledger.find_run(name)
+        assert str(refused.value).startswith(message)
+    named = {f"{old.id}:full/1": "abd", f"{new.id}:full/1": "bcd", "branches:full/1": "bcd", "kernels:full/1": "f3"}
+    assert {name: ledger.find_run(name).key for name in named} == named
+
+
 def test_a_damaged_sweep_is_set_aside(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
     path = ledger.sweep_folder(ledger.write_sweep(plan("branches"))) / "sweep.json"
     path.write_text('{"schema": 1, "id": "branches"}')
