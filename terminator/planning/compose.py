@@ -80,6 +80,8 @@ def read_command_line(loader: ConfigLoader, arguments: Sequence[str]) -> Command
         values = _values(override)
         if key in ("ablation", "seed") and key in given:
             raise UserError(f"{override.input_line}: {key}= is given twice; list its values, as in {key}=a,b")
+        if repeated := [value for value in values if values.count(value) > 1]:
+            raise UserError(f"{override.input_line}: {repeated[0]} is listed twice")
         given.add(key)
         if key == "ablation":
             ablations = [_checked_name(value) for value in values if value != "null"]
@@ -89,7 +91,7 @@ def read_command_line(loader: ConfigLoader, arguments: Sequence[str]) -> Command
             choices[key] = values
         else:
             base.append(str(override.input_line))
-    return CommandLine(list(dict.fromkeys(ablations)), seeds, base, choices)
+    return CommandLine(ablations, seeds, base, choices)
 
 
 def _values(override: Override) -> list[str]:
@@ -215,7 +217,8 @@ def format_error(error: BaseException) -> str:
         if isinstance(link, (ConfigKeyError, ConfigAttributeError)):
             return _in_file(file, _unknown_key(link, chain))
         if isinstance(link, OmegaConfBaseException):
-            return _in_file(file, f"{link.full_key or 'configuration'}: {_rule(link)}")
+            key = link.full_key or ("" if file else "configuration")
+            return _in_file(file, f"{key}: {_rule(link)}".removeprefix(": "))
     return _sweep_without_m(error) or _first_line(error)
 
 
@@ -288,6 +291,7 @@ RULES = {  # OmegaConf's words, and what they mean
     "is not a subclass of": "must map keys to values",
     "is not Optional": "must not be null",
     "is incompatible with (str)": "names are text: put it in quotes",
+    "Cannot merge DictConfig with ListConfig": "has a list (- value) where keys must map to values (key: value)",
 }
 
 

@@ -46,7 +46,7 @@ from terminator.ledger import (
 from terminator.planning.compose import INPUT_ERRORS, Composer, check_words, format_error, read_command_line, typed
 from terminator.planning.plan import Plan, Planner
 from terminator.planning.settings import Settings, register_schemas
-from terminator.planning.show import finished_shorter, notes, plan_document, show_plan
+from terminator.planning.show import cautions, notes, plan_document, show_plan
 from terminator.run_key import run_key
 from terminator.sweeps.scheduler import Launch, Scheduler, scheduler_for, scheduler_of
 from terminator.sweeps.show import watch
@@ -168,7 +168,7 @@ def run_one(config: DictConfig) -> float:
         plan = Planner(composer, origin, [*_typed(command), *overrides], settings).single(
             settings.run_config(), overrides
         )
-        for line in finished_shorter(plan, ledger):
+        for line in cautions(plan, ledger):
             _say(line)
         plan.freeze(ledger, origin)
         tracked = [plan.sweep] if plan.sweep.tracked else []
@@ -228,7 +228,7 @@ def _run_plans(
         for ablation in plan.sweep.ablations:
             for note in notes(plan, ablation):
                 _say(f"ablation={ablation.name}: {note}")
-        for line in finished_shorter(plan, ledger):
+        for line in cautions(plan, ledger):
             _say(line)
     scheduler_for(settings, ledger, [plan.sweep for plan in plans], launch).check()
     sweeps = [plan.freeze(ledger, origin) for plan in plans]

@@ -39,9 +39,7 @@ def train(run: Run, attempt: Attempt | None, stop: StopRequest, watcher: TextIO 
     config = from_plain(spec.config)
     _check_data(spec, config)
     distributed = Distributed.from_environment()
-    device = prepare_device(
-        config.machine, compiled=config.training.compile, cuda_graphs=config.training.cuda_graphs
-    )
+    device = prepare_device(config.machine, compiled=config.training.compile, cuda_graphs=config.training.cuda_graphs)
     distributed.connect(device)
     hold_out, split_seed = config.training.protocol is Protocol.holdout, config.seed_for(Source.split)
     data = load(config.data, hold_out=hold_out, split_seed=split_seed).to(device)

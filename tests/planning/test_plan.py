@@ -245,7 +245,7 @@ def test_vary_says_what_the_seeds_draw(planner: Planner) -> None:
             ["ablation.vary=[init]", "seed_of.order=1"],
             r"^ablation\.vary=\[init\]: says .*, but seed_of is given",
         ),
-        (["seed_of.init=-1"], r"seed_of\.init=-1: must be null or not negative$"),
+        (["seed_of.init=-1"], r"seed_of\.init=-1: must be null or from 0 to 2⁶³ − 1$"),
         (
             ["seed_of.split=null", "data=mnist1d", "training.protocol=release"],
             r"seed_of\.split=null: there is no split to draw: mnist1d has a test split, and training\.protocol=release",
