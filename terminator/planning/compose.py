@@ -242,7 +242,8 @@ def _missing_choice(error: MissingConfigException) -> str:
     file = str(error.missing_cfg_file)  # of our groups, none lies in another: `ablation=sub/mine` is in a folder
     group, _, name = file.rpartition("/") if file.startswith("hydra/") else file.partition("/")
     choices = sorted(error.options or ())
-    return f"{group}={name}: no such {group}; {_choose(name, choices)}" if choices else _first_line(error)
+    usual = "without recipe= it has the name of the data; " if group == "recipe" else ""
+    return f"{group}={name}: no such {group}; {usual}{_choose(name, choices)}" if choices else _first_line(error)
 
 
 def _unknown_key(error: OmegaConfBaseException, chain: list[BaseException]) -> str:
