@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from terminator.__main__ import main
 
@@ -83,6 +84,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (
             ["model=custom", "model.target=flat_nets:Flat", "model.arguments.outputs=11"],
             r"model\.target=flat_nets:Flat: images of .* must give logits of \(16, 10\), not \(16, 11\)",
+        ),
+        pytest.param(
+            [*SWEEP, "machine.device=cuda"],
+            r"machine\.device=cuda: PyTorch sees no GPU on this machine; choose auto or cpu",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU"),
         ),
         (["seed=-1"], r"seed=-1: must be from 0 to 2⁶³ − 1"),
         (["training.batch_size=1258"], r"training\.batch_size=1258: must be at most the 1,257 training images"),

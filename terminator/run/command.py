@@ -52,6 +52,7 @@ from terminator.sweeps.scheduler import Launch, Scheduler, scheduler_for, schedu
 from terminator.sweeps.show import watch
 from terminator.text import counted, did_you_mean, done_already, moment
 from terminator.tracking import LiveSync, sync
+from terminator.training.device import check_device
 
 DEFAULT_LAUNCHER = "basic"  # Hydra's; in its place each run gets a process of its own
 OWN_SWEEPER = "ablation"
@@ -231,6 +232,9 @@ def _run_plans(
         for line in cautions(plan, ledger):
             _say(line)
     scheduler_for(settings, ledger, [plan.sweep for plan in plans], launch).check()
+    if settings.cluster is None and launch is None:
+        for config in (each for plan in plans for each in plan.configs.values()):
+            check_device(config.machine, cuda_graphs=config.training.cuda_graphs)
     sweeps = [plan.freeze(ledger, origin) for plan in plans]
     for ablation in (each for sweep in sweeps for each in sweep.ablations):
         frozen = ledger.looks(ablation).plan()
