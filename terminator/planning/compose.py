@@ -69,7 +69,8 @@ def check_words(overrides: Sequence[str], own: Path | None) -> None:
 
 
 def read_command_line(loader: ConfigLoader, arguments: Sequence[str]) -> CommandLine:
-    """Raises UserError for an interval or another sweep that has no finite list of values."""
+    """Raises UserError for an interval or another sweep that has no finite list of values, for a value that is listed
+    twice, and for looks beside a list of seeds."""
     ablations: list[str] = []
     seeds: list[int] | None = None
     base: list[str] = []
@@ -91,6 +92,9 @@ def read_command_line(loader: ConfigLoader, arguments: Sequence[str]) -> Command
             choices[key] = values
         else:
             base.append(str(override.input_line))
+    unused = [each for each in base if seeds is not None and each.startswith(("ablation.looks=", "ablation.shares="))]
+    if unused:
+        raise UserError(f"{unused[0]}: seed= gives a fixed list of seeds, which is one look; leave one of the two out")
     return CommandLine(ablations, seeds, base, choices)
 
 

@@ -32,6 +32,12 @@ def test_a_value_listed_twice_is_refused(loader: ConfigLoader, word: str) -> Non
         read_command_line(loader, [word])
 
 
+@pytest.mark.parametrize("word", ["ablation.looks=[3,5]", "ablation.shares=[1]"])
+def test_looks_beside_a_list_of_seeds_are_refused(loader: ConfigLoader, word: str) -> None:
+    with pytest.raises(UserError, match=rf"^{re.escape(word)}: seed= gives a fixed list of seeds, which is one look"):
+        read_command_line(loader, ["ablation=gating", word, "seed=0,1,2"])
+
+
 def test_choices_multiply(loader: ConfigLoader) -> None:
     contexts = read_command_line(loader, ["model.width=1,2", "model.gate=glu,mixer"]).contexts()
     assert [" ".join(context) for context in contexts] == [
