@@ -9,6 +9,7 @@ from terminator.analysis.summary import summarize
 from terminator.errors import UserError
 from terminator.ledger import Ledger, RunState, Sweep
 from terminator.notify import send
+from terminator.text import counted
 from terminator.tracking.parents import reported
 
 MOST_NAMED = 10
@@ -40,11 +41,14 @@ def message(ledger: Ledger, sweep: Sweep, *, interrupted: bool = False, problem:
             lines.append(f"{summary.name}: {summary.headline or 'nothing is tested yet'}")
     except UserError as error:  # no results yet, say
         lines.append(str(error))
-    for name, status in list(lost.items())[:MOST_NAMED]:
+    begun = {name: status for name, status in lost.items() if status.state is not RunState.pending}
+    for name, status in list(begun.items())[:MOST_NAMED]:
         why = ": ".join(filter(None, [status.state.value, status.reason and status.reason.value, status.message]))
         lines.append(f"{name}: {why}")
-    if len(lost) > MOST_NAMED:
-        lines.append(f"and {len(lost) - MOST_NAMED:,} more without a result")
+    if len(begun) > MOST_NAMED:
+        lines.append(f"and {len(begun) - MOST_NAMED:,} more without a result")
+    if pending := len(lost) - len(begun):
+        lines.append(f"{counted(pending, 'run')} not started yet")
     report = reported(ledger, sweep)
     lines.append(f"Report: {report.page}" if report and report.is_there() else f"Runs: {ledger.root}")
     return f"{sweep.id}: {how}{done:,} of {len(states):,} runs done", "\n".join(lines)

@@ -238,7 +238,7 @@ def summarize(results: Results, question: Question, metric_name: str | None = No
             change=change(base, own, is_control=control_of is not None, tuned=question.tuned_keys),
             values=values[variant],
             costs=_costs(rows, logged),
-            missing=_missing(rows, shown, values[variant]),
+            missing=_missing(rows, shown, values[variant], question.looks),
             comparison=_told(compared.get(variant), lost[variant], len(values[variant])),
             best=variant == best,
             tied=variant in tied,
@@ -339,11 +339,18 @@ def _costs(rows: pd.DataFrame, logged: list[str]) -> dict[str, float]:
     return {name: nan if name in as_nan else mean for name, mean in means.items() if name in as_nan or not isnan(mean)}
 
 
-def _missing(rows: pd.DataFrame, shown: Metric, values: Mapping[int, float]) -> tuple[Missing, ...]:
-    """The runs of which there is no value, those that are done named by what they logged instead."""
+def _missing(
+    rows: pd.DataFrame, shown: Metric, values: Mapping[int, float], looks: Sequence[Look] | None
+) -> tuple[Missing, ...]:
+    """The runs of which there is no value, those that are done named by what they logged instead.
+
+    Not those of the next look that have not begun.
+    """
     found = []
     for row in rows.to_dict("records"):
         seed, state = int(row["seed"]), str(row["state"])
+        if state == "pending" and looks and seed not in looks[-1].seeds:
+            continue
         if state != "done":
             found.append(Missing(seed, state, _text(row["reason"]), _text(row["message"])))
         elif seed not in values:

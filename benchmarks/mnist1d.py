@@ -4,14 +4,14 @@
       model.target=benchmarks.mnist1d:Linear,benchmarks.mnist1d:Perceptron,benchmarks.mnist1d:Convolutional \\
       optimizer=adamw optimizer.lr=0.01 training.epochs=150 training.batch_size=100
 
-What it gave stands in docs/data.md.
+`training.protocol=release` trains on all 4,000 sequences. What they gave stands in docs/data.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 HIDDEN = 100
 CHANNELS = 25
@@ -24,12 +24,18 @@ class Linear(nn.Sequential):
         super().__init__(nn.Flatten(), nn.Linear(image_shape[1], classes))
 
 
-class Perceptron(nn.Sequential):
-    """Two hidden layers of 100: (n, 1, L) to logits (n, classes)."""
+class Perceptron(nn.Module):
+    """Two hidden layers of 100, the second with a connection around it: (n, 1, L) to logits (n, classes)."""
 
     def __init__(self, image_shape: Sequence[int], classes: int) -> None:
-        layers = [nn.Linear(image_shape[1], HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU()]
-        super().__init__(nn.Flatten(), *layers, nn.Linear(HIDDEN, classes))
+        super().__init__()
+        self.first, self.second = nn.Linear(image_shape[1], HIDDEN), nn.Linear(HIDDEN, HIDDEN)
+        self.classify = nn.Linear(HIDDEN, classes)
+
+    def forward(self, sequences: Tensor) -> Tensor:
+        """(n, 1, L) → (n, classes)."""
+        hidden = self.first(sequences.flatten(1)).relu()
+        return self.classify(hidden + self.second(hidden).relu())  # type: ignore[no-any-return]
 
 
 class Convolutional(nn.Sequential):

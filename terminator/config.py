@@ -200,7 +200,8 @@ class SourceSeeds:
     def __post_init__(self) -> None:
         for source in Source:
             value = getattr(self, source.value)
-            _check(value is None or value >= 0, f"seed_of.{source.value}", value, "must be null or not negative")
+            fitting = value is None or 0 <= value < 2**63
+            _check(fitting, f"seed_of.{source.value}", value, "must be null or from 0 to 2⁶³ − 1")
 
 
 @dataclass(frozen=True)
@@ -218,6 +219,7 @@ class RunConfig:
     machine: MachineConfig = field(default_factory=MachineConfig)
 
     def __post_init__(self) -> None:
+        _check(0 <= self.seed < 2**63, "seed", self.seed, "must be from 0 to 2⁶³ − 1")
         architecture = self.model.architecture
         if type(self.model) is not network_config(architecture):
             raise UserError(f"model.architecture={architecture}: goes with another family's fields; choose by model=")
@@ -229,6 +231,9 @@ class RunConfig:
                 f"seed_of.split={value}: there is no split to draw: {self.data.name} has a test split, and "
                 "training.protocol=release validates on it"
             )
+        hold_out, size = self.training.protocol is Protocol.holdout, self.training.batch_size
+        if (count := self.data.training_images(hold_out=hold_out)) is not None:
+            _check(size <= count, "training.batch_size", size, f"must be at most the {count:,} training images")
         if self.training.cuda_graphs and self.machine.device is Device.cpu:
             raise UserError("training.cuda_graphs=true: needs a GPU; machine.device=cpu must be auto or cuda")
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from types import FrameType
 from typing import Any, NoReturn
+
+from terminator.text import did_you_mean
 
 INTERRUPTED = 128 + signal.SIGINT
 UNREAD = 128 + signal.SIGPIPE
@@ -36,14 +39,39 @@ def typed(name: str) -> str:
 
 
 class Parser(argparse.ArgumentParser):
-    """Answers wrong words in one line, without its usage, and exits with 2. Keeps the lines of its texts."""
+    """Answers wrong words in one line, with what it takes instead, and exits with 2. Keeps the lines of its texts."""
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**{"formatter_class": argparse.RawDescriptionHelpFormatter, **given})
 
     def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}", file=sys.stderr)
+        if number := re.fullmatch(r"argument (\S+): invalid int value: '(.*)'", message):
+            message = f"{number[1]}={number[2]}: must be a whole number"
+        self._refuse(f"{message.removeprefix('argument ')}; ")
+
+    def _refuse(self, reason: str) -> NoReturn:
+        print(f"terminator: {reason}see {self.prog} --help", file=sys.stderr)
         sys.exit(2)
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        given, unknown = self.parse_known_args(args, namespace)
+        for word in unknown:
+            what = "option" if word.startswith("-") else "argument"
+            self._refuse(f"{word}: no such {what}; {did_you_mean(word, self._options())}")
+        return given
+
+    def _options(self) -> list[str]:
+        """Its own and those of its commands."""
+        own = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
+        commands = (action for action in self._actions if isinstance(action, argparse._SubParsersAction))
+        return own + [option for each in commands for parser in each.choices.values() for option in parser._options()]
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        choices = [str(each) for each in action.choices or ()]
+        if choices and value not in choices:
+            what = action.option_strings[0] if action.option_strings else "command"
+            rule = f"no such {what}; {did_you_mean(str(value), choices)}choose from {', '.join(choices)}"
+            raise argparse.ArgumentError(None, f"{value}: {rule}")
 
 
 def heed_interrupts() -> None:

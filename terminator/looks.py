@@ -29,7 +29,7 @@ from terminator.analysis.tables import build_tables
 from terminator.analysis.tables.render import print_table, write_tables
 from terminator.config import from_plain, to_plain
 from terminator.errors import UserError, storage_errors
-from terminator.ledger import Ablation, Ledger, Look, Reason, Run, RunState, Sweep, Variant
+from terminator.ledger import Ablation, Ledger, Look, Reason, Run, RunState, Sweep, Variant, distinctions
 from terminator.run_key import code_hash, run_key
 from terminator.sweeps.scheduler import Scheduler, scheduler_of
 from terminator.text import counted, file_name
@@ -297,7 +297,12 @@ class Board:
 
     def __init__(self, ledger: Ledger, sweeps: Sequence[Sweep]) -> None:
         self._ledger = ledger
-        self._ablations = [each for sweep in sweeps for each in sweep.ablations if not each.is_tuning]
+        self._ablations: list[Ablation] = []
+        self._distinctions: list[str] = []
+        for sweep, distinction in zip(sweeps, distinctions(sweeps), strict=True):
+            own = [each for each in sweep.ablations if not each.is_tuning]
+            self._ablations += own
+            self._distinctions += [distinction] * len(own)
         looks = [ledger.looks(each).made() for each in self._ablations]
         self._decisions = [made[-1].decisions if made else {} for made in looks]
         self._values: dict[str, float | None] = {}  # by run key
@@ -309,7 +314,11 @@ class Board:
         for column in ("seeds", "mean ± std"):
             table.add_column(column, justify="right", no_wrap=True)
         table.add_column("verdict", no_wrap=True)
-        for ablation, decisions in zip(self._ablations, self._decisions, strict=True):
+        before = ""
+        for ablation, decisions, which in zip(self._ablations, self._decisions, self._distinctions, strict=True):
+            if which != before:
+                table.add_row(Text(which, style="bold"), "", "", "")
+                before = which
             shown = metric(ablation.metric, ablation.higher_is_better)
             verdicts = {ablation.baseline: "baseline"} | {name: each.verdict.shown for name, each in decisions.items()}
             for variant in ablation.variants:

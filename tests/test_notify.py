@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from terminator.analysis.message import tell
+from terminator.analysis.message import message, tell
 from terminator.errors import UserError
 from terminator.ledger import Ledger, Reason
 from terminator.looks import main
@@ -74,6 +74,11 @@ def test_a_message_says_what_came_out_and_what_failed(
     assert server.taken[1]["title"] == f"{sweep.id}: interrupted, 3 of 4 runs done"
     assert tell(ledger, replace(sweep, until=1.0)) is None
     assert server.taken[2]["title"] == f"{sweep.id}: sweep.budget_min is spent, 3 of 4 runs done"
+    row = sweep.ablations[0].variants[0]
+    grown = replace(row, runs={**row.runs, 2: "a" * 16, 3: "b" * 16})
+    further = replace(sweep.ablations[0], variants=[grown, *sweep.ablations[0].variants[1:]])
+    lines = message(ledger, sweep.with_ablation(further))[1].splitlines()
+    assert lines[1:3] == ["no_gated/1: failed: out_of_memory: 8 GB were not enough", "2 runs not started yet"]
     file.write_text(f"{address}/away/secret\n")
     assert tell(ledger, sweep) == f"sweep.notify={file}: no message to JSON, which did not take it"
     assert not caplog.messages

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from terminator.__main__ import main
 
@@ -22,6 +23,7 @@ OWN = {
     "ablation/added.yaml": "variants:\n  plain: {+foo: 1}\n",
     "ablation/number.yaml": "variants:\n  1: {model.gate: mixer}\n",
     "ablation/sequence.yaml": "- a\n- b\n",
+    "ablation/listed.yaml": "variants:\n  - plain\n",
     "ablation/resources.yaml": f"{PAIR}resources:\n  plain: {{timeout: 1}}\n",
     "ablation/seeded.yaml": "variants:\n  a: {seed: 3}\n",
     "ablation/metric.yaml": f"metric: accuracy\n{PAIR}",
@@ -32,6 +34,7 @@ OWN = {
     "model/wide.yaml": "widht: 2\n",
     "model/other.yaml": "architecture: resnett\n",
     "data/mine.yaml": "nmae: digits\n",
+    "data/bare.yaml": "name: bare\nformat: digits\n",
     "optimizer/mine.yaml": "rl: 0.1\n",
     "recipe/mine.yaml": "training: {epoch: 3}\n",
     "cluster/mine.yaml": "partiton: x\n",
@@ -82,6 +85,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ["model=custom", "model.target=flat_nets:Flat", "model.arguments.outputs=11"],
             r"model\.target=flat_nets:Flat: images of .* must give logits of \(16, 10\), not \(16, 11\)",
         ),
+        pytest.param(
+            [*SWEEP, "machine.device=cuda"],
+            r"machine\.device=cuda: PyTorch sees no GPU on this machine; choose auto or cpu",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU"),
+        ),
+        (["seed=-1"], r"seed=-1: must be from 0 to 2⁶³ − 1"),
+        (["training.batch_size=1258"], r"training\.batch_size=1258: must be at most the 1,257 training images"),
+        (["data=sdigits", "data.cutout=2"], r"data\.cutout=2: it is for images, and sdigits has sequences; .*"),
         (["machine.threads=0"], r"machine\.threads=0: must be at least 1"),
         (["training.epochs=null"], r"training\.epochs: must not be null"),
         (["training.epochs=ten"], r"training\.epochs: Value 'ten' of type 'str' could not be converted to Integer"),
@@ -124,7 +135,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["-m", "ablation=typo"], rf"ablation=typo, plain: trainig\.epochs: .*; did you mean training\.epochs\? {TOP}"),
         (["-m", "ablation=added"], rf"ablation=added, plain: \+foo: no such key; {TOP}"),
         (["-m", "ablation=number"], r"ablation/number: variants\.1: names are text: put it in quotes"),
-        (["-m", "ablation=sequence"], r"ablation/sequence: configuration: must map keys to values"),
+        (["-m", "ablation=listed"], r"ablation/listed: has a list \(- value\) where keys must map to values .*"),
+        (["-m", "ablation=sequence"], r"ablation/sequence: must map keys to values"),
         (["-m", "ablation=resources"], r"resources\.plain\.timeout: .*; did you mean timeout_min\? choose from .*"),
         (["-m", "ablation=seeded"], r"ablation=seeded: variants\.a\.seed: variants cannot differ in it; .*"),
         (["-m", "ablation=metric"], r"ablation\.metric=accuracy: no such metric; did you mean .*\? choose from .*"),
@@ -135,6 +147,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["-m", "ablation=same"], r"ablation=same: nothing to compare; same: the same configuration as .* full"),
         (["model=wide"], r"model/wide: widht: no such key; did you mean width\? choose from .*gate.*"),
         (["model=other"], r"model\.architecture=resnett: no such network; choose from .*resnet.*"),
+        (["data=bare"], r"recipe=bare: no such recipe; without recipe= it has the name of the data; choose from .*"),
         (["data=mine", "recipe=digits"], r"data/mine: nmae: no such key; did you mean name\? choose from .*"),
         (["optimizer=mine"], r"optimizer/mine: rl: no such key; choose from name, lr, .*"),
         (["recipe=mine"], r"recipe/mine: training\.epoch: no such key; did you mean epochs\? choose from .*"),
@@ -167,12 +180,13 @@ def test_wrong_input_of_run(
     ("words", "line"),
     [
         (["rnu"], r"terminator: rnu: no such command; did you mean run\? choose from run, sweeps, .*"),
-        (["report", "--nope"], r"terminator report: unrecognized arguments: --nope"),
-        (["report", "--most", "few"], r"terminator report: argument --most: invalid int value: 'few'"),
+        (["report", "--nope"], r"terminator: --nope: no such option; see terminator report --help"),
+        (["report", "--swep", "a"], r"terminator: --swep: no such option; did you mean --sweep\? see .* report --help"),
+        (["report", "--most", "few"], r"terminator: --most=few: must be a whole number; see terminator report --help"),
         (["report"], r"terminator: root=.*: no results in it; terminator run -m ablation=… makes some"),
-        (["claims", "seed=0"], r"terminator claims: seed=0: overrides are for the runs of --run, which is not given"),
+        (["claims", "seed=0"], r"terminator: seed=0: overrides are for the runs of --run, which is not given; .*"),
         (["claims", "--claims", "nope.yaml"], r"terminator: nope\.yaml: cannot be read \(No such file or directory\)"),
-        (["completion", "fish"], r"terminator completion: argument what: invalid choice: 'fish' .*"),
+        (["completion", "fish"], r"terminator: fish: no such command; choose from bash, zsh, words; see .*"),
     ],
 )
 def test_wrong_input_of_other_commands(

@@ -13,6 +13,7 @@ FORMATS = ("digits", "folder", "hub", "mnist1d", "pathfinder")  # each read by t
 ENTRY_POINTS = "terminator.data"  # installed packages' further formats
 GENERATED = ("mnist1d", "pathfinder")
 TEST_DRAWN = ("digits", "folder")  # where there is no test split, it is drawn
+DIGITS = 1797  # scikit-learn's
 
 
 class PixelOrder(Enum):
@@ -74,6 +75,19 @@ class DataConfig:
         """How many images test, where that is known without reading them."""
         return None if self.format == "hub" else self.test_images
 
+    @property
+    def total_images(self) -> int | None:
+        """How many images there are to train, to validate and, where no test split is published, to test; None where
+        that is not known without reading them."""
+        return DIGITS if self.format == "digits" else None
+
+    def training_images(self, *, hold_out: bool) -> int | None:
+        """How many images train, where that is known without reading them; `hold_out`: some are left to validate."""
+        if (total := self.total_images) is None:
+            return None
+        tests = 0 if self.publishes_test else self.test_images
+        return total - tests - (round(total * self.validation_fraction) if hold_out else 0)
+
     def __post_init__(self) -> None:
         if self.classes < 2:
             raise UserError(f"data.classes={self.classes}: must be at least 2")
@@ -82,9 +96,13 @@ class DataConfig:
             raise UserError(f"data.sequence=rows: {self.name} holds sequences already")
         if not 0 < self.validation_fraction <= 0.5:
             raise UserError(f"data.validation_fraction={self.validation_fraction}: must be above 0 and at most 0.5")
-        if self.is_sequence and (self.crop_padding or self.horizontal_flip or self.cutout):
-            keys = "neither data.crop_padding nor data.horizontal_flip nor data.cutout"
-            raise UserError(f"data.name={self.name}: a sequence takes {keys}")
+        if self.format == "digits" and not 0 < self.test_images < (1 - self.validation_fraction) * DIGITS:
+            rule = "leave some to train on, and some to test on, beside those to validate on"
+            _require(False, "test_images", self.test_images, f"of {DIGITS:,} digits it must {rule}")
+        for key in ("crop_padding", "horizontal_flip", "cutout") if self.is_sequence else ():
+            value = getattr(self, key)
+            shown = str(value).lower()
+            _require(not value, key, shown, f"it is for images, and {self.name} has sequences; must be 0 or false")
         width = self.image_shape[-1]
         for key in ("crop_padding", "cutout"):
             value = getattr(self, key)
@@ -141,6 +159,11 @@ class Mnist1dConfig(DataConfig):
     shuffle_seq: bool = False
     generator_seed: int = 42
 
+    @property
+    def total_images(self) -> int:
+        """How many sequences there are to train and to validate."""
+        return self.num_samples - self.test_images
+
     def __post_init__(self) -> None:
         super().__post_init__()
         rule = "must be 10; MNIST-1D has ten templates"
@@ -187,6 +210,11 @@ class PathfinderConfig(DataConfig):
     path_length: int = 8
     distractors: int = 4
     generator_seed: int = 0
+
+    @property
+    def total_images(self) -> int:
+        """How many images there are to train and to validate."""
+        return self.train_images
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -39,9 +39,11 @@ class Description:
 
     def __str__(self) -> str:
         what = "sequences" if len(self.image_shape) == 2 else "images"
-        sizes = " + ".join(f"{size:,} {split}" for split, size in self.sizes.items())
+        sizes = " + ".join(f"{size:,} {split}" for split, size in self.sizes.items()) + " "
+        if "test" not in self.sizes:  # it is drawn of them
+            sizes = f"{self.sizes['train']:,} "
         names = ", ".join(self.classes[:10]) + (", …" if len(self.classes) > 10 else "")
-        return f"{sizes} {what} of {'×'.join(map(str, self.image_shape))}, {len(self.classes)} classes: {names}"
+        return f"{sizes}{what} of {'×'.join(map(str, self.image_shape))}, {len(self.classes)} classes: {names}"
 
 
 def read(config: DataConfig) -> dict[str, tuple[Tensor, Tensor]]:

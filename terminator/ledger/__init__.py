@@ -10,6 +10,7 @@ from terminator.ledger.ledger import (
     Variant,
     ablation_id,
     default_root,
+    distinctions,
     sweep_id,
 )
 from terminator.ledger.looks import (
@@ -84,6 +85,7 @@ __all__ = [
     "alive_here",
     "default_root",
     "digest",
+    "distinctions",
     "package_hash",
     "provenance",
     "sweep_id",

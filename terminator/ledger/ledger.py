@@ -196,6 +196,12 @@ class Sweep:
         return Sweep(**{each.name: found[each.name] for each in fields(Sweep) if each.name in found})
 
 
+def distinctions(sweeps: Sequence[Sweep]) -> list[str]:
+    """What tells each of the sweeps from the others: its data and settings, without what all have; empty for one."""
+    words = [(*sweep.data, *sweep.settings) for sweep in sweeps]
+    return [" ".join(word for word in own if any(word not in other for other in words)) for own in words]
+
+
 # The keys, and what keys begin with, that change no run's result.
 _NO_RESULT = ("root", "sweep", "tracking", "cluster", "hydra", "ablation", "machine", "data.folder")
 

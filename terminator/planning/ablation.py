@@ -23,6 +23,7 @@ METRICS = (  # that a table can judge by
     *("train_seconds", "images_per_second", "peak_memory_bytes", "energy_joules", "best_epoch", "epochs"),
     "convergence_epochs",
 )
+HIGHER_IS_BETTER = ("test_accuracy", "validation_accuracy", "images_per_second")  # of the others less is better
 SHARES = ("test_accuracy", "test_error", "validation_accuracy")
 SCREEN_SEEDS = (0, 1, 2, 3, 4)
 GENERATORS = ("leave_one_out", "add_one_in", "one_at_a_time", "grid", "zip")  # but for `screen`
@@ -70,7 +71,6 @@ class AblationConfig:
     shares: list[float] | None = None
     reserve: float = 0.10
     metric: str = "test_accuracy"
-    higher_is_better: bool = True
     smallest_effect: float = 0.005
     match: Match | None = None
     variants: dict[str, Any] = field(default_factory=dict)

@@ -69,7 +69,8 @@ def check_words(overrides: Sequence[str], own: Path | None) -> None:
 
 
 def read_command_line(loader: ConfigLoader, arguments: Sequence[str]) -> CommandLine:
-    """Raises UserError for an interval or another sweep that has no finite list of values."""
+    """Raises UserError for an interval or another sweep that has no finite list of values, for a value that is listed
+    twice, and for looks beside a list of seeds."""
     ablations: list[str] = []
     seeds: list[int] | None = None
     base: list[str] = []
@@ -80,6 +81,8 @@ def read_command_line(loader: ConfigLoader, arguments: Sequence[str]) -> Command
         values = _values(override)
         if key in ("ablation", "seed") and key in given:
             raise UserError(f"{override.input_line}: {key}= is given twice; list its values, as in {key}=a,b")
+        if repeated := [value for value in values if values.count(value) > 1]:
+            raise UserError(f"{override.input_line}: {repeated[0]} is listed twice")
         given.add(key)
         if key == "ablation":
             ablations = [_checked_name(value) for value in values if value != "null"]
@@ -89,7 +92,10 @@ def read_command_line(loader: ConfigLoader, arguments: Sequence[str]) -> Command
             choices[key] = values
         else:
             base.append(str(override.input_line))
-    return CommandLine(list(dict.fromkeys(ablations)), seeds, base, choices)
+    unused = [each for each in base if seeds is not None and each.startswith(("ablation.looks=", "ablation.shares="))]
+    if unused:
+        raise UserError(f"{unused[0]}: seed= gives a fixed list of seeds, which is one look; leave one of the two out")
+    return CommandLine(ablations, seeds, base, choices)
 
 
 def _values(override: Override) -> list[str]:
@@ -215,7 +221,8 @@ def format_error(error: BaseException) -> str:
         if isinstance(link, (ConfigKeyError, ConfigAttributeError)):
             return _in_file(file, _unknown_key(link, chain))
         if isinstance(link, OmegaConfBaseException):
-            return _in_file(file, f"{link.full_key or 'configuration'}: {_rule(link)}")
+            key = link.full_key or ("" if file else "configuration")
+            return _in_file(file, f"{key}: {_rule(link)}".removeprefix(": "))
     return _sweep_without_m(error) or _first_line(error)
 
 
@@ -239,7 +246,8 @@ def _missing_choice(error: MissingConfigException) -> str:
     file = str(error.missing_cfg_file)  # of our groups, none lies in another: `ablation=sub/mine` is in a folder
     group, _, name = file.rpartition("/") if file.startswith("hydra/") else file.partition("/")
     choices = sorted(error.options or ())
-    return f"{group}={name}: no such {group}; {_choose(name, choices)}" if choices else _first_line(error)
+    usual = "without recipe= it has the name of the data; " if group == "recipe" else ""
+    return f"{group}={name}: no such {group}; {usual}{_choose(name, choices)}" if choices else _first_line(error)
 
 
 def _unknown_key(error: OmegaConfBaseException, chain: list[BaseException]) -> str:
@@ -288,6 +296,7 @@ RULES = {  # OmegaConf's words, and what they mean
     "is not a subclass of": "must map keys to values",
     "is not Optional": "must not be null",
     "is incompatible with (str)": "names are text: put it in quotes",
+    "Cannot merge DictConfig with ListConfig": "has a list (- value) where keys must map to values (key: value)",
 }
 
 

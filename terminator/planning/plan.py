@@ -12,7 +12,7 @@ from terminator.data.load import fingerprint
 from terminator.errors import UserError
 from terminator.ledger import Ablation, Ledger, Provenance, Sweep, Variant, ablation_id, sweep_id
 from terminator.notify import checked_file
-from terminator.planning.ablation import AblationConfig, Match, check_kind, variants
+from terminator.planning.ablation import HIGHER_IS_BETTER, AblationConfig, Match, check_kind, variants
 from terminator.planning.compose import CommandLine, Composer
 from terminator.planning.cost import check, cost, size_matched
 from terminator.planning.settings import Settings, SweepConfig, TrackingConfig
@@ -256,7 +256,7 @@ def _record(name: str, config: AblationConfig) -> Ablation:
         question=config.question,
         baseline=config.baseline,
         metric=config.metric,
-        higher_is_better=config.higher_is_better,
+        higher_is_better=config.metric in HIGHER_IS_BETTER,
         smallest_effect=config.smallest_effect,
         seeds=list(range(config.looks[0])) if config.fixed_seeds is None else config.fixed_seeds,
         variants=[],

@@ -66,8 +66,10 @@ def show_plan(
     runs = len(plan.configs)
     shared = sum(1 for _ in plan.sweep.cells()) - runs
     also = f", {shared} shared between ablations" if shared else ""
-    console.print(f"{counted(runs, 'run')}{also}; {len(done)} done, {runs - len(done)} to run")
-    for line in [*finished_shorter(plan, ledger), *need(plan, ledger, done, profile).lines()]:
+    tuned = sum(len(each.variants) * len(each.seeds) for each in plan.sweep.ablations if each.tuned_by)
+    then = f"; then at most {counted(tuned, 'run')} with the chosen settings" if tuned else ""
+    console.print(f"{counted(runs, 'run')}{also}; {len(done)} done, {runs - len(done)} to run{then}")
+    for line in [*cautions(plan, ledger), *need(plan, ledger, done, profile).lines()]:
         console.print(line)
 
 
@@ -167,7 +169,18 @@ def notes(plan: Plan, ablation: Ablation) -> list[str]:
 MOST_READ = 300  # finished runs
 
 
-def finished_shorter(plan: Plan, ledger: Ledger) -> list[str]:
+def cautions(plan: Plan, ledger: Ledger) -> list[str]:
+    """Lines on runs that may not train as one thinks: that end within their warm-up, or start anew for more epochs."""
+    lengths = {(each.training.epochs, each.training.warmup_epochs) for each in plan.configs.values()}
+    return [
+        f"training.epochs={epochs}: training ends within training.warmup_epochs={warmup:g}, before the learning rate "
+        "has reached optimizer.lr."
+        for epochs, warmup in sorted(lengths)
+        if warmup > epochs
+    ] + _finished_shorter(plan, ledger)
+
+
+def _finished_shorter(plan: Plan, ledger: Ledger) -> list[str]:
     """A line for each number of epochs that runs of the plan have finished with, but for which they are to run."""
     missing = (config for key, config in plan.configs.items() if not (ledger.run(key).folder / "result.json").exists())
     planned = {_but_epochs(to_plain(config)): config.training.epochs for config in missing}

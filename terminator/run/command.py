@@ -46,12 +46,13 @@ from terminator.ledger import (
 from terminator.planning.compose import INPUT_ERRORS, Composer, check_words, format_error, read_command_line, typed
 from terminator.planning.plan import Plan, Planner
 from terminator.planning.settings import Settings, register_schemas
-from terminator.planning.show import finished_shorter, notes, plan_document, show_plan
+from terminator.planning.show import cautions, notes, plan_document, show_plan
 from terminator.run_key import run_key
 from terminator.sweeps.scheduler import Launch, Scheduler, scheduler_for, scheduler_of
 from terminator.sweeps.show import watch
 from terminator.text import counted, did_you_mean, done_already, moment
 from terminator.tracking import LiveSync, sync
+from terminator.training.device import check_device
 
 DEFAULT_LAUNCHER = "basic"  # Hydra's; in its place each run gets a process of its own
 OWN_SWEEPER = "ablation"
@@ -168,7 +169,7 @@ def run_one(config: DictConfig) -> float:
         plan = Planner(composer, origin, [*_typed(command), *overrides], settings).single(
             settings.run_config(), overrides
         )
-        for line in finished_shorter(plan, ledger):
+        for line in cautions(plan, ledger):
             _say(line)
         plan.freeze(ledger, origin)
         tracked = [plan.sweep] if plan.sweep.tracked else []
@@ -228,9 +229,12 @@ def _run_plans(
         for ablation in plan.sweep.ablations:
             for note in notes(plan, ablation):
                 _say(f"ablation={ablation.name}: {note}")
-        for line in finished_shorter(plan, ledger):
+        for line in cautions(plan, ledger):
             _say(line)
     scheduler_for(settings, ledger, [plan.sweep for plan in plans], launch).check()
+    if settings.cluster is None and launch is None:
+        for config in (each for plan in plans for each in plan.configs.values()):
+            check_device(config.machine, cuda_graphs=config.training.cuda_graphs)
     sweeps = [plan.freeze(ledger, origin) for plan in plans]
     for ablation in (each for sweep in sweeps for each in sweep.ablations):
         frozen = ledger.looks(ablation).plan()

@@ -15,7 +15,7 @@ from rich.console import Console
 from terminator.cluster.journal import journals, run_jobs, under_way
 from terminator.config import Device, from_plain
 from terminator.errors import UserError
-from terminator.ledger import Ledger, Reason, Run, RunState, Sweep, alive_here, files
+from terminator.ledger import Ledger, Reason, Run, RunState, Sweep, alive_here, distinctions, files
 from terminator.ledger.provenance import is_alive, this_process
 from terminator.run_key import code_hash
 from terminator.sweeps.pool import Pool, PoolProgress, View
@@ -119,7 +119,11 @@ class Local(Scheduler):
         return [run for run in runs if run.key not in taken]
 
     def _carry_out(self, runs: Sequence[Run]) -> None:
-        names = {key: name for sweep in self._sweeps for key, name in sweep.names().items()}
+        names = {
+            key: " ".join(filter(None, [name, distinction]))
+            for sweep, distinction in zip(self._sweeps, distinctions(self._sweeps), strict=True)
+            for key, name in sweep.names().items()
+        }
         workers = min(self._workers or _default_workers(runs), len(runs))
         progress = PoolProgress(Console(stderr=True, markup=False, emoji=False), len(runs), names, self._view)
         with driving(self._ledger, self._sweeps), progress:

@@ -16,7 +16,7 @@ from rich.text import Text
 from terminator.errors import UserError, storage_errors
 from terminator.ledger import Ledger, Run, RunState, Status, Sweep
 from terminator.sweeps.scheduler import Scheduler, scheduler_of
-from terminator.text import counted, moment
+from terminator.text import counted, moment, to_overrides
 from terminator.tracking import LiveSync
 
 
@@ -103,12 +103,18 @@ def sweep_table(ledger: Ledger, found: Iterable[tuple[Sweep, Sequence[Row]]]) ->
         table.add_row(
             Text(sweep.id),
             ", ".join(sweep.data),
-            Text(" ".join(sweep.settings)),
+            Text(" ".join([*sweep.settings, *_held_seeds(sweep)])),
             moment(sweep.last_called),
             str(len(runs)),
             counts(row.state for row in runs),
         )
     return table
+
+
+def _held_seeds(sweep: Sweep) -> list[str]:
+    """What `ablation.vary` comes to, which every variant has among its overrides."""
+    overrides = {key: value for key, value in sweep.ablations[0].variants[0].overrides.items() if "seed_of." in key}
+    return to_overrides(overrides)
 
 
 def standing(ledger: Ledger, sweep: Sweep) -> list[dict[str, Any]]:
@@ -187,7 +193,7 @@ def sweep_document(ledger: Ledger, sweep: Sweep, found: Sequence[Row]) -> dict[s
     return {
         "sweep": sweep.id,
         "data": list(sweep.data),
-        "settings": list(sweep.settings),
+        "settings": [*sweep.settings, *_held_seeds(sweep)],
         "created": sweep.created,
         "called": sweep.last_called,
         "states": dict(Counter(row.state for row in found).most_common()),

@@ -17,13 +17,10 @@ from terminator.errors import UserError
 def prepare_device(config: MachineConfig, *, compiled: bool = False, cuda_graphs: bool = False) -> torch.device:
     """Choose the device, set threads, and make PyTorch deterministic. Changes settings of the whole process.
 
-    Raises UserError where `machine.device` or `cuda_graphs` asks for a GPU that is not there.
+    Raises what `check_device` raises.
     """
+    check_device(config, cuda_graphs=cuda_graphs)
     available = torch.cuda.is_available()
-    if config.device is Device.cuda and not available:
-        raise UserError("machine.device=cuda: PyTorch sees no GPU on this machine; choose auto or cpu")
-    if cuda_graphs and not available:
-        raise UserError("training.cuda_graphs=true: PyTorch sees no GPU on this machine; must be false here")
     torch.set_num_threads(config.threads)
     use_cuda = available and config.device is not Device.cpu
     keep_freed_memory()
@@ -37,6 +34,14 @@ def prepare_device(config: MachineConfig, *, compiled: bool = False, cuda_graphs
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.allow_tf32 = False  # float32 means float32
     return torch.device("cuda" if use_cuda else "cpu")
+
+
+def check_device(config: MachineConfig, *, cuda_graphs: bool = False) -> None:
+    """Raises UserError where `machine.device` or `cuda_graphs` asks for a GPU that this machine has not."""
+    if config.device is Device.cuda and not torch.cuda.is_available():
+        raise UserError("machine.device=cuda: PyTorch sees no GPU on this machine; choose auto or cpu")
+    if cuda_graphs and not torch.cuda.is_available():
+        raise UserError("training.cuda_graphs=true: PyTorch sees no GPU on this machine; must be false here")
 
 
 def peak_memory_bytes(device: torch.device) -> int:

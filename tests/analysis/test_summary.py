@@ -261,3 +261,13 @@ def test_an_ablation_that_has_not_begun(tmp_path: Path) -> None:
     assert verdict_text(summary.variants[1], summary.metric) == "missing: pending"
     assert sentence(summary, summary.variants[1]) == "no_gated (without gated): no verdict, missing: pending."
     assert not any(variant.best for variant in summary.variants)
+
+
+def test_runs_of_the_next_look_are_not_missing(tmp_path: Path) -> None:
+    to_come = [(variant, seed) for variant in ("full", "no_local", "no_gated") for seed in (3, 4)]
+    summary = summary_of(replace(LOOKS, looked=(3,), pending=to_come), tmp_path / "after")
+    assert {variant.name: variant.missing for variant in summary.variants} == dict.fromkeys(
+        ("full", "no_local", "no_gated"), ()
+    )
+    summary = summary_of(replace(LOOKS, looked=(), pending=to_come), tmp_path / "before")
+    assert [each.seed for each in summary.baseline.missing] == [3, 4]

@@ -119,7 +119,10 @@ def test_sequences() -> None:
         ({"crop_padding": 9}, r"^data.crop_padding=9: must be from 0 to the image's width, 8$"),
         ({"cutout": -1}, r"^data.cutout=-1: must be from 0 to the image's width, 8$"),
         ({"mixup": -0.5}, r"^data.mixup=-0.5: must be 0 or a positive number$"),
-        ({"sequence": PixelOrder.rows, "crop_padding": 1}, r"^data.name=digits: a sequence takes neither "),
+        (
+            {"sequence": PixelOrder.rows, "crop_padding": 1},
+            r"^data.crop_padding=1: it is for images, and digits has seq",
+        ),
         ({"image_shape": [8, 8]}, r"^data.image_shape=\[8, 8\]: must be \[channels,height,width\], 1 or 3 channels$"),
         ({"image_shape": [4, 8, 8]}, r"^data.image_shape=\[4, 8, 8\]: must be "),
         ({"classes": 1}, r"^data.classes=1: must be at least 2$"),

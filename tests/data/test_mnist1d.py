@@ -128,7 +128,7 @@ def test_a_damaged_cache_is_made_anew(cache: Path) -> None:
         ({"image_shape": [1, 8, 8]}, r"image_shape=\[1, 8, 8\]: must be \[1,length\]"),
         ({"classes": 9}, "classes=9: must be 10; MNIST-1D has ten templates"),
         ({"generator_seed": -1}, "generator_seed=-1: must be from 0 to "),
-        ({"crop_padding": 1}, "name=mnist1d: a sequence takes neither data.crop_padding nor data.horizontal_flip"),
+        ({"crop_padding": 1}, "crop_padding=1: it is for images, and mnist1d has sequences; must be 0 or false"),
         ({"folder": "x"}, "folder=x: mnist1d is generated and takes no folder"),
     ],
 )

@@ -12,7 +12,18 @@ from pathlib import Path
 import pytest
 
 from terminator.errors import UserError
-from terminator.ledger import METRICS, Ablation, Code, Ledger, Sweep, Variant, default_root, files, sweep_id
+from terminator.ledger import (
+    METRICS,
+    Ablation,
+    Code,
+    Ledger,
+    Sweep,
+    Variant,
+    default_root,
+    distinctions,
+    files,
+    sweep_id,
+)
 from tests.ledger import examples
 from tests.ledger.conftest import PROVENANCE
 
@@ -86,6 +97,13 @@ def test_the_id_names_the_ablations_and_depends_on_the_runs() -> None:
     assert plan("branches", created=1.0).id == plan("branches", created=2.0).id
     assert plan("branches").id != plan("branches", keys="abd").id
     assert plan("branches").id == plan("branches").ablations[0].id
+
+
+def test_sweeps_are_told_apart_by_what_not_all_of_them_have() -> None:
+    one = replace(plan("branches"), data=("digits",), settings=("training.epochs=2",))
+    other = replace(one, data=("mnist1d",), settings=("training.epochs=2", "model=release"))
+    assert distinctions([one, other]) == ["digits", "mnist1d model=release"]
+    assert distinctions([one]) == [""]
 
 
 def test_a_sweep_is_found_by_id_ablation_or_beginning(ledger: Ledger) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from terminator.analysis.metrics import KNOWN
 from terminator.errors import UserError
-from terminator.planning.ablation import METRICS, AblationConfig, variants
+from terminator.planning.ablation import HIGHER_IS_BETTER, METRICS, AblationConfig, variants
 from terminator.text import describe, to_overrides
 
 
@@ -95,6 +95,7 @@ def test_overrides_are_what_one_would_type() -> None:
 
 def test_every_metric_that_a_table_knows_can_judge() -> None:
     assert set(METRICS) == set(KNOWN)
+    assert {name for name, each in KNOWN.items() if each.higher_is_better} == set(HIGHER_IS_BETTER)
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,16 @@ def test_a_command_line_is_sorted(loader: ConfigLoader) -> None:
     assert list(line.contexts()) == [["model=tiny"], ["model=release"]]
 
 
-def test_one_ablation_twice_is_one(loader: ConfigLoader) -> None:
-    assert read_command_line(loader, ["ablation=gating,gating"]).ablations == ["gating"]
+@pytest.mark.parametrize("word", ["ablation=gating,gating", "seed=1,1", "model.gate=glu,rgu,glu", "data=digits,digits"])
+def test_a_value_listed_twice_is_refused(loader: ConfigLoader, word: str) -> None:
+    with pytest.raises(UserError, match=rf"^{word}: .* is listed twice$"):
+        read_command_line(loader, [word])
+
+
+@pytest.mark.parametrize("word", ["ablation.looks=[3,5]", "ablation.shares=[1]"])
+def test_looks_beside_a_list_of_seeds_are_refused(loader: ConfigLoader, word: str) -> None:
+    with pytest.raises(UserError, match=rf"^{re.escape(word)}: seed= gives a fixed list of seeds, which is one look"):
+        read_command_line(loader, ["ablation=gating", word, "seed=0,1,2"])
 
 
 def test_choices_multiply(loader: ConfigLoader) -> None:
@@ -82,6 +90,7 @@ def test_settings_are_typed_and_frozen(composer: Composer) -> None:
         ("ablation.seeds=[1,1]", r"ablation\.seeds=\[1, 1\]: seeds must differ from each other"),
         ("ablation.smallest_effect=0.0", r"ablation\.smallest_effect=0\.0: must be positive"),
         ("sweep.workers=0", r"sweep\.workers=0: must be at least 1"),
+        ("seed_of.order=-1", r"seed_of\.order=-1: must be null or from 0 to "),
     ],
 )
 def test_bad_input_names_key_value_and_choices(composer: Composer, override: str, message: str) -> None:

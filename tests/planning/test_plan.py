@@ -245,7 +245,7 @@ def test_vary_says_what_the_seeds_draw(planner: Planner) -> None:
             ["ablation.vary=[init]", "seed_of.order=1"],
             r"^ablation\.vary=\[init\]: says .*, but seed_of is given",
         ),
-        (["seed_of.init=-1"], r"seed_of\.init=-1: must be null or not negative$"),
+        (["seed_of.init=-1"], r"seed_of\.init=-1: must be null or from 0 to 2⁶³ − 1$"),
         (
             ["seed_of.split=null", "data=mnist1d", "training.protocol=release"],
             r"seed_of\.split=null: there is no split to draw: mnist1d has a test split, and training\.protocol=release",
@@ -276,6 +276,11 @@ def test_the_id_of_an_ablation_does_not_depend_on_its_seeds(planner: Planner, se
     assert other.id == first.id
 
 
+def test_less_of_a_loss_is_better(planner: Planner) -> None:
+    [ablation] = planner.ablations(["gating"], ["ablation.metric=test_loss"], None).sweep.ablations
+    assert (ablation.metric, ablation.higher_is_better) == ("test_loss", False)
+
+
 @pytest.mark.parametrize(
     ("override", "same"),
     [
@@ -284,7 +289,6 @@ def test_the_id_of_an_ablation_does_not_depend_on_its_seeds(planner: Planner, se
         ("machine.threads=1", True),
         ("ablation.smallest_effect=0.02", False),
         ("ablation.metric=validation_accuracy", False),
-        ("ablation.higher_is_better=false", False),
         ("ablation.baseline='gate=glu'", False),
         ("ablation.one_at_a_time={model.gate:[glu]}", False),
         ("training.epochs=2", False),

@@ -19,7 +19,7 @@ from terminator.planning import duration
 from terminator.planning.cost import WIDEST, cost
 from terminator.planning.duration import Pace
 from terminator.planning.plan import Plan, Planner
-from terminator.planning.show import Breakable, broken, finished_shorter, notes, plan_document, same_runs, show_plan
+from terminator.planning.show import Breakable, broken, cautions, notes, plan_document, same_runs, show_plan
 from terminator.text import signed_percent
 
 SMALL = ["model.channels=[12]", "model.depth=2"]
@@ -214,9 +214,15 @@ def test_runs_that_finished_with_other_epochs_cannot_go_on(plan: Callable[..., P
         for key, config in plan("depth", *overrides, "machine.device=cpu").configs.items():
             ledger.freeze(key, to_plain(config), origin).begin().finish({"test_accuracy": 0.5})
     longer = plan("depth", "training.epochs=2", "training.warmup_epochs=0")
-    [line] = finished_shorter(longer, ledger)
+    [line] = cautions(longer, ledger)
     assert line.startswith(
         f"training.epochs=2: {len(longer.configs)} runs finished with 1, and cannot go on from there"
     )
-    assert finished_shorter(plan("depth", "training.epochs=2", "training.warmup_epochs=1"), ledger) == []
-    assert finished_shorter(plan("depth", *shorter), ledger) == []  # they are done
+    assert cautions(plan("depth", "training.epochs=2", "training.warmup_epochs=1"), ledger) == []
+    assert cautions(plan("depth", *shorter), ledger) == []  # they are done
+
+
+def test_runs_that_end_within_their_warm_up_are_named(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    short = plan("depth", "training.epochs=1", "training.warmup_epochs=1.5")
+    [line] = cautions(short, Ledger(tmp_path))
+    assert line.startswith("training.epochs=1: training ends within training.warmup_epochs=1.5, before the learning")

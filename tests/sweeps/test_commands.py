@@ -31,8 +31,14 @@ def test_list_tells_sweeps_of_one_ablation_apart(ledger: Ledger, sweeps: Callabl
     planned = sweep(ledger, "branches")
     settings = ("model=release", "training.epochs=2", "seed=3,4")
     ledger.write_sweep(replace(planned, id="branches-other", settings=settings))
+    rows = [
+        replace(each, overrides={**each.overrides, "seed_of.split": None}) for each in planned.ablations[0].variants
+    ]
+    varied = replace(planned.ablations[0], variants=rows)
+    ledger.write_sweep(replace(planned, id="branches-varied", ablations=[varied]))
     cells = {row[1]: row[2:4] for line in sweeps("list").out.splitlines() if len(row := _cells(line)) > 5}
     assert cells[planned.id] == ["digits", ""]
+    assert cells["branches-varied"] == ["digits", "seed_of.split=null"]
     assert cells["branches-other"] == ["digits", "model=release training.epochs=2 seed=3,4"]
 
 
@@ -95,10 +101,13 @@ def test_the_root_may_stand_before_or_after_the_command(ledger: Ledger, sweeps: 
         (("logs", "nope/0"), "terminator: run=nope/0: no such run; choose from full/0, full/1, no_local/0, no_local/1"),
         (("logs", "full/0"), "terminator: run=full/0: has no log yet: it is pending"),
         (("sync", "--uri", "mlruns"), "terminator: tracking.uri=mlruns: must begin with http://"),
-        (("frobnicate",), "terminator sweeps: argument COMMAND: invalid choice: 'frobnicate' (choose from"),
-        ((), "terminator sweeps: the following arguments are required: COMMAND"),
-        (("logs",), "terminator sweeps logs: the following arguments are required: run"),
-        (("logs", "full/0", "--tail", "few"), "terminator sweeps logs: argument --tail: invalid int value: 'few'"),
+        (("frobnicate",), "terminator: frobnicate: no such command; choose from list, status"),
+        ((), "terminator: the following arguments are required: COMMAND"),
+        (("logs",), "terminator: the following arguments are required: run"),
+        (
+            ("logs", "full/0", "--tail", "few"),
+            "terminator: --tail=few: must be a whole number; see terminator sweeps logs",
+        ),
     ],
 )
 def test_bad_input_is_one_line(ledger: Ledger, sweeps: Callable, words: tuple[str, ...], said: str) -> None:
