@@ -94,7 +94,7 @@ def write_report(
 
 def _check_writable(folder: Path, named: str) -> None:
     for part in (TABLES, FIGURES):
-        check_writable(folder / part, named)
+        check_writable(folder / part, named, "; --out names another folder")
 
 
 def record(summary: Summary) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def tuned_table(untuned: Summary, tuned: Summary) -> Table:
     notes = (EDGE_NOTE, *tuned.remarks)
     title = f"{untuned.name}: without and with tuning ({tuned.dataset})"
     sections = (Section("", tuple(map(tuple, rows.values()))),)
-    return Table(f"{untuned.name}+tuned", title, tuple(columns), sections, notes, repeats=True)
+    return Table(f"{untuned.name}+tuned", title, tuple(columns), sections, notes)
 
 
 def variance_table(summary: Summary) -> Table:

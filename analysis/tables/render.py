@@ -137,13 +137,16 @@ def templates() -> Environment:
 FORMS = {".md": markdown, ".tex": latex, ".csv": comma_separated, ".html": standalone}
 
 
-def check_writable(folder: Path, named: str) -> None:
-    """Raise UserError, which begins with `named`, where no file could be written into `folder`; it may be missing."""
+def check_writable(folder: Path, named: str, remedy: str = "") -> None:
+    """Raise UserError where no file could be written into `folder`, which may be missing yet.
+
+    The message begins with `named` and ends with `remedy`.
+    """
     there = next(each for each in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(each))
     if not there.is_dir():
-        raise UserError(f"{named}: cannot be written: {there} is no folder")
+        raise UserError(f"{named}: cannot be written: {there} is no folder{remedy}")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise UserError(f"{named}: cannot be written: no rights to write in {there}")
+        raise UserError(f"{named}: cannot be written: no rights to write in {there}{remedy}")
 
 
 def write_tables(tables: Sequence[Table], folder: Path) -> list[Path]:

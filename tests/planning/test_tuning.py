@@ -110,8 +110,10 @@ def test_each_row_is_compared_at_its_best_setting(planner: Planner, tmp_path: Pa
     shown = [table for table in tables.values() if not table.repeats]
     asked = "Do the recursive gated unit and Si-GLU contribute to accuracy?"
     assert [table.title.rpartition("\n")[2] for table in shown] == [
-        f"{asked} (digits, not tuned)", f"{asked} (digits, tuned)",
-    ]  # fmt: skip
+        f"{asked} (digits, not tuned)",
+        f"{asked} (digits, tuned)",
+        "gating: without and with tuning (digits)",
+    ]
     assert {row[0].text: row[4].text for row in shown[1].sections[0].rows}["gate=glu"] == "0.01 (edge)"
 
 

@@ -80,7 +80,8 @@ def test_a_reader_sees_everything_and_is_told_in_a_line_what_cannot_be_done(tmp_
     retry, sync, report = said[4:]
     assert retry.code == report.code == 2
     assert retry.err.startswith(f"terminator: root={root}: not writable (")
-    assert report.err == f"terminator: out={root}/reports/trial/tables: cannot be written (Permission denied)\n"
+    line = f"terminator: root={root}: cannot be written: no rights to write in {root}; --out names another folder\n"
+    assert report.err == line
     assert [answer.err.count("\n") for answer in (retry, report)] == [1, 1]
     assert (sync.code, sync.out.count("\n")) == (1, 1)
     assert "Permission denied" in sync.out
