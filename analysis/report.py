@@ -71,7 +71,8 @@ def write_report(
     names = list(dict.fromkeys(summary.name for summary in summaries))
     datasets = list(dict.fromkeys(summary.dataset for summary in summaries)) if dataset is not None else []
     folder = Path(out) if out is not None else report_folder(home, names, of, datasets)
-    _check_writable(folder, f"root={home}" if out is None else f"out={out}")
+    if out is None:
+        _check_writable(folder, f"root={home}", "; --out names another folder")
     tables = build_tables(summaries, extra)
     if as_json:
         records = [record(summary) for summary in summaries]
@@ -92,9 +93,9 @@ def write_report(
     return page
 
 
-def _check_writable(folder: Path, named: str) -> None:
+def _check_writable(folder: Path, named: str, remedy: str = "") -> None:
     for part in (TABLES, FIGURES):
-        check_writable(folder / part, named, "; --out names another folder")
+        check_writable(folder / part, named, remedy)
 
 
 def record(summary: Summary) -> dict[str, Any]:
