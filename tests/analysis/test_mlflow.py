@@ -100,6 +100,7 @@ def test_runs_are_linked_to_mlflow(root: Path, tmp_path: Path, caplog: pytest.Lo
     ]
 
 
+@pytest.mark.usefixtures("quick_pdfs")
 def test_a_sweep_holds_its_report(root: Path) -> None:
     """As artifacts of its run in MLflow, with the table in its description: the newest, and only the sweep's own."""
     ledger, page = Ledger(root), write_report(root)
