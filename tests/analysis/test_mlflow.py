@@ -26,8 +26,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def root(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Path:
     root = tmp_path_factory.mktemp("tracked")
+    shutil.copy(database, root)
     lost = {("no_gated", 1): (Reason.diverged, "")}
     report = sync(branches(1, seeds=(0, 1), epochs=3, failed=lost).write(root), None)
     assert report.problem is None
