@@ -72,6 +72,14 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def quick_pdfs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures that draw each letter: to embed a font as in those of a paper takes longer than to draw them."""
+    from terminator.analysis.figures.style import RULES
+
+    monkeypatch.setitem(RULES, "pdf.fonttype", 3)
+
+
+@pytest.fixture
 def oldest_hydra_base() -> Iterator[None]:
     """The version base of applications that name none, whatever another test has set in this process."""
     base = VersionBase.instance()

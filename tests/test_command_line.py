@@ -56,7 +56,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Command]:
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], quick_pdfs: None) -> Iterator[Command]:
     """`python -m terminator.run --config-dir own WORDS` in this process: its exit code, stdout and stderr."""
 
     def call(*words: str) -> tuple[int, str, str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from html import unescape
 from pathlib import Path
 
@@ -22,6 +23,16 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 PAGE = (CHECKOUT / "docs" / "extending.md").read_text("utf-8")
 BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 QUICK = ["training.epochs=1", "seed=0", "tracking.enabled=false"]
+END = "-- end of a command --\n"
+# Commands that must succeed, as if typed after `python -m terminator.run`.
+COMMANDS = f"""
+import json, sys
+from terminator.run.command import main
+for line in sys.stdin:
+    sys.argv[1:] = json.loads(line)
+    main()
+    print({END!r}, end="", flush=True)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -69,28 +80,40 @@ def shapes(count: int) -> pa.Table:
     return pa.table({"picture": pictures, "kind": kinds})
 
 
-def run(checkout: Path, *arguments: str, module: str = "terminator.run") -> str:
-    """The standard output of a command that must succeed."""
-    command: Sequence[str] = [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture(scope="module")
+def run(checkout: Path) -> Iterator[Callable[..., str]]:
+    """What a command prints; all in one process, as each would take seconds to start."""
+    command = [sys.executable, "-c", COMMANDS]
+    with subprocess.Popen(command, cwd=checkout, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin
+        assert process.stdout
+
+        def call(*words: str) -> str:
+            print(json.dumps(words), file=process.stdin, flush=True)
+            lines = []
+            for line in process.stdout or ():
+                if line == END:
+                    return "".join(lines)
+                lines.append(line)
+            raise AssertionError(f"exit code {process.wait()}; stderr says why: {words}")
+
+        yield call
 
 
-def test_a_network_on_a_data_set_in_an_ablation(checkout: Path) -> None:
+def test_a_network_on_a_data_set_in_an_ablation(checkout: Path, run: Callable[..., str]) -> None:
     words = ["--config-dir", "configs", "-m", "ablation=gate", "model=mine", "data=shapes", "recipe=digits", *QUICK]
-    table = run(checkout, *words)
+    table = run(*words)
     assert re.search(r"full .*\n(.*\n)*.*no_gate", table)
     assert "gate: worst seeds" in table  # the new table
     (page,) = checkout.rglob("report.html")
     printed = re.findall(r"<code>python (-m terminator.run --config-dir [^<]*)</code>", page.read_text("utf-8"))
     assert f"--config-dir {checkout / 'configs'} -m ablation=gate" in unescape(printed[0])
-    assert "done already" in run(checkout, *shlex.split(unescape(printed[-1]))[2:])  # it repeats the very run
+    assert "done already" in run(*shlex.split(unescape(printed[-1]))[2:])  # it repeats the very run
 
 
-def test_a_branch_an_axis_and_a_scheduler(checkout: Path) -> None:
+def test_a_branch_an_axis_and_a_scheduler(run: Callable[..., str]) -> None:
     words = ["-m", "ablation=cubed,clipping", "model.channels=[12]", "model.depth=1", "sweep.workers=1", *QUICK]
-    table = run(checkout, *words, "model.previous_blocks=[[]]")
+    table = run(*words, "model.previous_blocks=[[]]")
     assert all(variant in table for variant in ("cubed", "max_gradient_norm=1.0", "max_gradient_norm=10.0"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ from terminator.run_key import code_hash, run_key, source_files
 from terminator.text import done_already
 
 FOLDERS = ("model", "data", "training", "ledger", "tracking", "analysis")
-CACHES = (module._hash, module._closure, module._read, module._is_installed, module._find)
+CACHES = (module._hash, module._closure, module._is_installed, module._find)
 
 
 @dataclass
@@ -76,7 +77,7 @@ class Place:
 
 
 def forget() -> None:
-    """Have the files read anew."""
+    """Have the files looked for anew."""
     for cached in CACHES:
         cached.cache_clear()
 
@@ -95,7 +96,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     (home / "nets" / "mine.py").write_text("import torch\nimport width\ndef build():\n    from .parts import deep\n")
     (home / "nets" / "parts" / "deep.py").write_text("depth = 3\n")
     (home / "width.py").write_text("width = 8\n")
+    parse = module._read.__wrapped__
+    parsed = functools.cache(lambda path, content: parse(path))  # one file is edited at a time, of some thirty
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_read", lambda path: parsed(path, path.read_bytes()))
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         patch.setattr(module, "PACKAGE", package)
         patch.syspath_prepend(home)

@@ -15,7 +15,7 @@ from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from terminator.ledger import Interval
 
@@ -214,6 +214,8 @@ def bca_interval(pairs: Pairs, level: float = 0.95) -> Interval | None:
     """
     if pairs.n < FEWEST_PAIRS or not pairs.testable:
         return None
+    from scipy import stats  # takes a second to import
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # it comes with NaN, and that with None
         drawn = stats.bootstrap(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import nan, sqrt
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from terminator.ledger import Interval
 
@@ -45,14 +45,14 @@ def spread(values: Mapping[int, float], baseline: Mapping[int, float]) -> Spread
 def _of_std(std: float, n: int) -> Interval | None:
     if n < 2:
         return None
-    low, high = stats.chi2.ppf([(1 - LEVEL) / 2, (1 + LEVEL) / 2], n - 1)
+    low, high = special.chdtri(n - 1, [(1 + LEVEL) / 2, (1 - LEVEL) / 2])  # of the upper tail
     return Interval(std * sqrt((n - 1) / high), std * sqrt((n - 1) / low), LEVEL)
 
 
 def _of_ratio(ratio: float, correlation: float, n: int) -> Interval | None:
     if n < FEWEST:
         return None
-    t = stats.t.ppf((1 + LEVEL) / 2, n - 2)
+    t = special.stdtrit(n - 2, (1 + LEVEL) / 2)
     k = 1 + 2 * max(0.0, 1 - correlation**2) * t**2 / (n - 2)
     factor = k + sqrt(k**2 - 1)
     return Interval(ratio / factor, ratio * factor, LEVEL)

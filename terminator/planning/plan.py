@@ -221,6 +221,8 @@ def own_settings(composer: Composer, base: Sequence[str], context: Sequence[str]
     kept = _of_runs(base)
     whole = to_plain(composer.settings([*kept, *context]).run_config(), key_only=True)
     for override in list(kept):
+        if override.partition("=")[0] == "data":
+            continue
         others = [other for other in kept if other is not override]
         try:
             if to_plain(composer.settings([*others, *context]).run_config(), key_only=True) == whole:

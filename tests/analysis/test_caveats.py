@@ -58,6 +58,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.usefixtures("quick_pdfs")
 def test_a_report_on_sequences_says_so_everywhere(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_report(root, ["branches", "gating"]).parent
     mixed, all_ours = f"{SEQUENCES}: full, no_gated, no_si_glu.", f"{SEQUENCES}."

@@ -52,7 +52,7 @@ def test_all_figures_are_written_at_column_width(tmp_path: Path) -> None:
     assert [each.png.name for each in drawn] == [f"crossed-{name}.png" for name in names]
     for each in drawn:
         assert image.imread(each.png).shape[1] == round(COLUMN_INCHES * DOTS_PER_INCH)
-        assert each.pdf.read_bytes().startswith(b"%PDF")
+        assert b"/CIDFontType2" in each.pdf.read_bytes()  # a whole font, as journals ask for
         assert "--most" not in each.caption
 
 
@@ -69,6 +69,7 @@ def test_forest_shows_every_variant_and_says_what_is_missing(tmp_path: Path) -> 
     assert axes.get_xlim()[0] < -30
 
 
+@pytest.mark.usefixtures("quick_pdfs")
 def test_long_names_are_whole_and_nothing_is_cut_off(tmp_path: Path) -> None:
     names = ["residual=true,previous=true", "residual=true,previous=false", "slow_network_residual=false,gate=mixer"]
     rows = [Row(name, {"model.depth": depth}, -0.01) for depth, name in enumerate(names, 2)]
@@ -115,6 +116,7 @@ def test_heat_map_has_the_cells_means(tmp_path: Path) -> None:
     ],
     ids=["one seed", "not begun", "no baseline", "baseline alone", "no spread", "one epoch"],
 )
+@pytest.mark.usefixtures("quick_pdfs")
 def test_odd_results(odd: Invented, tmp_path: Path) -> None:
     results, summary = summarized(odd, tmp_path)
     assert draw_figures(results, summary, tmp_path / "figures", "odd")
@@ -297,6 +299,7 @@ def features_of(*pixels: int, blocks: int = 2) -> Features:
 
 
 @pytest.mark.parametrize("pixels", [(8, 8), (64,)], ids=["images", "sequences"])
+@pytest.mark.usefixtures("quick_pdfs")
 def test_kernels_and_maps_have_a_row_each(pixels: tuple[int, ...], tmp_path: Path) -> None:
     features = features_of(*pixels)
     kernels = hyper_kernels({"full": features, "off": features})
@@ -320,6 +323,7 @@ def test_depth_shows_mean_and_spread() -> None:
     assert axes.get_ylim()[1] > 0.9
 
 
+@pytest.mark.usefixtures("quick_pdfs")
 def test_of_many_variants_those_farthest_away_are_drawn(tmp_path: Path) -> None:
     rows = [Row(f"v{i}", {"model.depth": i + 2}, points / 100) for i, points in enumerate((-1, -9, 3, 0.5, -4))]
     results, summary = summarized(

@@ -26,8 +26,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def root(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Path:
     root = tmp_path_factory.mktemp("tracked")
+    shutil.copy(database, root)
     lost = {("no_gated", 1): (Reason.diverged, "")}
     report = sync(branches(1, seeds=(0, 1), epochs=3, failed=lost).write(root), None)
     assert report.problem is None
@@ -100,6 +101,7 @@ def test_runs_are_linked_to_mlflow(root: Path, tmp_path: Path, caplog: pytest.Lo
     ]
 
 
+@pytest.mark.usefixtures("quick_pdfs")
 def test_a_sweep_holds_its_report(root: Path) -> None:
     """As artifacts of its run in MLflow, with the table in its description: the newest, and only the sweep's own."""
     ledger, page = Ledger(root), write_report(root)

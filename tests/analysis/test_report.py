@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from terminator.analysis import load
-from terminator.analysis.report import LISTING, main, remove_older
+from terminator.analysis.report import LISTING, main, record, remove_older
 from terminator.analysis.summary import summarize
-from tests.analysis.ledgers import LOOKS, branches
+from tests.analysis.ledgers import LOOKS, branches, summarized
+
+pytestmark = pytest.mark.usefixtures("quick_pdfs")
 
 
 def test_report_prints_and_writes(
@@ -90,10 +92,9 @@ def test_json_has_the_numbers_of_the_table(tmp_path: Path, capsys: pytest.Captur
         assert row["difference"] == pytest.approx(decision.difference)
 
 
-def test_json_of_what_is_not_there_is_null(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_of_what_is_not_there_is_null(tmp_path: Path) -> None:
     lost = [("no_local", seed) for seed in range(5)]
-    replace(LOOKS, looked=(), pending=lost).write(tmp_path)
-    found = printed(capsys, tmp_path)
+    found = record(summarized(replace(LOOKS, looked=(), pending=lost), tmp_path)[1])
     assert (found["look"], found["seeds"], found["decided"], found["headline"]) == (0, 0, 0, None)
     (row,) = [row for row in found["variants"] if row["name"] == "no_local"]
     nothing = dict.fromkeys(("mean", "std", "difference", "interval", "p"))

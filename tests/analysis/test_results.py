@@ -62,6 +62,7 @@ def test_more_seeds_are_no_trial(tmp_path: Path) -> None:
     assert own_settings(question.sweep) == ("seed=0,1,2,3",)
 
 
+@pytest.mark.usefixtures("quick_pdfs")
 def test_the_report_of_a_trial_has_a_folder_of_its_own(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kept = write_report(root, "branches")
     assert kept.parent == root / "reports" / "branches"
@@ -79,6 +80,7 @@ def test_the_report_of_a_trial_has_a_folder_of_its_own(root: Path, capsys: pytes
     assert SAID in (page.parent / "tables" / "branches.csv").read_text("utf-8")
 
 
+@pytest.mark.usefixtures("quick_pdfs")
 def test_other_data_has_a_folder_of_its_own(tmp_path: Path) -> None:
     branches(1).write(tmp_path)
     branches(1, dataset="sdigits").write(tmp_path)

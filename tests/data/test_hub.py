@@ -13,7 +13,6 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -85,6 +84,8 @@ def write_set(folder: Path, name: str, layout: str, seed: int = 0) -> dict[str, 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, in which `datasets` finds a repository by its name before it looks on the hub."""
+    import datasets  # a second to import
+
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets")
     monkeypatch.chdir(tmp_path)
     hub_module._splits.cache_clear()
@@ -307,9 +308,11 @@ for name in ("cifar10", "mnist"):
 
 
 def test_the_cache_of_hugging_face_datasets(hub: Path) -> None:
+    from datasets import load_dataset_builder
+
     pixels = write_set(hub, "cifar10", LAYOUTS["cifar10"][0])
     files = {split: str(hub / LAYOUTS["cifar10"][0].format(split)) for split in PER_CLASS}
-    builder = datasets.load_dataset_builder("parquet", "plain_text", data_files=files)
+    builder = load_dataset_builder("parquet", "plain_text", data_files=files)
     builder.dataset_name = "cifar10"  # as from the hub
     cache = hub / "home" / "datasets"
     builder.download_and_prepare(str(cache / "uoft-cs___cifar10" / "plain_text" / "0.0.0" / "0123456789abcdef"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from pathlib import Path
 
 import torch
@@ -14,6 +13,7 @@ from terminator.config import SlowLoss
 from terminator.model.build import build
 from terminator.model.config import ModelConfig, TerminatorConfig
 from terminator.model.networks.resnet import ResNetConfig
+from terminator.training.distributed import Distributed
 from terminator.training.step import slow_loss
 from tests.training.conftest import ended, start
 
@@ -33,44 +33,44 @@ CONFIGS = {
 }
 
 
-def train(config: ModelConfig, dtype: torch.dtype, rank: int = 0, processes: int = 1) -> Tensor:
+def train(config: ModelConfig, dtype: torch.dtype, distributed: Distributed) -> Tensor:
     """The losses of a few steps, each process on its shard of every batch, then the running statistics."""
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
     network = build(config, image_shape=(1, 6, 6), classes=3, generator=generator).to(dtype)
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
     losses = []
     for _ in range(STEPS):
-        images = torch.randn(8, 1, 6, 6, generator=generator, dtype=torch.float64).to(dtype)[rank::processes]
-        logits, kernels = network(images)
+        images = torch.randn(8, 1, 6, 6, generator=generator, dtype=torch.float64).to(dtype)
+        logits, kernels = network(distributed.shard(images))
         loss = logits.square().mean() + slow_loss(kernels, SlowLoss.channel_sum)
-        optimizer.zero_grad()
+        network.zero_grad()
         loss.backward()
-        gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
-        for tensor in (*gradients, total := loss.detach()):
-            if processes > 1:
-                dist.all_reduce(tensor)
-                tensor /= processes
-        losses.append(total)
-        optimizer.step()
+        distributed.average_gradients(network.parameters())
+        losses.append(distributed.sum(loss.detach()) / distributed.world_size)
+        with torch.no_grad():  # and no optimizer of PyTorch, which would import the compiler
+            for parameter in network.parameters():
+                if parameter.grad is not None:
+                    parameter.sub_(parameter.grad, alpha=0.01)
     running = [buffer.flatten() for name, buffer in network.named_buffers() if "running" in name]
     return torch.cat([torch.stack(losses), *running])
 
 
 def train_in_process(folder: Path) -> None:
-    rank = int(os.environ["RANK"])
-    dist.init_process_group("gloo")
-    trained = {(name, dtype): train(config, dtype, rank, 2) for name, config in CONFIGS.items() for dtype in TOLERANCES}
-    torch.save(trained, folder / f"trained-{rank}.pt")
+    distributed = Distributed.from_environment()
+    distributed.connect(torch.device("cpu"))
+    trained = {
+        (name, dtype): train(config, dtype, distributed) for name, config in CONFIGS.items() for dtype in TOLERANCES
+    }
+    torch.save(trained, folder / f"trained-{distributed.rank}.pt")
     dist.barrier()  # who leaves first would take the connection along
-    dist.destroy_process_group()
+    distributed.disconnect()
 
 
 def test_two_processes_give_the_losses_of_one(tmp_path: Path) -> None:
     assert ended(start(2, train_in_process, tmp_path)) == [0, 0]
     together = [torch.load(tmp_path / f"trained-{rank}.pt") for rank in (0, 1)]
     for (name, config), (dtype, tolerance) in itertools.product(CONFIGS.items(), TOLERANCES.items()):
-        alone = train(config, dtype)
+        alone = train(config, dtype, Distributed())
         assert alone[STEPS - 1] < alone[0]
         for trained in together:
             torch.testing.assert_close(trained[name, dtype], alone, rtol=tolerance, atol=tolerance / 10)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow import MlflowClient
 
 from terminator.errors import UserError
 from terminator.ledger import Ablation, Ledger, Reason, RunState, Status
@@ -18,6 +17,7 @@ from terminator.tracking import checked_uri, default_uri, sync
 from terminator.tracking.store import StoredRun, ablation_fields, ablation_tags, read_runs, state_of, status_of
 from tests.ledger.examples import finish, sweep
 from tests.ledger.processes import together
+from tests.tracking.conftest import client
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_sql_and_client_read_the_same(ledger: Ledger, options: dict[str, Any], m
     uri = default_uri(ledger.root)
     run_id = attrgetter("run_id")
     deleted = read_runs(uri, ["gating"])[0].run_id
-    MlflowClient(uri).delete_run(deleted)
+    client(ledger).delete_run(deleted)
 
     def read() -> list[StoredRun]:
         return sorted((run for run in read_runs(uri, **options) if not run.is_sweep), key=run_id)  # they began at once

@@ -12,22 +12,21 @@ import sqlite3
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
-from mlflow import MlflowClient
-from mlflow.entities import Run as MlflowRun
 
 from terminator.ledger import Ablation, Cell, Code, Ledger, Reason, Result, RunState, Spec, Status, Sweep, Variant
 from terminator.tracking import SyncReport, sync
 from terminator.tracking.sync import Entry, Point, curve_points, entries, final_points, run_parameters, run_tags
 from tests.ledger.examples import EPOCHS, finish, finish_all, row, sweep, train
+from tests.tracking.conftest import client
+
+if TYPE_CHECKING:  # a second to import
+    from mlflow.entities import Run as MlflowRun
 
 TABLES = ("experiments", "runs", "params", "tags", "metrics", "latest_metrics")
-
-
-def client(ledger: Ledger) -> MlflowClient:
-    return MlflowClient(f"sqlite:///{ledger.root}/mlflow.db")
 
 
 def runs(ledger: Ledger, experiment: str = "branches") -> dict[str, MlflowRun]:

@@ -42,7 +42,7 @@ import resource, torch
 from terminator.training.device import keep_freed_memory, peak_resident_bytes
 def pages_fetched():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(20):
+    for _ in range(6):
         torch.ones(2**24)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 peak = peak_resident_bytes()
@@ -59,6 +59,6 @@ def test_peak_memory_is_a_process_s_own_and_memory_once_fetched_is_used_again() 
     answer = subprocess.run([sys.executable, "-c", FETCHES], stdout=subprocess.PIPE, check=True).stdout
     peak, without, kept = map(int, answer.split())
     assert 2**20 < peak < len(large) / 2
-    if without < 10 * 2**26 // resource.getpagesize():
+    if without < 3 * 2**26 // resource.getpagesize():
         pytest.skip("this system does not take freed memory back")
     assert kept < without / 2

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from statsmodels.stats.anova import AnovaRM
 
 from terminator.analysis.statistics.factorial import Cell, effects
 from terminator.errors import UserError
@@ -43,6 +42,8 @@ def test_agrees_with_repeated_measures_analysis_of_variance() -> None:
     cells: dict[Cell, dict[int, float]] = {}
     for row in rows:
         cells.setdefault((row["gate"], row["loss"]), {})[row["seed"]] = row["y"]
+    from statsmodels.stats.anova import AnovaRM  # a second to import
+
     published = AnovaRM(pd.DataFrame(rows), "y", "seed", within=["gate", "loss"]).fit().anova_table["F Value"]
     for effect, f_value in zip(effects(cells, FACTORS, ("rgu", "off")), published, strict=True):
         t = effect.pairs.mean / effect.pairs.spread * np.sqrt(8)

@@ -7,8 +7,6 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.weightstats import ttost_paired
 
 from terminator.analysis.statistics.tests import (
     Pairs,
@@ -137,6 +135,8 @@ def test_holm_s_procedure() -> None:
 
 
 def test_holm_s_procedure_as_statsmodels_has_it() -> None:
+    from statsmodels.stats.multitest import multipletests  # a second to import
+
     p_values = np.random.default_rng(0).uniform(0, 0.2, 12).tolist()
     published = multipletests(p_values, method="holm")[1]
     ours = holm({str(number): p for number, p in enumerate(p_values)})
@@ -170,6 +170,8 @@ def test_equivalence_by_hand() -> None:
 
 
 def test_equivalence_of_the_sleep_data() -> None:
+    from statsmodels.stats.weightstats import ttost_paired  # a second to import
+
     published = ttost_paired(np.array(DRUG_1), np.array(DRUG_2), -2.5, 2.5)[0]
     assert equivalence(sleep(), 2.5) == pytest.approx(published)
 
