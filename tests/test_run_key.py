@@ -201,7 +201,7 @@ def test_a_network_of_the_users_own(place: Place, path: str, same: bool) -> None
     assert (place.key() == before) is same
 
 
-NOISY = Mnist1dConfig(num_samples=100, test_images=20)
+NOISY = Mnist1dConfig(num_samples=200, test_images=20)
 
 
 @pytest.mark.parametrize(

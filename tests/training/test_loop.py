@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -20,7 +22,7 @@ from terminator.config import (
     SourceSeeds,
     TrainingConfig,
 )
-from terminator.data.config import DataConfig
+from terminator.data.config import DataConfig, FolderConfig
 from terminator.data.load import load
 from terminator.errors import Diverged, UserError
 from terminator.model.build import build
@@ -126,9 +128,14 @@ def test_divergence_names_its_step(small: RunConfig, freeze: Freeze) -> None:
         train(run, run.begin(), StopRequest(), None)
 
 
-def test_a_batch_larger_than_the_split(small: RunConfig, freeze: Freeze) -> None:
-    run = freeze(with_training(small, batch_size=1258))
-    with pytest.raises(UserError, match=r"^training.batch_size=1258: must be at most the 1257 training images$"):
+def test_a_batch_larger_than_the_split(small: RunConfig, freeze: Freeze, tmp_path: Path) -> None:
+    """Of data whose number is not known before they are read; of others the configuration is refused."""
+    images, folder = np.arange(40 * 64, dtype=np.uint8).reshape(40, 8, 8), tmp_path / "data"
+    folder.mkdir()
+    np.savez(folder / "train.npz", image=images, label=np.arange(40) % 2)
+    data = FolderConfig(folder=str(folder), image_shape=[1, 8, 8], classes=2, test_images=10)
+    run = freeze(replace(small, data=data))
+    with pytest.raises(UserError, match=r"^training.batch_size=300: must be at most the 26 training images$"):
         train(run, run.begin(), StopRequest(), None)
 
 
