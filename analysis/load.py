@@ -118,11 +118,15 @@ def _newest(
 ) -> list[Question]:
     """The newest sweep with the ablation, or that on each of the data sets; on all of them if it was asked for.
 
-    Trials come last: a run with one epoch must not take the place of the results.
+    Trials come last: a run with one epoch must not take the place of the results. Sweeps without any result come after
+    others of their kind: one that has just begun, or was interrupted at once, must not either.
     """
     found = [(each, sweep) for sweep in sweeps for each in sweep.ablations if each.name == name and _has_table(each)]
     holding = [_question(ledger, *pair) for pair in found]
-    holding.sort(key=lambda question: not question.sweep.is_comparable)
+    if len(holding) > 1:
+        holding.sort(
+            key=lambda question: (not question.sweep.is_comparable, not _has_result(ledger, question.ablation))
+        )
     if datasets is None:
         return holding[:1]
     on: dict[str, Question] = {}
@@ -139,6 +143,10 @@ def _newest(
 def _has_table(ablation: Ablation) -> bool:
     """A tuning has none of its own, and what it chooses for has none before."""
     return not ablation.is_tuning and ablation.is_chosen
+
+
+def _has_result(ledger: Ledger, ablation: Ablation) -> bool:
+    return any(ledger.run(key).result() for variant in ablation.variants for key in variant.runs.values())
 
 
 def _question(ledger: Ledger, ablation: Ablation, sweep: Sweep) -> Question:

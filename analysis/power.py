@@ -56,8 +56,11 @@ def power_notes(root: Path, ablation: Ablation, config: Mapping[str, Any], test_
     else:
         places, unit = decimals([spread]), summaries[0].metric.points_suffix
         sweeps = ", ".join(dict.fromkeys(summary.question.sweep.id for summary in summaries))
+        shows = f"differences from about {number(times, places)}{unit} on"
+        if shown.is_fraction and times > shown.scale:
+            shows = "no difference that there can be"
         power = (
-            f"Power: {tested} show differences from about {number(times, places)}{unit} on (power {POWER}, at Holm's "
+            f"Power: {tested} show {shows} (power {POWER}, at Holm's "
             f"strictest level), with a spread of {number(spread, places)}{unit}: the median of "
             f"{counted(len(pairs), 'variant')} of {sweeps}."
         )
@@ -107,7 +110,8 @@ def margin_warnings(margin: float, spread: float | None, test_images: int | None
     """
     found = []
     scale, suffix = metric.scale, metric.points_suffix
-    asked = f"The smallest effect that matters, {margin * scale:.2g}{suffix},"
+    amount = f"{margin * scale:.2g}{suffix}"
+    asked = f"The smallest effect that matters, {'1 point' if amount == '1 points' else amount},"
     if spread is not None and margin < spread:
         found.append(
             f"{asked} is below one typical spread of the differences between seeds, {spread * scale:.2g}{suffix}: "

@@ -42,7 +42,7 @@ class Parser(argparse.ArgumentParser):
     """Answers wrong words in one line, with what it takes instead, and exits with 2. Keeps the lines of its texts."""
 
     def __init__(self, **given: Any) -> None:
-        super().__init__(**{"formatter_class": argparse.RawDescriptionHelpFormatter, **given})
+        super().__init__(**{"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False, **given})
 
     def error(self, message: str) -> NoReturn:
         if number := re.fullmatch(r"argument (\S+): invalid int value: '(.*)'", message):

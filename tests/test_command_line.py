@@ -245,7 +245,7 @@ def test_the_values_of_an_ablations_axis_can_be_typed(folder: Path, run: Command
     words = ("ablation.one_at_a_time={model.width:[4.0]}", "ablation.question='[/x] Why [now]?'")
     code, out, said = run("-m", "ablation=width", *words, *SMALL, "sweep.plan=true")
     assert (code, "width=4.0" in out, "width=2.0" in out) == (0, True, False), said
-    assert "width: [/x] Why [now]?" in out
+    assert "width (digits): [/x] Why [now]?" in out
 
 
 def test_a_hydra_launcher_runs_what_has_no_result_and_the_table_follows(

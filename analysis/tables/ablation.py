@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import isnan
+from math import isnan, nan
 
 from terminator.analysis.metrics import metric
 from terminator.analysis.results import own_settings
@@ -113,10 +113,23 @@ def tuned_table(untuned: Summary, tuned: Summary) -> Table:
         for name, row in rows.items():
             mean, difference, verdict = _group_cells(summary, name, group, places([untuned, tuned]))
             row += [replace(difference, data={**mean.data, **difference.data}), verdict]
-    notes = (EDGE_NOTE, *tuned.remarks)
+    notes = (EDGE_NOTE, *_worse_tuned(untuned, tuned), *tuned.remarks)
     title = f"{untuned.name}: without and with tuning ({tuned.dataset})"
     sections = (Section("", tuple(map(tuple, rows.values()))),)
     return Table(f"{untuned.name}+tuned", title, tuple(columns), sections, notes)
+
+
+def _worse_tuned(untuned: Summary, tuned: Summary) -> list[str]:
+    """A sentence on the rows that lost by tuning more than what matters: their grids have nothing good enough."""
+    before, sign = {each.name: each.mean for each in untuned.variants}, 1 if tuned.higher_is_better else -1
+    of_mean, _ = places([untuned, tuned])
+    lost = [
+        f"{each.name} ({number(each.mean, of_mean)} against {number(before[each.name], of_mean)})"
+        for each in tuned.variants
+        if sign * (before.get(each.name, nan) - each.mean) > tuned.smallest_effect
+    ]
+    what = f"Worse tuned than untuned: {', '.join(lost)}; a grid that holds the untuned value cannot lose much."
+    return [what] if lost else []
 
 
 def variance_table(summary: Summary) -> Table:

@@ -85,7 +85,8 @@ def details_table(summary: Summary, label: str) -> Table | None:
     compared = [variant.comparison.pairs.n for variant in summary.variants if variant.comparison is not None]
     fewest = min(filter(None, compared))
     notes = (
-        "t: paired t-test. Signs: the sign-flip test, exact, over all patterns of signs, not corrected; "
+        "t: paired t-test. Holm: corrected over the variants and, where looks share the error, over the looks. Signs: "
+        "the sign-flip test, exact, over all patterns of signs, not corrected; "
         f"{counted(fewest, 'pair')} can reach {p_value(smallest_p(fewest))} at best. "
         "TOST: the larger p of the two one-sided tests of a difference smaller than the smallest effect that matters.",
         f"BCa: bias-corrected and accelerated bootstrap; †: with fewer than {TRUSTED_PAIRS} pairs it is too narrow. "

@@ -106,7 +106,10 @@ def _next_look(summary: Summary) -> Iterator[str]:
     known = [each.costs["train_seconds"] for each in rows if "train_seconds" in each.costs]
     cost = f", about {significant(sum(known) / len(known), 2)} s each" if known else ""
     typed = f"seed={','.join(map(str, seeds))}" if summary.is_screen else f"ablation.looks=[{step.seeds}]"
-    how = "the same command runs it" if step.asked_for else f"{typed} runs it, from the reserve"
+    most = question.sweep.most_looks
+    same = "the same command" + (" with more in sweep.looks" if most is not None and step.number > most else "")
+    reserve = "" if step.seeds in question.plan.seeds else ", from the reserve"
+    how = f"{same if step.asked_for else typed} runs it{reserve}"
     if question.sweep.command:
         yield f"Next look: {counted(step.seeds, 'seed')}, {counted(runs, 'more run')}{cost}; {how}."
 
@@ -127,6 +130,8 @@ def _method(summaries: Sequence[Summary]) -> Iterator[str]:
     elif compared:
         tested = "main effects are tested, cells are not" if first.is_screen else "nothing is tested yet"
         yield f"Difference: from {baselines}, paired by seed; {tested}."
+    if compared and not first.higher_is_better:
+        yield f"Less {first.metric.title.lower()} is better."
     if first.smallest_effect and compared:
         margin = f"{number(first.smallest_effect, 2)}{first.metric.points_suffix}"
         yield f"Smallest effect that matters: {margin} (two one-sided tests, Holm)."

@@ -150,8 +150,11 @@ def check_writable(folder: Path, named: str, remedy: str = "") -> None:
 
 
 def write_tables(tables: Sequence[Table], folder: Path) -> list[Path]:
-    """Write each table in every form, `<label>.<form>`. Returns the files."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write each table in every form, `<label>.<form>`. Returns the files. Raises UserError if there is no folder."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"out={folder}: cannot be written ({error.strerror})") from None
     written = []
     for table in tables:
         for suffix, render in FORMS.items():

@@ -44,11 +44,15 @@ def run_named(ledger: Ledger, name: str, sweeps: Sequence[Sweep] | None = None) 
     if ledger.run(name).frozen():
         return name
     known = ledger.sweeps() if sweeps is None else sweeps
-    places = _places(known)
+    places, asked = _places(known), name
     place, in_sweep, rest = name.partition(":")
     if name not in places and in_sweep and "/" in rest:
-        known = [sweep_named(ledger, place)]
-        places = _places(known, place if any(each.name == place for each in known[0].ablations) else None)
+        ablation = None if any(sweep.id == place for sweep in known) else place
+        holding = [
+            _places([sweep], ablation) for sweep in known if any(each.name == ablation for each in sweep.ablations)
+        ]
+        newest = holding[0] if holding else _places([sweep_named(ledger, place)])
+        places = next((each for each in holding if rest in each), newest)
         name = rest
     if name in places:
         keys = places[name]
@@ -63,7 +67,7 @@ def run_named(ledger: Ledger, name: str, sweeps: Sequence[Sweep] | None = None) 
     choices = found or list(places)
     meant = "" if found else did_you_mean(name, choices)
     listed = f"{meant}choose from {_first(choices)}" if choices else f"there are none in {ledger.root}"
-    raise UserError(f"run={name}: {rule}; {listed}")
+    raise UserError(f"run={asked}: {rule}; {listed}")
 
 
 def _places(sweeps: Sequence[Sweep], ablation: str | None = None) -> dict[str, dict[str, list[str]]]:

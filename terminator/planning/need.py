@@ -50,7 +50,7 @@ class Need:
         if not known:
             return [f"Time: not known: {self.source}.", *self._jobs()]
         slowest, fastest = max(known, key=lambda name: known[name]), min(known.values())
-        alike = known[slowest] <= ALIKE * fastest
+        alike = known[slowest] <= ALIKE * fastest or span(known[slowest]) == span(fastest)
         each = span(known[slowest]) if alike else f"{span(fastest)} to {span(known[slowest])} ({slowest})"
         gpu = "" if self.gpu_hours is None else f", {self.gpu_hours:,.2g} GPU-hours"
         looks = "" if self.at_most_hours is None else f", at most {span(3600 * self.at_most_hours)} to the last look"
@@ -77,7 +77,10 @@ def need(plan: Plan, ledger: Ledger, done: Container[str], profile: ClusterProfi
     # Further looks, and a tuned table: its variants have runs when their settings are chosen.
     goes_on = [each for each in plan.sweep.ablations if each.looks is not None or not each.is_chosen] if owners else []
     later = [(ablation, variant) for ablation in goes_on for variant in ablation.variants if len(ablation.variants) > 1]
-    variants |= {variant.name: variant for _, variant in later if variant.runs}
+    known = {
+        cell.variant.name: cell.variant for cell in plan.sweep.cells()
+    }  # a tuned row takes as long as its untuned one
+    variants |= {variant.name: known[variant.name] for _, variant in later if variant.name in known}
     found = durations(plan, list(variants.values()), ledger, profile)
     hours = {key: (found.seconds[variant.name] or 0.0) / 3600 for key, variant in owners.items()}
     further = [

@@ -43,7 +43,8 @@ def show_plan(
             console.print(f"{describe_tuning(ablation)}\n")
         if ablation.is_tuning or not ablation.is_chosen:
             continue
-        title = f"{ablation.name}: {ablation.question}" if ablation.question else ablation.name
+        named = f"{ablation.name} ({', '.join(plan.sweep.data)})"
+        title = f"{named}: {ablation.question}" if ablation.question else named
         table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
         table.add_column("variant", no_wrap=True)
         for column in ("parameters", "MFLOPs", *(["off"] if ablation.match else []), "done"):
@@ -61,12 +62,12 @@ def show_plan(
                 Breakable(to_overrides(variant.overrides)),
             )
         console.print(table)
-        for note in _below(plan, ablation, power):
+        for note in [*_below(plan, ablation, power), *frozen_before(ledger, ablation)]:
             console.print(note)
     runs = len(plan.configs)
     shared = sum(1 for _ in plan.sweep.cells()) - runs
     also = f", {shared} shared between ablations" if shared else ""
-    tuned = sum(len(each.variants) * len(each.seeds) for each in plan.sweep.ablations if each.tuned_by)
+    tuned = _tuned_to_come(plan, ledger)
     then = f"; then at most {counted(tuned, 'run')} with the chosen settings" if tuned else ""
     console.print(f"{counted(runs, 'run')}{also}; {len(done)} done, {runs - len(done)} to run{then}")
     for line in [*cautions(plan, ledger), *need(plan, ledger, done, profile).lines()]:
@@ -119,6 +120,33 @@ def _variant(plan: Plan, ablation: Ablation, variant: Variant, done: Container[s
         "runs": len(variant.runs),
         "overrides": dict(variant.overrides),
     }
+
+
+def _tuned_to_come(plan: Plan, ledger: Ledger) -> int:
+    """How many runs the tuned ablations take, without those that are done: their settings may be chosen already."""
+    frozen = {each.name: each for sweep in ledger.sweeps() if sweep.id == plan.sweep.id for each in sweep.ablations}
+    tuned = [each for each in plan.sweep.ablations if each.tuned_by]
+    count = sum(len(each.variants) * len(each.seeds) for each in tuned)
+    keys = [
+        variant.runs.get(seed)
+        for each in tuned
+        if each.name in frozen
+        for variant in frozen[each.name].variants
+        for seed in each.seeds
+    ]
+    return count - sum(key is not None and ledger.run(key).result() is not None for key in keys)
+
+
+def frozen_before(ledger: Ledger, ablation: Ablation) -> list[str]:
+    """What it means that a question has another plan of looks than the one that was typed now; nothing where not."""
+    frozen = ledger.looks(ablation).plan() if ablation.is_judged else None
+    if frozen is None or frozen == ablation.plan:
+        return []
+    was, now = (", ".join(map(str, plan.seeds)) for plan in (frozen, ablation.plan))
+    return [
+        f"This question's looks were planned at {was} seeds; of {now} typed now, those beyond that plan share its "
+        f"reserve, {100 * frozen.level * frozen.reserve:.2g} % of error in all."
+    ]
 
 
 def _done(plan: Plan, ledger: Ledger) -> set[str]:

@@ -35,7 +35,6 @@ from terminator.ledger import (
     EXIT_DIVERGED,
     Ablation,
     Ledger,
-    LookPlan,
     Provenance,
     Run,
     RunState,
@@ -46,7 +45,7 @@ from terminator.ledger import (
 from terminator.planning.compose import INPUT_ERRORS, Composer, check_words, format_error, read_command_line, typed
 from terminator.planning.plan import Plan, Planner
 from terminator.planning.settings import Settings, register_schemas
-from terminator.planning.show import cautions, notes, plan_document, show_plan
+from terminator.planning.show import cautions, frozen_before, notes, plan_document, show_plan
 from terminator.run_key import run_key
 from terminator.sweeps.scheduler import Launch, Scheduler, scheduler_for, scheduler_of
 from terminator.sweeps.show import watch
@@ -237,9 +236,8 @@ def _run_plans(
             check_device(config.machine, cuda_graphs=config.training.cuda_graphs)
     sweeps = [plan.freeze(ledger, origin) for plan in plans]
     for ablation in (each for sweep in sweeps for each in sweep.ablations):
-        frozen = ledger.looks(ablation).plan()
-        if frozen is not None and frozen != ablation.plan:
-            _say(f"ablation={ablation.name}: {frozen_before(frozen, ablation.plan)}")
+        for line in frozen_before(ledger, ablation):
+            _say(f"ablation={ablation.name}: {line}")
     runs = ledger.runs_of(sweeps)
     finished = [result.finished for run in runs if (result := run.result())]
     when = f" (the last {moment(max(finished))})" if finished else ""
@@ -288,15 +286,6 @@ def _callbacks_of_jobs(master: DictConfig) -> list[str]:
         for name, kind in classes.items()
         if any(getattr(kind, hook, None) is not getattr(Callback, hook) for hook in hooks)
     ]
-
-
-def frozen_before(frozen: LookPlan, typed: LookPlan) -> str:
-    """What it means that a question has another plan of looks than the one that was typed now."""
-    was, now = (", ".join(map(str, plan.seeds)) for plan in (frozen, typed))
-    return (
-        f"this question's looks were planned at {was} seeds; of {now} typed now, those beyond that plan share its "
-        f"reserve, {100 * frozen.level * frozen.reserve:.2g} % of error in all"
-    )
 
 
 def _report(ledger: Ledger, sweeps: Sequence[Sweep], needed: Sequence[Run], here: bool) -> None:

@@ -66,6 +66,12 @@ def test_with_results_it_names_the_difference_and_their_sweep(tmp_path: Path) ->
         assert said.endswith(f": the median of 3 variants of {summary.question.sweep.id}.")
 
 
+def test_a_difference_of_more_than_a_hundred_points_is_none(tmp_path: Path) -> None:
+    branches(3, accuracy=0.5, spread=0.3).write(tmp_path)
+    said = power_notes(tmp_path, asked(seeds=3, variants=10), CONFIG, 360)[0]
+    assert said.startswith("Power: 3 seeds and 10 variants show no difference that there can be (power 0.8, ")
+
+
 def test_other_settings_say_nothing_of_the_spread(tmp_path: Path) -> None:
     branches(3, created=1.0).write(tmp_path)
     said = note(tmp_path)

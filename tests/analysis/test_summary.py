@@ -271,3 +271,12 @@ def test_runs_of_the_next_look_are_not_missing(tmp_path: Path) -> None:
     )
     summary = summary_of(replace(LOOKS, looked=(), pending=to_come), tmp_path / "before")
     assert [each.seed for each in summary.baseline.missing] == [3, 4]
+
+
+def test_a_sweep_without_results_does_not_hide_the_one_before_it(tmp_path: Path) -> None:
+    """Both with settings of their own, as trials have."""
+    done = branches(1, typed=["training.epochs=2"])
+    done.write(tmp_path)
+    nothing = [(row.name, seed) for row in done.rows for seed in done.seeds]
+    begun = replace(done, typed=["training.epochs=3"], pending=nothing, created=done.created + 1)
+    assert summary_of(begun, tmp_path).question.sweep.settings == ("training.epochs=2",)

@@ -159,6 +159,11 @@ def test_a_place_that_several_sweeps_fill_with_other_runs_is_refused(ledger: Led
         assert str(refused.value).startswith(message)
     named = {f"{old.id}:full/1": "abd", f"{new.id}:full/1": "bcd", "branches:full/1": "bcd", "kernels:full/1": "f3"}
     assert {name: ledger.find_run(name).key for name in named} == named
+    older = ledger.write_sweep(plan("branches", "previous", keys=["abf", "abg", "abh"], created=0.5))
+    assert ledger.find_run("branches:full/1").key == "bcd"
+    seven = replace(older.ablations[0].variants[0], runs={7: "abi"})
+    ledger.write_sweep(older.with_ablation(replace(older.ablations[0], variants=[seven])))
+    assert ledger.find_run("branches:full/7").key == "abi"  # of the newest that has it
 
 
 def test_a_damaged_sweep_is_set_aside(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:

@@ -227,6 +227,10 @@ def test_a_tuned_table_has_its_hours_too(planner: Planner, ledger: Ledger, monke
     tune = ["ablation.tune=optimizer.lr", "ablation.tune_values=[0.001,0.01]", "ablation.tune_seeds=[1000]"]
     found = need(planner.ablations(["depth"], [*DEPTHS, *tune], [0, 1]), ledger, (), None)
     assert (found.hours, found.at_most_hours) == pytest.approx((6 + 6, 6 + 6 + 6))
+    planned = planner.ablations(["depth"], [*DEPTHS, *tune], [0, 1])
+    untuned = {key for variant in planned.sweep.ablations[0].variants for key in variant.runs.values()}
+    found = need(planned, ledger, untuned, None)
+    assert (found.hours, found.at_most_hours) == pytest.approx((6, 6 + 6))
 
 
 def test_looks_have_a_most_and_nothing_to_run_takes_no_time(

@@ -19,7 +19,16 @@ from terminator.planning import duration
 from terminator.planning.cost import WIDEST, cost
 from terminator.planning.duration import Pace
 from terminator.planning.plan import Plan, Planner
-from terminator.planning.show import Breakable, broken, cautions, notes, plan_document, same_runs, show_plan
+from terminator.planning.show import (
+    Breakable,
+    broken,
+    cautions,
+    frozen_before,
+    notes,
+    plan_document,
+    same_runs,
+    show_plan,
+)
 from terminator.text import signed_percent
 
 SMALL = ["model.channels=[12]", "model.depth=2"]
@@ -226,3 +235,13 @@ def test_runs_that_end_within_their_warm_up_are_named(plan: Callable[..., Plan],
     short = plan("depth", "training.epochs=1", "training.warmup_epochs=1.5")
     [line] = cautions(short, Ledger(tmp_path))
     assert line.startswith("training.epochs=1: training ends within training.warmup_epochs=1.5, before the learning")
+
+
+def test_looks_that_were_planned_otherwise_are_told(planner: Planner, tmp_path: Path) -> None:
+    ledger, console = Ledger(tmp_path), Console(file=io.StringIO(), width=120)
+    first, other = (planner.ablations(["depth"], own, None) for own in ([], ["ablation.looks=[5,10]"]))
+    ledger.looks(first.sweep.ablations[0]).freeze(first.sweep.ablations[0].plan)
+    assert frozen_before(ledger, first.sweep.ablations[0]) == []
+    show_plan(console, other, ledger, lambda *_: [])
+    said = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
+    assert "This question's looks were planned at 3, 5, 8, 12, 20 seeds; of 5, 10 typed now, those beyond" in said

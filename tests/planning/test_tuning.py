@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from terminator.analysis.load import load
 from terminator.analysis.methods import methods
 from terminator.analysis.summary import summarize
 from terminator.analysis.tables import build_tables
+from terminator.analysis.tables.ablation import tuned_table
 from terminator.analysis.tables.latex import latex
 from terminator.errors import UserError
 from terminator.ledger import Ablation, Ledger, Reason, Run, provenance
@@ -103,6 +105,10 @@ def test_each_row_is_compared_at_its_best_setting(planner: Planner, tmp_path: Pa
     }
     data = {key: value for cell in rows["gate=glu"] for key, value in cell.data.items()}
     assert data["untuned_test_accuracy_percent_mean"] < data["tuned_test_accuracy_percent_mean"]
+    assert not any(note.startswith("Worse tuned") for note in tables["gating+tuned"].notes)
+    lower = [replace(each, values=dict.fromkeys(each.values, 1.0)) for each in summaries[1].variants]
+    table = tuned_table(summaries[0], replace(summaries[1], variants=tuple(lower)))
+    assert any(re.match(r"Worse tuned than untuned: full \(1\.00 against 89\.58\), ", note) for note in table.notes)
     said = [f"Tuned: each row has, of {LR}=0.001, " in methods(results, summary) for summary in summaries]
     assert said == [any(note.startswith("Tuned: ") for note in tables[each.name].notes) for each in summaries]
     assert said == [False, True]
