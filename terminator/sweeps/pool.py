@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerProcess
+from multiprocessing.synchronize import Event
 from types import TracebackType
 from typing import Any
 
@@ -19,6 +20,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from terminator.entry import INTERRUPTED
 from terminator.ledger import Reason, Run, RunState, Status
 
 # What every job needs. A job imports PyTorch only once its signals are heeded, so the server is told of it by name.
@@ -49,6 +51,7 @@ class Pool:
         own = {"kar2", "kar3"}
         compiler = [COMPILER] if any(run.spec().config["optimizer"]["name"] not in own for run in self.waiting) else []
         self._context.set_forkserver_preload([*PRELOADED, *compiler])
+        self._stop = self._context.Event()  # for a job that was being started when the signal came
 
     def run(self) -> None:
         """Returns when every run has ended, or, after an interruption, when those under way have stopped."""
@@ -78,7 +81,7 @@ class Pool:
             elif state is RunState.done:
                 self.ended.append((run, 0.0))
             else:
-                process = self._context.Process(target=_job, args=(run,), name=f"terminator-{run.key}")
+                process = self._context.Process(target=_job, args=(run, self._stop), name=f"terminator-{run.key}")
                 process.start()
                 self.running[process.sentinel] = (run, process, time.monotonic())
 
@@ -94,6 +97,7 @@ class Pool:
     def _interrupt(self, number: int, frame: Any) -> None:
         first = not self.interrupted
         self.interrupted = True
+        self._stop.set()
         for _, process, _ in self.running.values():
             if process.pid is not None and process.is_alive():
                 os.kill(process.pid, signal.SIGINT if first else signal.SIGKILL)
@@ -104,7 +108,9 @@ def _pause() -> list[int]:
     return []
 
 
-def _job(run: Run) -> None:
+def _job(run: Run, stop: Event) -> None:
+    if stop.is_set():
+        raise SystemExit(INTERRUPTED)
     os.setsid()  # a terminal's Ctrl-C reaches the pool alone, which passes it on once
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     from terminator.job import execute

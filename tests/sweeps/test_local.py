@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,15 @@ import pytest
 from terminator.cluster.profile import ClusterProfile
 from terminator.cluster.scheduler import Slurm
 from terminator.cluster.submit import journal_of
+from terminator.config import RunConfig, TrainingConfig, to_plain
 from terminator.errors import UserError
 from terminator.ledger import Ledger, Reason, Run, RunState, Status
 from terminator.planning.settings import Settings
 from terminator.sweeps import local
 from terminator.sweeps.local import HydraLauncher, Local, drivers, driving
-from terminator.sweeps.pool import ending
+from terminator.sweeps.pool import Pool, ending
 from terminator.sweeps.scheduler import scheduler_for, scheduler_of
+from tests.ledger.conftest import PROVENANCE
 from tests.ledger.examples import finish, finish_all, sweep
 
 BEGIN = """
@@ -48,6 +51,23 @@ def going(ledger: Ledger, run: Run, *, drives: bool) -> Iterator[subprocess.Pope
         assert process.stdout.readline() == "begun\n"
         yield process
         process.kill()
+
+
+def test_a_run_that_was_being_started_at_the_interruption_is_not_trained(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = ForkServerProcess.start
+
+    def start_slowly(process: ForkServerProcess) -> None:
+        os.kill(os.getpid(), signal.SIGINT)  # as the server imports PyTorch, say
+        start(process)
+
+    monkeypatch.setattr(ForkServerProcess, "start", start_slowly)
+    config = to_plain(RunConfig(training=TrainingConfig(epochs=1)))
+    pool = Pool([ledger.freeze("f" * 16, config, PROVENANCE)], 1, lambda _: None)
+    pool.run()
+    [(run, _)] = pool.ended
+    assert (pool.interrupted, run.attempt_numbers()) == (True, [])
 
 
 def test_cancel_interrupts_what_runs(ledger: Ledger, sweeps: Callable) -> None:
